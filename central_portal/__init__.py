@@ -1,0 +1,1 @@
+"""The centre: web, GraphQL, hub. Imports nothing of a facility's side."""

@@ -1,0 +1,1 @@
+"""The facility's side of Parasol: agent and gateway. Imports nothing of the centre."""

@@ -1,0 +1,42 @@
+"""How an adapter is found and built: an entry point that names a `Plugin`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import BaseModel
+
+GROUPS = {"catalogue": "parasol.catalogue", "compute": "parasol.compute", "accounts": "parasol.accounts"}
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What every adapter may know of its surroundings: a private folder of its own, and where the
+    configuration file lies (relative paths in settings are relative to `config_folder`)."""
+
+    facility_id: str
+    state: Path
+    config_folder: Path
+
+
+class Plugin(Protocol):
+    """An adapter's entry: its settings model, and how to build it. Building does no I/O beyond opening its state."""
+
+    settings: type[BaseModel]
+
+    @staticmethod
+    def build(settings: Any, site: Site) -> Any:
+        """The adapter. It may be an async context manager; composition then enters and leaves it."""
+        ...
+
+
+def find(port: str, name: str) -> Plugin:
+    """The plugin called `name` for a port of `GROUPS`. Raises LookupError naming those that exist."""
+    found = {point.name: point for point in entry_points(group=GROUPS[port])}
+    if name not in found:
+        raise LookupError(f"there is no {port} adapter {name!r}; installed: {', '.join(sorted(found)) or 'none'}")
+    plugin: Plugin = found[name].load()
+    return plugin

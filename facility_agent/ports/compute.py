@@ -1,0 +1,119 @@
+"""What starts, watches and stops workspaces."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from facility_agent.ports.directory import Account
+from shared.facilities import Flavour
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """One folder to show in a workspace under `name` (a proposal's id, made safe)."""
+
+    name: str
+    folder: Path
+    read_only: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StartSpec:
+    """What to start. `command` comes from the site's configuration, never from a command of the link.
+
+    `command` may contain the placeholders `{socket}`, `{work}` and `{token}`; the adapter fills
+    them. `secret` is what the proxy will add to each request so that only it gets in.
+    """
+
+    workspace_id: str
+    environment: str
+    command: tuple[str, ...]
+    flavour: Flavour
+    mounts: tuple[Mount, ...]
+    lifetime_s: int
+    secret: str
+
+
+class RunState(StrEnum):
+    """What a backend sees of one workspace. GONE is certain; UNKNOWN is not knowing."""
+
+    QUEUED = "QUEUED"
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    GONE = "GONE"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at one workspace. `reason` and `message` (public) say why it is GONE or still waits.
+
+    RUNNING means that its endpoint has answered.
+    """
+
+    state: RunState
+    reason: str = ""
+    message: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a running workspace listens: a Unix socket. `headers` are added to each request by the proxy."""
+
+    socket: Path
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Capacity:
+    """What could start now; None means not reported."""
+
+    cpus_free: int | None = None
+    cpus_total: int | None = None
+    memory_free: int | None = None
+    memory_total: int | None = None
+
+
+class ComputeBackend(ABC):
+    """Starts workspaces for accounts. A handle is a string that survives the agent.
+
+    Idempotent by workspace id: starting twice makes one; stopping what is gone is no error.
+    Adapters translate vendor errors into `shared.errors` at one point.
+    """
+
+    @abstractmethod
+    async def start(self, spec: StartSpec, account: Account) -> str:
+        """Start, or find again what an earlier call with this workspace id started; its handle.
+
+        Returns as soon as the backend has taken it. Raises QuotaExceeded, InvalidRequest,
+        IdentityRefused, BackendError, BackendUnavailable; after an error nothing runs.
+        """
+
+    @abstractmethod
+    async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
+        """One look at many; each handle is in the answer. What cannot be read is UNKNOWN."""
+
+    @abstractmethod
+    async def stop(self, handle: str) -> None:
+        """Ask for the end, politely first; returns when nothing of it runs any more or raises BackendError."""
+
+    @abstractmethod
+    async def list_owned(self) -> Mapping[str, str]:
+        """Workspace id → handle of everything that this agent ever started and that may still run."""
+
+    @abstractmethod
+    async def endpoint(self, handle: str) -> Endpoint | None:
+        """Where it listens, None while it does not (yet)."""
+
+    @abstractmethod
+    async def logs(self, handle: str) -> str:
+        """The last 64 KiB of its output for the facility's operator; never sent to the centre."""
+
+    @abstractmethod
+    async def capacity(self) -> Capacity:
+        """What is free."""

@@ -1,0 +1,1 @@
+"""What the centre and the facility mean by the same word. Standard library only, except `shared.wire`."""
