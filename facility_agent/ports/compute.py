@@ -25,8 +25,9 @@ class Mount:
 class StartSpec:
     """What to start. `command` comes from the site's configuration, never from a command of the link.
 
-    `command` may contain the placeholders `{socket}`, `{work}` and `{token}`; the adapter fills
-    them. `secret` is what the proxy will add to each request so that only it gets in.
+    `command`, `variables` (environment variables) and `headers` (added by the proxy to each request)
+    may contain the placeholders `{socket}`, `{work}` and `{secret}`; the adapter fills them. `secret`
+    is random per workspace, so that only the proxy gets in; it must not stand in `command`.
     """
 
     workspace_id: str
@@ -36,6 +37,8 @@ class StartSpec:
     mounts: tuple[Mount, ...]
     lifetime_s: int
     secret: str
+    variables: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 class RunState(StrEnum):
