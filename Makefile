@@ -1,0 +1,59 @@
+# Each target does its own set-up. `make demo` and `make test` are all a newcomer needs.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+PY := .venv/bin/python
+NPM := $(CURDIR)/.venv/bin/npm
+WEB := central_portal/web
+WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' -not -path '*/src/gql/*' 2>/dev/null) central_portal/api/schema.graphql
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo demo-check test check bench setup web format
+
+help: ## Show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+demo: setup web ## Run the whole federation here; DATA=folder serves that folder
+	$(PY) -m deploy.demo run $(if $(DATA),--data "$(DATA)")
+
+demo-check: setup web ## Take the whole journey without a screen; DATA=folder on that data
+	$(PY) -m deploy.demo check $(if $(DATA),--data "$(DATA)")
+
+test: setup web ## Every test this machine can run; lists what it skipped and why
+	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest $(PYTEST)
+
+check: setup web ## Lint, types, import directions, generated files, client checks
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports --no-logo
+	$(PY) proto/generate.py --check
+	$(PY) -m tests.architecture.size_report
+	cd $(WEB) && $(NPM) run --silent check && $(NPM) test --silent && $(NPM) run --silent size
+
+bench: setup web ## Figures, each beside a floor measured in the same run
+	$(PY) -m deploy.setup.ordinary_user $(PY) -m tests.benchmarks $(BENCH)
+
+format: setup ## Format the Python code
+	.venv/bin/ruff check --fix . && .venv/bin/ruff format .
+
+setup: .make/python
+
+.make/python: pyproject.toml constraints.txt deploy/setup/venv.sh
+	@mkdir -p .make
+	@echo "Setting up Python in .venv …"
+	@deploy/setup/venv.sh
+	@$(PY) -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+web: .make/web
+
+.make/node: $(WEB)/package-lock.json .make/python
+	@echo "Installing the web client's packages …"
+	@cd $(WEB) && $(NPM) ci --silent --no-audit --no-fund
+	@touch $@
+
+.make/web: .make/node $(WEB_SOURCES)
+	@echo "Building the web client …"
+	@cd $(WEB) && $(NPM) run --silent build
+	@touch $@

@@ -1,0 +1,1 @@
+"""What the Makefile needs before the project is installed, or around its commands."""
