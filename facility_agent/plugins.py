@@ -15,7 +15,8 @@ GROUPS = {"catalogue": "parasol.catalogue", "compute": "parasol.compute", "accou
 @dataclass(frozen=True, slots=True)
 class Site:
     """What every adapter may know of its surroundings: a private folder of its own, and where the
-    configuration file lies (relative paths in settings are relative to `config_folder`)."""
+    configuration file lies (relative paths in settings are relative to `config_folder`).
+    """
 
     facility_id: str
     state: Path

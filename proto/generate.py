@@ -31,7 +31,7 @@ def generate(into: Path) -> None:
         if "Stub" not in path.read_text():
             path.unlink()
     folders = {target, *(path.parent for path in target.rglob("*.py"))}
-    for folder in list(folders):
+    for folder in folders:
         while folder != target:
             folder = folder.parent
             folders.add(folder)
@@ -41,11 +41,17 @@ def generate(into: Path) -> None:
 
 def differences(left: Path, right: Path) -> list[str]:
     """Relative paths that are not byte-equal in both folders."""
-    names = {str(p.relative_to(d)) for d in (left, right) for p in d.rglob("*.py*") if "__pycache__" not in p.parts}
+    names = {
+        str(p.relative_to(d)) for d in (left, right) for p in d.rglob("*.py*") if "__pycache__" not in p.parts
+    }
     return sorted(
         name
         for name in names
-        if not ((left / name).exists() and (right / name).exists() and filecmp.cmp(left / name, right / name, False))
+        if not (
+            (left / name).exists()
+            and (right / name).exists()
+            and filecmp.cmp(left / name, right / name, shallow=False)
+        )
     )
 
 

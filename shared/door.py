@@ -103,6 +103,7 @@ class Door:
         self._site_of = site_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Judge one request, then pass it on or refuse it."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return

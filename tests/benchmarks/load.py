@@ -56,7 +56,9 @@ class _Client(asyncio.Protocol):
             self._done.set_result(None)
 
 
-def request(method: str, path: str, host: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()) -> bytes:
+def request(
+    method: str, path: str, host: str, body: bytes = b"", headers: tuple[tuple[str, str], ...] = ()
+) -> bytes:
     """The bytes of one request."""
     lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", *(f"{name}: {value}" for name, value in headers)]
     if body or method == "POST":

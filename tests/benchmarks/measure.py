@@ -66,10 +66,20 @@ def table(figures: Sequence[Figure]) -> str:
     for f in figures:
         met = {True: "yes", False: "NO", None: "-"}[f.met]
         rows.append(
-            (f.name, f"{f.value:.4g} {f.unit}", f"{f.floor:.4g} {f.unit}", f"{f.ratio:.3g}", f.goal, met, f.floor_name)
+            (
+                f.name,
+                f"{f.value:.4g} {f.unit}",
+                f"{f.floor:.4g} {f.unit}",
+                f"{f.ratio:.3g}",
+                f.goal,
+                met,
+                f.floor_name,
+            )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     notes = [f"  {f.name}: {f.note}" for f in figures if f.note]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
