@@ -102,6 +102,17 @@ PARAMETERS_OF: dict[Verb, type] = {
     Verb.STOP: Stop,
 }
 
+PAYLOAD_OF: dict[Verb, type] = {
+    Verb.REDEEM: Redeemed,
+    Verb.RELEASE: Done,
+    Verb.UNLINK: Done,
+    Verb.SEARCH: SearchPage,
+    Verb.GET: Dataset,
+    Verb.LAUNCH: WorkspaceReport,
+    Verb.STOP: WorkspaceReport,
+}
+"""What the answer to each verb carries when its outcome is OK or PARTIAL."""
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
