@@ -1,0 +1,205 @@
+"""The centre's settings: environment variables in one frozen class, the federation in one TOML file.
+
+This module is also Django's settings module; what Django wants is derived from the class below.
+"""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from shared.facilities import is_facility_id
+from shared.wire.addresses import is_loopback
+
+
+def _on_this_machine(host: str) -> bool:
+    return is_loopback(host) or host.endswith(".localhost")
+
+
+def _origin(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.path not in ("", "/") or parts.query or parts.fragment or not parts.hostname or parts.username:
+        raise ValueError("must be an origin such as https://portal.example.org, without a path")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
+        raise ValueError("must be https; http is for loopback and *.localhost only")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ProviderTable(_Table):
+    """An OpenID provider that people sign in with."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    title: str = Field(min_length=1, max_length=80)
+    issuer: str
+    discovery: str = ""
+    client_id: str = Field(min_length=1)
+    client_secret_file: Path
+    algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256")
+
+    @property
+    def discovery_url(self) -> str:
+        """Where its metadata are."""
+        return self.discovery or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
+
+
+class FacilityTable(_Table):
+    """A facility that may connect, with its agent's public key (base64 of the DER SubjectPublicKeyInfo)."""
+
+    id: str
+    name: str = Field(min_length=1, max_length=120)
+    public_key: str
+    gateway: str
+    workspace_zone: str = Field(min_length=1, max_length=253)
+
+    @field_validator("id")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if not is_facility_id(value):
+            raise ValueError("must be a slug: lower-case letters, digits and hyphens, at most 40")
+        return value
+
+    @field_validator("gateway")
+    @classmethod
+    def _gateway(cls, value: str) -> str:
+        return _origin(value)
+
+    def workspace_url(self, workspace_id: str) -> str:
+        """The address of one workspace, on the gateway's scheme."""
+        return f"{urlsplit(self.gateway).scheme}://{workspace_id}.{self.workspace_zone}/"
+
+
+class Federation(_Table):
+    """Who takes part: `federation.toml`."""
+
+    providers: tuple[ProviderTable, ...] = ()
+    facilities: tuple[FacilityTable, ...] = ()
+
+    def facility(self, facility_id: str) -> FacilityTable | None:
+        """The facility of a slug."""
+        return next((f for f in self.facilities if f.id == facility_id), None)
+
+    def provider(self, provider_id: str) -> ProviderTable | None:
+        """The provider of an id."""
+        return next((p for p in self.providers if p.id == provider_id), None)
+
+
+class CentreSettings(BaseSettings):
+    """Everything that the environment says; `PARASOL_` before each name in upper case."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="PARASOL_", extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    origin: str = "http://portal.localhost:8000"
+    listen: str = "127.0.0.1:8000"
+    data: Path = Path("parasol-data")
+    federation: Path | None = None
+    hub_listen: str = "127.0.0.1:7443"
+    hub_audience: str = "parasol-hub"
+    hub_certificate: Path | None = None
+    hub_key: Path | None = None
+    hub_plaintext: bool = False
+    query_deadline: float = Field(default=5.0, gt=0, le=60)
+    session_hours: float = Field(default=12.0, gt=0, le=168)
+
+    @field_validator("origin")
+    @classmethod
+    def _portal(cls, value: str) -> str:
+        return _origin(value)
+
+
+class SettingsError(Exception):
+    """A mistake in the environment or in federation.toml, as one sentence."""
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """The first mistake of a validation as one sentence that names the key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    what = (
+        "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    )
+    return f"{where}: {key}: {what}"
+
+
+@cache
+def centre_settings() -> CentreSettings:
+    """The settings of this process. Raises SettingsError."""
+    try:
+        return CentreSettings()
+    except ValidationError as error:
+        raise SettingsError(explain(error, "environment (PARASOL_…)")) from None
+
+
+@cache
+def federation() -> Federation:
+    """The federation's file; an empty federation when none is named. Raises SettingsError."""
+    path = centre_settings().federation
+    if path is None:
+        return Federation()
+    try:
+        tables = tomllib.loads(path.read_text())
+        loaded = Federation.model_validate(tables)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise SettingsError(f"{path}: {error}") from None
+    except ValidationError as error:
+        raise SettingsError(explain(error, str(path))) from None
+    for kind, ids in (
+        ("provider", [p.id for p in loaded.providers]),
+        ("facility", [f.id for f in loaded.facilities]),
+    ):
+        if len(ids) != len(set(ids)):
+            raise SettingsError(f"{path}: two tables have the same {kind} id")
+    return loaded
+
+
+def secret_of(provider: ProviderTable) -> str:
+    """The client secret of a provider; relative paths are relative to federation.toml. Raises SettingsError."""
+    base = (centre_settings().federation or Path()).parent
+    path = base / provider.client_secret_file
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+
+
+try:
+    _settings = centre_settings()
+except SettingsError as _error:
+    sys.exit(str(_error))
+
+SECRET_KEY = "unused-by-design"  # noqa: S105 (nothing is signed with it: no Django sessions, no password resets)
+DEBUG = False
+USE_TZ = True
+TIME_ZONE = "UTC"
+ALLOWED_HOSTS = ["*"]  # the door in front has judged the host
+ROOT_URLCONF = "central_portal.urls"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+INSTALLED_APPS = ["central_portal.facilities", "central_portal.identity", "central_portal.workspaces"]
+MIDDLEWARE: list[str] = []
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": _settings.data / "centre.sqlite3",
+        "OPTIONS": {
+            "transaction_mode": "IMMEDIATE",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+            "timeout": 5,
+        },
+    }
+}
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
+LOGGING_CONFIG = None
+FORM_RENDERER = "django.forms.renderers.DjangoTemplates"
