@@ -1,0 +1,64 @@
+"""Addresses: `host:port` of the hub, what loopback is, and which links may be shown to people."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+URL_LENGTH = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A host and a TCP port. `localhost` is written 127.0.0.1, so that no resolver can move it."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return is_loopback(self.host)
+
+
+def parse_address(text: str) -> Address:
+    """Reads `host:port` or `[v6]:port`; port 0 means any. Raises ValueError with one sentence."""
+    try:
+        parts = urlsplit(f"//{text}")
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host or port is None or parts.netloc != text or "@" in text:
+        raise ValueError(f"{text!r} is not an address; write host:port.")
+    return Address("127.0.0.1" if host == "localhost" else host, port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` is a loopback address or the very name `localhost`."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def safe_url(text: str) -> str:
+    """`text` when it is https, or http on this machine (`*.localhost` included); otherwise empty.
+
+    Refused are other schemes, credentials, spaces, control characters, backslashes, quotes, angle
+    brackets, and more than 2,000 characters.
+    """
+    if len(text) > URL_LENGTH or any(c in '\\"<>`' or c.isspace() or not c.isprintable() for c in text):
+        return ""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return ""
+    if not host or "@" in parts.netloc:
+        return ""
+    near = is_loopback(host) or host.endswith(".localhost")
+    return text if parts.scheme == "https" or (parts.scheme == "http" and near) else ""

@@ -1,0 +1,157 @@
+"""Commands and answers on the wire: the body that a MAC covers, and a table with a codec per word."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.commands import (
+    PARAMETERS_OF,
+    PAYLOAD_OF,
+    Answer,
+    Command,
+    Done,
+    GetDataset,
+    Parameters,
+    Payload,
+    Redeem,
+    Redeemed,
+    Release,
+    Stop,
+    Unlink,
+    Verb,
+    refusal,
+)
+from shared.errors import BackendError, InvalidRequest, Unsupported
+from shared.facilities import Outcome, is_facility_id
+from shared.wire import catalogue, grants, workspaces
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
+from shared.wire.parse import parse
+from shared.wire.status import decode_problem, encode_problem
+from shared.wire.text import Malformed
+from shared.workspaces import LaunchRequest, WorkspaceReport
+
+BODY_BYTES = 64 * 1024
+GRANT_ID = 100
+MAC_BYTES = 32
+_COMMAND_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_VERBS = {verb.value: verb for verb in Verb}
+_GOOD = (Outcome.OK, Outcome.PARTIAL)
+_REFUSALS = (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED, Outcome.DENIED, Outcome.FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """How one word becomes bytes and back. `decode` raises InvalidRequest or Malformed."""
+
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes], Any]
+
+
+CODECS: dict[type, Codec] = {
+    Redeem: Codec(grants.encode_redeem, grants.decode_redeem),
+    Redeemed: Codec(grants.encode_redeemed, grants.decode_redeemed),
+    Release: Codec(grants.encode_release, grants.decode_release),
+    Unlink: Codec(grants.encode_unlink, grants.decode_unlink),
+    Done: Codec(grants.encode_done, grants.decode_done),
+    SearchQuery: Codec(catalogue.encode_query, catalogue.decode_query),
+    SearchPage: Codec(catalogue.encode_page, catalogue.decode_page),
+    GetDataset: Codec(catalogue.encode_get, catalogue.decode_get),
+    Dataset: Codec(catalogue.encode_dataset, catalogue.decode_dataset),
+    LaunchRequest: Codec(workspaces.encode_launch, workspaces.decode_launch),
+    Stop: Codec(workspaces.encode_stop, workspaces.decode_stop),
+    WorkspaceReport: Codec(workspaces.encode_report, workspaces.decode_report),
+}
+"""Every parameter and payload; `PARAMETERS_OF` and `PAYLOAD_OF` say which verb uses which."""
+
+
+def encode_body(facility_id: str, command_id: str, verb: Verb, parameters: Parameters, expires_ms: int) -> bytes:
+    """The bytes that the MAC covers and that are sent. Raises InvalidRequest for what no agent would read."""
+    if type(parameters) is not PARAMETERS_OF[verb]:
+        raise InvalidRequest(f"{verb.value} takes {PARAMETERS_OF[verb].__name__}.")
+    try:
+        body = pb.Body(
+            facility_id=facility_id,
+            command_id=command_id,
+            verb=verb.value,
+            parameters=CODECS[type(parameters)].encode(parameters),
+            expires_ms=expires_ms,
+        ).SerializeToString(deterministic=True)
+    except ValueError as error:
+        raise InvalidRequest("The command has a value that cannot be sent.") from error
+    decode_body(body)
+    return body
+
+
+def decode_body(body: bytes) -> Command:
+    """The command, every value checked.
+
+    Raises InvalidRequest for bytes that are none or values out of bounds, Unsupported for a verb that
+    this version does not know.
+    """
+    try:
+        message = parse(pb.Body, body, BODY_BYTES)
+        if not is_facility_id(message.facility_id) or not _COMMAND_ID.fullmatch(message.command_id):
+            raise InvalidRequest("A command names a facility and has an id of at most 64 characters.")
+        verb = _VERBS.get(message.verb)
+        if verb is None:
+            raise Unsupported("The facility does not know this command.")
+        if verb is Verb.LAUNCH:
+            workspaces.workspace_id(message.command_id)
+        parameters: Parameters = CODECS[PARAMETERS_OF[verb]].decode(message.parameters)
+    except Malformed as error:
+        raise InvalidRequest(str(error)) from error
+    return Command(message.facility_id, message.command_id, verb, parameters, message.expires_ms)
+
+
+def verb_of(body: bytes) -> Verb | None:
+    """The verb that a body names, None when it cannot be told. Nothing is checked."""
+    try:
+        return _VERBS.get(parse(pb.Body, body, BODY_BYTES).verb)
+    except Malformed:
+        return None
+
+
+def encode_payload(verb: Verb, payload: Payload) -> bytes:
+    """The bytes of what an answer carries. Raises TypeError for another verb's payload, ValueError for odd values."""
+    if type(payload) is not PAYLOAD_OF[verb]:
+        raise TypeError(f"{verb.value} is answered with {PAYLOAD_OF[verb].__name__}")
+    return CODECS[type(payload)].encode(payload)
+
+
+def decode_payload(verb: Verb, data: bytes) -> Payload:
+    """What an answer carries, cleaned. Raises Malformed or InvalidRequest."""
+    payload: Payload = CODECS[PAYLOAD_OF[verb]].decode(data)
+    return payload
+
+
+def encode_answer(ticket: int, verb: Verb | None, answer: Answer) -> pb.Result:
+    """The result of one command. Raises TypeError or ValueError when the payload is not the verb's."""
+    result = pb.Result(ticket=ticket, outcome=answer.outcome.value)
+    if answer.payload is not None:
+        if verb is None:
+            raise TypeError("a payload without a verb")
+        result.payload = encode_payload(verb, answer.payload)
+    if answer.problem is not None:
+        result.problem.CopyFrom(encode_problem(answer.problem))
+    return result
+
+
+def decode_answer(verb: Verb, result: pb.Result) -> Answer:
+    """The answer, cleaned; what cannot be read is a failure of the facility. Never raises.
+
+    A facility cannot claim to be OFFLINE or TIMED_OUT: only the centre knows that.
+    """
+    outcome = Outcome(result.outcome) if result.outcome in Outcome.__members__ else Outcome.FAILED
+    problem = decode_problem(result.problem) if result.HasField("problem") else None
+    if outcome in _GOOD:
+        try:
+            return Answer(outcome, decode_payload(verb, result.payload), problem)
+        except (Malformed, InvalidRequest):
+            return refusal(BackendError("The facility's answer could not be read."))
+    if problem is None:
+        return refusal(BackendError("The facility refused without saying why."))
+    return Answer(outcome if outcome in _REFUSALS else Outcome.FAILED, None, problem)
