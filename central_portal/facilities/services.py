@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from channels.db import database_sync_to_async
 
 from central_portal.facilities.models import Facility
-from central_portal.link.commands import decode_description, encode_description
 from central_portal.settings import FacilityTable, Federation
 from shared.errors import NotFound
 from shared.facilities import Environment, FacilityDescription, Flavour
+from shared.wire.facilities import decode_description, encode_description
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,9 @@ class Facilities:
     def __init__(self, federation: Federation, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self.version = 0
-        self._views = {f.id: FacilityView(f, None, None, online=False, state_since=None) for f in federation.facilities}
+        self._views = {
+            f.id: FacilityView(f, None, None, online=False, state_since=None) for f in federation.facilities
+        }
         self._listeners: set[Callable[[str], None]] = set()
 
     async def load(self) -> None:

@@ -1,0 +1,258 @@
+"""What the rest of the centre calls: who is this, and ask a facility in their name."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from channels.db import database_sync_to_async
+
+from central_portal.identity import store
+from central_portal.identity.logic import expires_ms, parse_scopes
+from central_portal.identity.sealing import ID_TOKEN_LABEL, grant_label, seal, sealing_key, unseal
+from central_portal.link.ports import CommandWriter, Links, SealedBody
+from shared.commands import PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeemed, Release, Verb
+from shared.errors import SignInNeeded
+from shared.facilities import Outcome
+from shared.identity import LinkState, Scope, Subject
+from shared.wire.proof import hashed, mac, token
+
+COOKIE = "__Host-parasol"
+ATTEMPT_COOKIE = "__Host-parasol-attempt"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A signed-in person for the length of a request or a socket. Holds the sealing key, never the cookie."""
+
+    person_id: int
+    name: str
+    subject: Subject
+    provider: str
+    session_hash: str
+    expires_at: float
+    seal_key: bytes = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLinkInfo:
+    """What the portal knows of one account link and of the grant of this session; times are POSIX seconds."""
+
+    state: LinkState
+    checked_at: float | None
+    scopes: frozenset[Scope] = frozenset()
+    grant_expires_at: float | None = None
+
+
+class Identity:
+    """Sessions and grants. Database work runs in threads; no transaction is held across a call."""
+
+    def __init__(
+        self,
+        links: Links,
+        write_command: CommandWriter,
+        session_life: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._links, self._write, self._life, self._clock = links, write_command, session_life, clock
+        self._ended: dict[str, set[Callable[[], None]]] = defaultdict(set)
+
+    # --- who
+
+    async def caller(self, cookies: Mapping[str, str]) -> Caller | None:
+        """The person behind a request's cookies, None for an anonymous one."""
+        cookie = cookies.get(COOKIE, "")
+        if not cookie or len(cookie) > 100:
+            return None
+        row = await database_sync_to_async(store.session_of)(hashed(cookie), self._clock())
+        return _caller(row, sealing_key(cookie)) if row else None
+
+    async def refresh(self, caller: Caller) -> Caller | None:
+        """The same caller looked up anew, None when the session has ended meanwhile."""
+        row = await database_sync_to_async(store.session_of)(caller.session_hash, self._clock())
+        return _caller(row, caller.seal_key) if row else None
+
+    def on_session_end(self, session_hash: str, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call `callback` once when the session is renewed or ends; returns the unsubscribe."""
+        self._ended[session_hash].add(callback)
+
+        def unsubscribe() -> None:
+            self._ended[session_hash].discard(callback)
+            if not self._ended[session_hash]:
+                del self._ended[session_hash]
+
+        return unsubscribe
+
+    def _announce(self, hashes: list[str]) -> None:
+        for session_hash in hashes:
+            for callback in tuple(self._ended.get(session_hash, ())):
+                callback()
+
+    # --- sessions
+
+    async def sign_in(
+        self, old_cookie: str, subject: Subject, name: str, provider: str, sid: str, id_token: str
+    ) -> str:
+        """Open a session and return its cookie. Raises SignInNeeded when `sid` has ended meanwhile."""
+        cookie, now = token(), self._clock()
+        try:
+            touched = await database_sync_to_async(store.open_session)(
+                cookie, old_cookie, subject, name, provider, sid, id_token, now, now + self._life
+            )
+        except PermissionError:
+            raise SignInNeeded("You have signed out meanwhile; sign in again.") from None
+        self._announce(touched)
+        return cookie
+
+    async def renew(self, old_cookie: str) -> str | None:
+        """Move a session to a new cookie; None when it was renewed before or has ended."""
+        cookie = token()
+        if not await database_sync_to_async(store.renew)(cookie, old_cookie, self._clock()):
+            return None
+        self._announce([hashed(old_cookie)])
+        return cookie
+
+    async def id_token(self, caller: Caller) -> str:
+        """The ID token of this session, empty when it cannot be opened."""
+        row = await database_sync_to_async(store.session_of)(caller.session_hash, self._clock())
+        opened = unseal(caller.seal_key, ID_TOKEN_LABEL, row.id_token) if row else None
+        return (opened or b"").decode()
+
+    async def releases(self, caller: Caller) -> list[tuple[str, SealedBody]]:
+        """The commands that give up each grant of this session; made before the session is deleted."""
+        rows = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock())
+        made = [
+            (row.facility, self._sealed(caller, row, Verb.RELEASE, Release(), str(uuid.uuid4()), 5.0))
+            for row in rows
+        ]
+        return [(facility, body) for facility, body in made if body is not None]
+
+    async def end(self, *, caller: Caller | None = None, provider: str = "", sid: str = "", sub: str = "",
+                  issuer: str = "") -> None:  # fmt: skip
+        """End the sessions of a caller (all of the same provider session), of a `sid`, or of a subject."""
+        end = database_sync_to_async(store.end_sessions)
+        now = self._clock()
+        hashes: list[str] = []
+        if caller is not None:
+            row = await database_sync_to_async(store.session_of)(caller.session_hash, now)
+            if row and row.sid:
+                hashes += await end(provider=row.provider, sid=row.sid, now=now)
+            hashes += await end(hashes=[caller.session_hash], now=now)
+            hashes.append(caller.session_hash)
+        elif sid:
+            hashes += await end(provider=provider, sid=sid, now=now)
+        elif sub:
+            hashes += await end(provider=provider, person=Subject(issuer, sub), now=now)
+        self._announce(hashes)
+
+    # --- grants
+
+    async def redeem(self, facility_id: str, code_hash: str, verifier: str, timeout_s: float) -> Answer:
+        """Ask a facility for the grant behind a code. Raises FacilityUnavailable, DeadlineExceeded."""
+        parameters = Redeem(code_hash, verifier)
+        body = self._write(facility_id, str(uuid.uuid4()), Verb.REDEEM, parameters, 0)
+        return await self._links.ask(facility_id, Verb.REDEEM, SealedBody(body), timeout_s)
+
+    async def keep_grant(self, caller: Caller, facility_id: str, grant: Redeemed, secret: bytes) -> bool:
+        """Seal a redeemed grant into this session. False when the session has ended meanwhile."""
+        now = self._clock()
+        box = seal(caller.seal_key, grant_label(facility_id, grant.grant_id), secret)
+        row = store.GrantRow(
+            facility_id, grant.grant_id, box, " ".join(grant.scopes), grant.agent_now_ms - int(now * 1000),
+            now + grant.lifetime_ms / 1000,
+        )  # fmt: skip
+        kept = await database_sync_to_async(store.save_grant)(caller.session_hash, row)
+        if kept:
+            await self.learn(caller, facility_id, LinkState.LINKED)
+        return kept
+
+    async def learn(self, caller: Caller, facility_id: str, state: LinkState) -> None:
+        """Note what a facility said of the caller's account link."""
+        await database_sync_to_async(store.learn_link)(caller.person_id, facility_id, state, self._clock())
+
+    async def unlinked(self, caller: Caller, facility_id: str) -> None:
+        """The facility has removed the account link: its grants are dead."""
+        await database_sync_to_async(store.drop_grant)(caller.session_hash, facility_id)
+        await self.learn(caller, facility_id, LinkState.NOT_LINKED)
+
+    async def account_links(self, caller: Caller) -> Mapping[str, AccountLinkInfo]:
+        """Facility → what is known; facilities that nothing is known of are absent."""
+        known = await database_sync_to_async(store.links_of)(caller.person_id)
+        grants = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock())
+        result = {facility: AccountLinkInfo(state, at) for facility, (state, at) in known.items()}
+        for row in grants:
+            seen = result.get(row.facility, AccountLinkInfo(LinkState.LINKED, None))
+            result[row.facility] = AccountLinkInfo(
+                seen.state, seen.checked_at, parse_scopes(row.scopes), row.expires_at
+            )
+        return result
+
+    async def ask(
+        self, caller: Caller | None, facility_id: str, verb: Verb, parameters: Parameters, *,
+        command_id: str | None = None, timeout_s: float,
+    ) -> Answer:  # fmt: skip
+        """The facility's answer, under the caller's grant there when one reaches this verb.
+
+        Without one a PUBLIC verb goes without a grant. Raises SignInNeeded for any other verb,
+        FacilityUnavailable, DeadlineExceeded, RateLimited.
+        """
+        command_id = command_id or str(uuid.uuid4())
+        sealed = await self._under_grant(caller, facility_id, verb, parameters, command_id, timeout_s)
+        if sealed is None:
+            if verb not in PUBLIC:
+                raise SignInNeeded(metadata={"facility": facility_id})
+            # Without a grant the agent's clock is not known, so there is no expiry: the answer is public anyway.
+            sealed = SealedBody(self._write(facility_id, command_id, verb, parameters, 0))
+        answer = await self._links.ask(facility_id, verb, sealed, timeout_s)
+        if caller is not None and sealed.grant_id:
+            await self._learn_from(caller, facility_id, sealed.grant_id, answer)
+        return answer
+
+    async def has_grant(self, caller: Caller, facility_id: str, scope: Scope) -> bool:
+        """Whether this session holds a living grant there that reaches `scope`."""
+        rows = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock(), facility_id)
+        return any(scope in parse_scopes(row.scopes) for row in rows)
+
+    async def _under_grant(
+        self, caller: Caller | None, facility_id: str, verb: Verb, parameters: Parameters, command_id: str,
+        timeout_s: float,
+    ) -> SealedBody | None:  # fmt: skip
+        if caller is None:
+            return None
+        rows = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock(), facility_id)
+        scope = SCOPE_OF[verb]
+        for row in rows:
+            if scope is None or scope in parse_scopes(row.scopes):
+                return self._sealed(caller, row, verb, parameters, command_id, timeout_s)
+        return None
+
+    def _sealed(
+        self,
+        caller: Caller,
+        row: store.GrantRow,
+        verb: Verb,
+        parameters: Parameters,
+        command_id: str,
+        timeout_s: float,
+    ) -> SealedBody | None:
+        secret = unseal(caller.seal_key, grant_label(row.facility, row.grant_id), row.box)
+        if secret is None:
+            return None
+        expires = expires_ms(self._clock(), row.clock_offset_ms, timeout_s)
+        body = self._write(row.facility, command_id, verb, parameters, expires)
+        return SealedBody(body, row.grant_id, mac(secret, body))
+
+    async def _learn_from(self, caller: Caller, facility_id: str, grant_id: str, answer: Answer) -> None:
+        if answer.outcome in (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED):
+            await database_sync_to_async(store.drop_grant)(caller.session_hash, facility_id, grant_id)
+        if answer.outcome is Outcome.NOT_LINKED:
+            await self.learn(caller, facility_id, LinkState.NOT_LINKED)
+
+
+def _caller(row: store.SessionRow, key: bytes) -> Caller:
+    return Caller(
+        row.person_id, row.name, Subject(row.issuer, row.sub), row.provider, row.hash, row.expires_at, key
+    )

@@ -1,0 +1,217 @@
+"""Short, atomic, synchronous functions on identity's tables. Call them through `database_sync_to_async`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import transaction
+from django.db.models import Q
+
+from central_portal.identity.models import (
+    AccountLinkKnowledge,
+    ConnectAttempt,
+    EndedSid,
+    Person,
+    PortalSession,
+    SealedGrant,
+)
+from central_portal.identity.sealing import ID_TOKEN_LABEL, grant_label, seal, sealing_key, unseal
+from shared.identity import LinkState, Subject
+from shared.limits import LIMITS
+from shared.wire.proof import hashed
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A living session."""
+
+    hash: str
+    person_id: int
+    name: str
+    issuer: str
+    sub: str
+    provider: str
+    sid: str
+    id_token: bytes
+    expires_at: float
+    replaced: bool
+
+
+def session_of(session_hash: str, now: float) -> SessionRow | None:
+    """The session under a hash: not expired, and replaced no longer ago than the grace."""
+    alive = Q(replaced_at=None) | Q(replaced_at__gt=now - LIMITS.cookie_grace)
+    row = (
+        PortalSession.objects.select_related("person").filter(alive, hash=session_hash, expires_at__gt=now).first()
+    )
+    if row is None:
+        return None
+    person = row.person
+    return SessionRow(
+        row.hash, person.pk, person.name, person.issuer, person.sub, row.provider, row.sid,
+        bytes(row.id_token), row.expires_at, row.replaced_at is not None,
+    )  # fmt: skip
+
+
+def open_session(
+    cookie: str, old_cookie: str, subject: Subject, name: str, provider: str, sid: str, id_token: str,
+    now: float, expires_at: float,
+) -> list[str]:  # fmt: skip
+    """Open a session under `cookie`. The same person's grants move over from `old_cookie`; another's die.
+
+    Returns the hashes of sessions that ended or were replaced. Raises PermissionError when the provider's
+    session `sid` ended while this sign-in was under way.
+    """
+    with transaction.atomic():
+        EndedSid.objects.filter(until__lt=now).delete()
+        if sid and EndedSid.objects.filter(provider=provider, sid=sid).exists():
+            raise PermissionError("this session has ended at the provider")
+        person, _ = Person.objects.update_or_create(
+            issuer=subject.issuer, sub=subject.sub, defaults={"name": name}
+        )
+        new = PortalSession.objects.create(
+            hash=hashed(cookie), person=person, provider=provider, sid=sid, created_at=now, expires_at=expires_at,
+            id_token=seal(sealing_key(cookie), ID_TOKEN_LABEL, id_token.encode()),
+        )  # fmt: skip
+        old = (
+            PortalSession.objects.filter(hash=hashed(old_cookie), replaced_at=None).first() if old_cookie else None
+        )
+        touched = [old.hash] if old else []
+        if old and old.person_id == person.pk:
+            _move(old, new, sealing_key(old_cookie), sealing_key(cookie))
+            PortalSession.objects.filter(pk=old.pk).update(replaced_at=now)
+        elif old:
+            old.delete()
+        _sweep(now)
+    return touched
+
+
+def renew(cookie: str, old_cookie: str, now: float) -> bool:
+    """Put a session under a new cookie, in one transaction. False when it was renewed before or is gone."""
+    with transaction.atomic():
+        old = PortalSession.objects.filter(hash=hashed(old_cookie), replaced_at=None, expires_at__gt=now).first()
+        if old is None:
+            return False
+        token = unseal(sealing_key(old_cookie), ID_TOKEN_LABEL, bytes(old.id_token)) or b""
+        new = PortalSession.objects.create(
+            hash=hashed(cookie), person_id=old.person_id, provider=old.provider, sid=old.sid,
+            created_at=old.created_at, expires_at=old.expires_at,
+            id_token=seal(sealing_key(cookie), ID_TOKEN_LABEL, token),
+        )  # fmt: skip
+        _move(old, new, sealing_key(old_cookie), sealing_key(cookie))
+        PortalSession.objects.filter(pk=old.pk).update(replaced_at=now)
+        _sweep(now)
+    return True
+
+
+def _move(old: PortalSession, new: PortalSession, old_key: bytes, new_key: bytes) -> None:
+    """The old row keeps its boxes for requests under way; attempts under way go on in the new session."""
+    for grant in old.grants.all():
+        label = grant_label(grant.facility, grant.grant_id)
+        secret = unseal(old_key, label, bytes(grant.box))
+        if secret is not None:
+            grant.pk, grant.session, grant.box = None, new, seal(new_key, label, secret)
+            grant.save(force_insert=True)
+    old.attempts.update(session=new)
+
+
+def _sweep(now: float) -> None:
+    gone = Q(expires_at__lt=now) | Q(replaced_at__lt=now - LIMITS.cookie_grace)
+    PortalSession.objects.filter(gone).delete()
+    ConnectAttempt.objects.filter(expires_at__lt=now).delete()
+
+
+def end_sessions(*, provider: str = "", sid: str = "", person: Subject | None = None, hashes: list[str] | None = None,
+                 now: float) -> list[str]:  # fmt: skip
+    """Delete sessions by hash, by the provider's sid, or all of a subject's; returns their hashes."""
+    with transaction.atomic():
+        if sid:
+            found = PortalSession.objects.filter(provider=provider, sid=sid)
+            EndedSid.objects.create(provider=provider, sid=sid, until=now + LIMITS.sid_memory)
+        elif person:
+            found = PortalSession.objects.filter(
+                provider=provider, person__issuer=person.issuer, person__sub=person.sub
+            )
+        else:
+            found = PortalSession.objects.filter(hash__in=hashes or [])
+        ended = list(found.values_list("hash", flat=True))
+        found.delete()
+    return ended
+
+
+def save_attempt(state: str, session_hash: str, facility: str, return_to: str, now: float) -> None:
+    """Remember a visit to a gateway."""
+    ConnectAttempt.objects.create(
+        state_hash=hashed(state), session_id=session_hash, facility=facility, return_to=return_to,
+        expires_at=now + LIMITS.sign_in_attempt,
+    )  # fmt: skip
+
+
+def take_attempt(state: str, session_hash: str, now: float) -> tuple[str, str] | None:
+    """(facility, return_to) of a visit of this session, once; None when there is none."""
+    with transaction.atomic():
+        row = ConnectAttempt.objects.filter(
+            state_hash=hashed(state), session_id=session_hash, expires_at__gt=now
+        ).first()
+        if row is None:
+            return None
+        row.delete()
+        return row.facility, row.return_to
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    """A sealed grant."""
+
+    facility: str
+    grant_id: str
+    box: bytes
+    scopes: str
+    clock_offset_ms: int
+    expires_at: float
+
+
+def save_grant(session_hash: str, grant: GrantRow) -> bool:
+    """Keep a grant in a session, in place of an earlier one there. False when the session has ended meanwhile."""
+    with transaction.atomic():
+        if not PortalSession.objects.filter(hash=session_hash).exists():
+            return False
+        SealedGrant.objects.update_or_create(
+            session_id=session_hash, facility=grant.facility,
+            defaults={
+                "grant_id": grant.grant_id, "box": grant.box, "scopes": grant.scopes,
+                "clock_offset_ms": grant.clock_offset_ms, "expires_at": grant.expires_at,
+            },
+        )  # fmt: skip
+    return True
+
+
+def grants_of(session_hash: str, now: float, facility: str | None = None) -> list[GrantRow]:
+    """The living grants of a session, of one facility or all."""
+    rows = SealedGrant.objects.filter(session_id=session_hash, expires_at__gt=now)
+    if facility is not None:
+        rows = rows.filter(facility=facility)
+    return [
+        GrantRow(r.facility, r.grant_id, bytes(r.box), r.scopes, r.clock_offset_ms, r.expires_at) for r in rows
+    ]
+
+
+def drop_grant(session_hash: str, facility: str, grant_id: str | None = None) -> None:
+    """Forget a grant of a session (of all of the person's sessions when `grant_id` is None)."""
+    if grant_id is not None:
+        SealedGrant.objects.filter(session_id=session_hash, facility=facility, grant_id=grant_id).delete()
+        return
+    person = PortalSession.objects.filter(hash=session_hash).values_list("person_id", flat=True).first()
+    SealedGrant.objects.filter(session__person_id=person, facility=facility).delete()
+
+
+def learn_link(person_id: int, facility: str, state: LinkState, now: float) -> None:
+    """Note what a facility said of an account link."""
+    AccountLinkKnowledge.objects.update_or_create(
+        person_id=person_id, facility=facility, defaults={"state": state.value, "checked_at": now}
+    )
+
+
+def links_of(person_id: int) -> dict[str, tuple[LinkState, float]]:
+    """Facility → (state, when learnt)."""
+    rows = AccountLinkKnowledge.objects.filter(person_id=person_id).values_list("facility", "state", "checked_at")
+    return {facility: (LinkState(state), at) for facility, state, at in rows}
