@@ -1,0 +1,1 @@
+"""What people have asked facilities to start, and what became of it."""

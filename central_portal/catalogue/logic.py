@@ -1,0 +1,144 @@
+"""Pure merging of pages from many facilities, and the cursor that holds one position per facility."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from shared.catalogue import Dataset, SearchPage, sort_key
+from shared.commands import Problem
+from shared.errors import InvalidRequest
+from shared.facilities import Outcome
+
+END = "\0end"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A dataset with the facility that holds it."""
+
+    facility_id: str
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class FacilityAnswer:
+    """How one facility answered; `page` is empty unless it answered. `took_ms` is None when it did not."""
+
+    facility_id: str
+    outcome: Outcome
+    page: SearchPage = field(default_factory=SearchPage)
+    took_ms: int | None = None
+    problem: Problem | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """A value and how many datasets of the page have it."""
+
+    id: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """One page of all facilities. `cursor` is the position after it, empty when there is no more."""
+
+    found: tuple[Found, ...]
+    answers: tuple[FacilityAnswer, ...]
+    cursor: str
+    done: bool
+
+
+def is_honest(page: SearchPage, limit: int) -> bool:
+    """Whether a page keeps its promise: no more than asked, in order, no pid twice."""
+    keys = [sort_key(dataset) for dataset in page.datasets]
+    pids = {dataset.pid for dataset in page.datasets}
+    return len(keys) <= limit and keys == sorted(keys) and len(pids) == len(keys)
+
+
+def merge(
+    answers: Sequence[FacilityAnswer], positions: Mapping[str, Position], limit: int, *, done: bool = True
+) -> Merged:
+    """The first `limit` datasets of all pages, newest first; the cursor goes on exactly after them.
+
+    A facility's datasets that did not fit are not lost: its position stays before the first of them.
+    """
+    ranked = sorted(
+        (sort_key(dataset), answer.facility_id, index)
+        for answer in answers
+        for index, dataset in enumerate(answer.page.datasets)
+    )[:limit]
+    taken = Counter(facility_id for _, facility_id, _ in ranked)
+    pages = {answer.facility_id: answer for answer in answers}
+    found = tuple(Found(facility_id, pages[facility_id].page.datasets[index]) for _, facility_id, index in ranked)
+    after = {answer.facility_id: _advance(answer, positions, taken[answer.facility_id]) for answer in answers}
+    more = any(not position.exhausted for position in after.values())
+    return Merged(found, tuple(answers), write_cursor(after) if more and found else "", done)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where to go on at one facility: the position that its catalogue gave, and how many to leave out after it."""
+
+    after: str = ""
+    skip: int = 0
+    exhausted: bool = False
+
+
+def _advance(answer: FacilityAnswer, positions: Mapping[str, Position], taken: int) -> Position:
+    before = positions.get(answer.facility_id, Position())
+    if answer.outcome not in _ANSWERED:
+        return before
+    if taken < len(answer.page.datasets):
+        return replace(before, skip=before.skip + taken)
+    return Position(answer.page.next) if answer.page.next else Position(exhausted=True)
+
+
+_ANSWERED = frozenset({Outcome.OK, Outcome.PARTIAL, Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED})
+
+
+def trimmed(page: SearchPage, position: Position) -> SearchPage:
+    """The page without what an earlier page of the merged list has shown."""
+    return replace(page, datasets=page.datasets[position.skip :]) if position.skip else page
+
+
+def write_cursor(positions: Mapping[str, Position]) -> str:
+    """An opaque cursor of the positions."""
+    plain = {
+        facility_id: [END if position.exhausted else position.after, position.skip]
+        for facility_id, position in sorted(positions.items())
+    }
+    return base64.urlsafe_b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode()
+
+
+def read_cursor(cursor: str) -> dict[str, Position]:
+    """The positions of a cursor. Raises InvalidRequest for anything that `write_cursor` did not make."""
+    if not cursor:
+        return {}
+    try:
+        plain = json.loads(base64.b64decode(cursor.encode(), altchars=b"-_", validate=True))
+        if not isinstance(plain, dict) or len(plain) > 1000 or len(cursor) > 100_000:
+            raise ValueError
+        return {str(facility_id): _position(value) for facility_id, value in plain.items()}
+    except (ValueError, binascii.Error, TypeError, RecursionError):
+        raise InvalidRequest("This page cursor is not one of ours.") from None
+
+
+def _position(value: object) -> Position:
+    match value:
+        case [str(after), int(skip)] if 0 <= skip <= 1000:
+            return Position(exhausted=True) if after == END else Position(after, skip)
+    raise ValueError
+
+
+def facets(values: Iterable[str]) -> tuple[Facet, ...]:
+    """Each value with its count, most frequent first, then by name; empty values are left out."""
+    counts = Counter(value for value in values if value)
+    return tuple(
+        Facet(value, count) for value, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    )

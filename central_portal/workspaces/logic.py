@@ -1,0 +1,145 @@
+"""Pure decisions on a workspace's row: fold a report, what an inventory implies, which steps to show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from shared.commands import Problem
+from shared.workspaces import STEPS, StepName, WorkspaceReport, WorkspaceState, accepts, shown_state
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A step that was entered, at a POSIX second of the centre's clock."""
+
+    name: StepName
+    entered_at: float
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkspaceView:
+    """One workspace as the centre knows it. Times are POSIX seconds."""
+
+    id: str
+    person_id: int
+    facility: str
+    environment: str
+    environment_title: str
+    flavour: str
+    proposals: tuple[str, ...]
+    dataset: str
+    title: str
+    lifetime_s: int
+    state: WorkspaceState
+    sequence: int
+    steps: tuple[Step, ...]
+    reason: str
+    message: str
+    requested_at: float
+    changed_at: float
+    seen_at: float | None = None
+    ends_at: float | None = None
+
+    @property
+    def problem(self) -> Problem | None:
+        """Why it failed or ended, None when there is nothing to say."""
+        return Problem(self.reason, self.message) if self.reason else None
+
+    def asks_the_same(self, other: WorkspaceView) -> bool:
+        """Whether both were asked for by the same person with the same words."""
+        return _asked(self) == _asked(other)
+
+
+def _asked(view: WorkspaceView) -> tuple[object, ...]:
+    return (
+        view.id, view.person_id, view.facility, view.environment, view.flavour, view.proposals, view.dataset,
+        view.title, view.lifetime_s,
+    )  # fmt: skip
+
+
+def fold(view: WorkspaceView, report: WorkspaceReport, now: float) -> WorkspaceView:
+    """The row after a report: changed when the report is newer and nothing has ended; seen in any case."""
+    if not accepts(view.state, view.sequence, report):
+        return replace(view, seen_at=now)
+    steps = tuple(Step(step.name, now - step.entered_ago, step.detail) for step in report.steps)
+    return replace(
+        view, state=report.state, sequence=report.sequence, steps=steps or view.steps, reason=report.reason,
+        message=report.message, changed_at=now, seen_at=now,
+        ends_at=now + report.ends_in if report.ends_in is not None else view.ends_at,
+    )  # fmt: skip
+
+
+NEVER_ARRIVED = Problem(
+    "EXPIRED", "The facility was not connected and has not received this; ask again.", retryable=True
+)
+
+
+def absent(view: WorkspaceView, now: float, patience_s: float) -> WorkspaceView:
+    """The row when an inventory does not name it.
+
+    An order that never reached the facility fails once nothing can deliver it any more. Anything the
+    facility has once reported becomes UNKNOWN, never ended: an absence proves nothing.
+    """
+    if view.state.is_final:
+        return view
+    if view.sequence == 0:
+        if now - view.requested_at < patience_s:
+            return view
+        return failed(view, NEVER_ARRIVED, now)
+    return replace(view, state=WorkspaceState.UNKNOWN, changed_at=now)
+
+
+def failed(view: WorkspaceView, problem: Problem, now: float) -> WorkspaceView:
+    """The row after a refusal."""
+    return replace(
+        view, state=WorkspaceState.FAILED, reason=problem.reason, message=problem.message, changed_at=now
+    )
+
+
+class StepState(StrEnum):
+    """How far a step is."""
+
+    WAITING = "WAITING"
+    ACTIVE = "ACTIVE"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class ShownStep:
+    """A step as it is shown."""
+
+    name: StepName
+    state: StepState
+    detail: str = ""
+    entered_at: float | None = None
+
+
+def shown_steps(state: WorkspaceState, steps: Sequence[Step], requested_at: float) -> tuple[ShownStep, ...]:
+    """All steps of a launch: those before the last entered are done; the last is active, done or failed."""
+    entered = {step.name: step for step in steps}
+    entered.setdefault(StepName.ASK, Step(StepName.ASK, requested_at))
+    last = max(STEPS.index(name) for name in entered)
+    at_last = StepState.ACTIVE
+    if state is WorkspaceState.FAILED:
+        at_last = StepState.FAILED
+    elif last == len(STEPS) - 1 or state in (
+        WorkspaceState.RUNNING,
+        WorkspaceState.STOPPING,
+        WorkspaceState.ENDED,
+    ):
+        at_last = StepState.DONE
+    shown = []
+    for index, name in enumerate(STEPS):
+        step = entered.get(name)
+        stage = StepState.DONE if index < last else at_last if index == last else StepState.WAITING
+        shown.append(ShownStep(name, stage, step.detail if step else "", step.entered_at if step else None))
+    return tuple(shown)
+
+
+def state_to_show(view: WorkspaceView, online: bool) -> WorkspaceState:
+    """UNKNOWN for what lives at a facility that is not connected."""
+    return shown_state(view.state, online)

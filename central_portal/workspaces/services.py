@@ -1,0 +1,215 @@
+"""Launch, stop and watch workspaces. The intent is committed, then the facility is asked, then the outcome is committed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import contextmanager
+from typing import Protocol
+
+from channels.db import database_sync_to_async
+
+from central_portal.facilities.services import Facilities
+from central_portal.identity.services import Caller, Identity
+from central_portal.workspaces import store
+from central_portal.workspaces.logic import WorkspaceView, absent, failed, fold
+from shared.commands import Problem, Stop, Verb
+from shared.errors import (
+    Conflict,
+    DeadlineExceeded,
+    FacilityUnavailable,
+    FlavourTooLarge,
+    InvalidRequest,
+    NotFound,
+    ParasolError,
+    SignInNeeded,
+)
+from shared.identity import Scope
+from shared.limits import LIMITS
+from shared.wire.status import error_of
+from shared.workspaces import (
+    LaunchRequest,
+    WorkspaceInventory,
+    WorkspaceReport,
+    WorkspaceState,
+    is_workspace_id,
+)
+
+QUEUE = 256
+
+
+class Notifier(Protocol):
+    """Tells whoever watches a person's workspaces that one changed."""
+
+    def publish(self, view: WorkspaceView) -> None:
+        """Never blocks, never raises."""
+        ...
+
+
+class Broadcaster:
+    """A `Notifier` within this process: a bounded queue per watcher; one that does not read loses its place."""
+
+    def __init__(self) -> None:
+        self._queues: dict[int, set[asyncio.Queue[WorkspaceView | None]]] = defaultdict(set)
+
+    def publish(self, view: WorkspaceView) -> None:
+        """Tell every watcher of this person."""
+        for queue in tuple(self._queues.get(view.person_id, ())):
+            if queue.full():
+                queue.get_nowait()  # the watcher is behind: it is told to start over
+                queue.put_nowait(None)
+            else:
+                queue.put_nowait(view)
+
+    @contextmanager
+    def watch(self, person_id: int):  # type: ignore[no-untyped-def]
+        """A queue of this person's changes while the context lasts; None says that some were lost."""
+        queue: asyncio.Queue[WorkspaceView | None] = asyncio.Queue(QUEUE)
+        self._queues[person_id].add(queue)
+        try:
+            yield queue
+        finally:
+            self._queues[person_id].discard(queue)
+            if not self._queues[person_id]:
+                del self._queues[person_id]
+
+
+class Workspaces:
+    """One's own workspaces; anybody else's do not exist (NotFound)."""
+
+    def __init__(
+        self, identity: Identity, facilities: Facilities, broadcaster: Broadcaster,
+        deadline_s: float = LIMITS.query_deadline, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._identity, self._facilities, self._broadcaster = identity, facilities, broadcaster
+        self._deadline, self._clock = deadline_s, clock
+
+    async def launch(
+        self, caller: Caller, facility_id: str, workspace_id: str, request: LaunchRequest
+    ) -> WorkspaceView:
+        """Ask for a workspace under the client's id; the same words again give the same workspace.
+
+        Raises InvalidRequest, NotFound, FlavourTooLarge, SignInNeeded, FacilityUnavailable before
+        anything is stored, Conflict for an id that was used otherwise. A facility's refusal is a FAILED
+        workspace with its reason.
+        """
+        if not is_workspace_id(workspace_id):
+            raise InvalidRequest("The id of a launch is a lower-case UUID.")
+        wanted = self._check(caller, facility_id, workspace_id, request)
+        known = await database_sync_to_async(store.get)(workspace_id)
+        if known is None:
+            if not self._facilities.get(facility_id).online:
+                raise FacilityUnavailable(metadata={"facility": facility_id})
+            if not await self._identity.has_grant(caller, facility_id, Scope.RUN):
+                raise SignInNeeded(metadata={"facility": facility_id})
+            known = await database_sync_to_async(store.insert)(wanted)
+        if known is not None:
+            if not known.asks_the_same(wanted):
+                raise Conflict("This launch id was already used for something else.")
+            return known
+        self._broadcaster.publish(wanted)
+        return await self._deliver(caller, wanted, request)
+
+    def _check(self, caller: Caller, facility_id: str, workspace_id: str, request: LaunchRequest) -> WorkspaceView:
+        view = self._facilities.get(facility_id)
+        environment = view.environment(request.environment)
+        if request.flavour not in environment.flavours:
+            raise FlavourTooLarge(f"{environment.title} is not offered in this size at {view.name}.")
+        flavour = view.flavour(request.flavour)
+        if request.lifetime_s > flavour.longest_s:
+            raise FlavourTooLarge("This size does not live that long at the facility.")
+        now = self._clock()
+        return WorkspaceView(
+            workspace_id, caller.person_id, facility_id, environment.id, environment.title, flavour.id,
+            request.proposals, request.dataset, request.title, request.lifetime_s, WorkspaceState.REQUESTED, 0, (),
+            "", "", now, now,
+        )  # fmt: skip
+
+    async def _deliver(self, caller: Caller, wanted: WorkspaceView, request: LaunchRequest) -> WorkspaceView:
+        try:
+            answer = await self._identity.ask(
+                caller, wanted.facility, Verb.LAUNCH, request, command_id=wanted.id, timeout_s=self._deadline
+            )
+        except (FacilityUnavailable, DeadlineExceeded):
+            return wanted  # it may have arrived: the facility's next inventory will say
+        except ParasolError as error:
+            return await self._fail(wanted, Problem.of(error))
+        if isinstance(answer.payload, WorkspaceReport):
+            return await self.reported(wanted.facility, answer.payload) or wanted
+        problem = answer.problem or Problem("BACKEND_FAILED", "The facility did not say why.")
+        return await self._fail(wanted, problem)
+
+    async def _fail(self, view: WorkspaceView, problem: Problem) -> WorkspaceView:
+        return await self._change(view.id, lambda row: failed(row, problem, self._clock())) or view
+
+    async def stop(self, caller: Caller, workspace_id: str) -> WorkspaceView:
+        """Ask the facility to stop it. Raises NotFound, SignInNeeded, FacilityUnavailable, what the facility says."""
+        view = await self.get(caller, workspace_id)
+        if view.state.is_final:
+            return view
+        answer = await self._identity.ask(
+            caller, view.facility, Verb.STOP, Stop(view.id), timeout_s=self._deadline
+        )
+        if isinstance(answer.payload, WorkspaceReport):
+            return await self.reported(view.facility, answer.payload) or view
+        raise error_of(answer.problem) if answer.problem else FacilityUnavailable()
+
+    async def get(self, caller: Caller, workspace_id: str) -> WorkspaceView:
+        """One of the caller's own. Raises NotFound."""
+        view = await database_sync_to_async(store.get)(workspace_id) if is_workspace_id(workspace_id) else None
+        if view is None or view.person_id != caller.person_id:
+            raise NotFound("You have no such workspace.")
+        return view
+
+    async def page(self, caller: Caller, first: int, offset: int) -> tuple[list[WorkspaceView], int]:
+        """The caller's own, newest first, and how many there are."""
+        return await database_sync_to_async(store.of_person)(caller.person_id, first, offset)
+
+    async def changes(self, caller: Caller) -> AsyncIterator[WorkspaceView]:
+        """Every living workspace of the caller as it stands, then each change."""
+        with self._broadcaster.watch(caller.person_id) as queue:
+            while True:
+                for view in await database_sync_to_async(store.living)(None, caller.person_id):
+                    yield view
+                while (changed := await queue.get()) is not None:
+                    yield changed
+
+    # --- what facilities say
+
+    async def reported(self, facility_id: str, report: WorkspaceReport) -> WorkspaceView | None:
+        """Fold a report. One about another facility's workspace is ignored."""
+
+        def decide(row: WorkspaceView) -> WorkspaceView:
+            return fold(row, report, self._clock()) if row.facility == facility_id else row
+
+        return await self._change(report.workspace_id, decide)
+
+    async def inventory(self, facility_id: str, inventory: WorkspaceInventory) -> None:
+        """Fold everything that a facility knows, and what its silence on the others implies."""
+        for report in inventory.reports:
+            await self.reported(facility_id, report)
+        named = {report.workspace_id for report in inventory.reports}
+        patience = 30 + self._deadline
+        for view in await database_sync_to_async(store.living)(facility_id):
+            if view.id not in named:
+                await self._change(view.id, lambda row: absent(row, self._clock(), patience))
+
+    async def facility_changed(self, facility_id: str) -> None:
+        """A facility connected or went: what is shown of its living workspaces changes with it."""
+        for view in await database_sync_to_async(store.living)(facility_id):
+            self._broadcaster.publish(view)
+
+    async def _change(
+        self, workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]
+    ) -> WorkspaceView | None:
+        if not is_workspace_id(workspace_id):
+            return None
+        done = await database_sync_to_async(store.change)(workspace_id, decide)
+        if done is None:
+            return None
+        view, changed = done
+        if changed:
+            self._broadcaster.publish(view)
+        return view

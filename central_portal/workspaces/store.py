@@ -1,0 +1,87 @@
+"""Short, atomic, synchronous functions on the table of workspaces."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict
+
+from django.db import IntegrityError, transaction
+
+from central_portal.workspaces.logic import Step, WorkspaceView
+from central_portal.workspaces.models import Workspace
+from shared.workspaces import StepName, WorkspaceState
+
+_FINAL = [state.value for state in WorkspaceState if state.is_final]
+
+
+def view_of(row: Workspace) -> WorkspaceView:
+    """A row as a value."""
+    return WorkspaceView(
+        id=str(row.id), person_id=row.person_id, facility=row.facility, environment=row.environment,
+        environment_title=row.environment_title, flavour=row.flavour, proposals=tuple(row.proposals),
+        dataset=row.dataset, title=row.title, lifetime_s=row.lifetime_s, state=WorkspaceState(row.state),
+        sequence=row.sequence, steps=tuple(Step(StepName(n), at, detail) for n, at, detail in row.steps),
+        reason=row.reason, message=row.message, requested_at=row.requested_at, changed_at=row.changed_at,
+        seen_at=row.seen_at, ends_at=row.ends_at,
+    )  # fmt: skip
+
+
+def _fields(view: WorkspaceView) -> dict[str, object]:
+    fields = asdict(view)
+    return fields | {
+        "id": uuid.UUID(view.id),
+        "state": view.state.value,
+        "proposals": list(view.proposals),
+        "steps": [[step.name.value, step.entered_at, step.detail] for step in view.steps],
+    }
+
+
+def insert(view: WorkspaceView) -> WorkspaceView | None:
+    """Store a new row; the row that is there already when the id was used, None when it was stored."""
+    try:
+        with transaction.atomic():
+            Workspace.objects.create(**_fields(view))
+    except IntegrityError:
+        row = Workspace.objects.filter(pk=uuid.UUID(view.id)).first()
+        if row is None:
+            raise
+        return view_of(row)
+    return None
+
+
+def change(
+    workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]
+) -> tuple[WorkspaceView, bool] | None:
+    """Read, decide and write one row in one transaction; (row, whether it changed), None when there is none."""
+    with transaction.atomic():
+        row = Workspace.objects.select_for_update().filter(pk=uuid.UUID(workspace_id)).first()
+        if row is None:
+            return None
+        before = view_of(row)
+        after = decide(before)
+        if after != before:
+            Workspace.objects.filter(pk=row.pk).update(**_fields(after))
+    return after, after != before
+
+
+def get(workspace_id: str) -> WorkspaceView | None:
+    """One row."""
+    row = Workspace.objects.filter(pk=uuid.UUID(workspace_id)).first()
+    return view_of(row) if row else None
+
+
+def of_person(person_id: int, first: int, offset: int) -> tuple[list[WorkspaceView], int]:
+    """A person's rows, newest first, and how many there are."""
+    rows = Workspace.objects.filter(person_id=person_id).order_by("-requested_at", "id")
+    return [view_of(row) for row in rows[offset : offset + first]], rows.count()
+
+
+def living(facility: str | None = None, person_id: int | None = None) -> list[WorkspaceView]:
+    """Rows that have not ended, of one facility or one person."""
+    rows = Workspace.objects.exclude(state__in=_FINAL)
+    if facility is not None:
+        rows = rows.filter(facility=facility)
+    if person_id is not None:
+        rows = rows.filter(person_id=person_id)
+    return [view_of(row) for row in rows.order_by("requested_at", "id")]
