@@ -1,0 +1,196 @@
+"""Documents are parsed, judged and validated once and kept; results are plain data, completed by a compiled plan."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    ExecutionContext,
+    FieldNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLOutputType,
+    GraphQLSchema,
+    is_abstract_type,
+    is_leaf_type,
+    is_list_type,
+    is_non_null_type,
+    is_object_type,
+    parse,
+    validate,
+)
+
+from central_portal.api.errors import refusal
+from central_portal.api.guard import guard
+from shared.limits import LIMITS
+
+DOCUMENTS = 512
+
+
+def iso(seconds: float) -> str:
+    """POSIX seconds as ISO 8601 in UTC with milliseconds."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
+
+
+def seconds(text: object) -> float:
+    """The POSIX seconds of an ISO 8601 instant with an offset. Raises GraphQLError."""
+    try:
+        instant = datetime.fromisoformat(str(text))
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise GraphQLError("A DateTime is ISO 8601 with an offset, for example 2026-01-31T09:00:00Z.")
+    return instant.timestamp()
+
+
+class Documents:
+    """Parsed and validated documents, the last used kept. What depends on variables is judged each time."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._kept: OrderedDict[str, DocumentNode] = OrderedDict()
+
+    def prepare(self, text: str, variables: Mapping[str, Any] | None) -> DocumentNode | list[GraphQLError]:
+        """The document, or why it is refused; nothing of a refused document is kept or executed."""
+        known = self._kept.get(text)
+        try:
+            document = known or parse(text, max_tokens=LIMITS.graphql_tokens, no_location=True)
+            guard(self._schema, document, variables)
+        except GraphQLError as error:
+            return [error]
+        except RecursionError:
+            return [refusal("QUERY_TOO_COMPLEX", "The query is nested too deeply.")]
+        if known is None:
+            mistakes = validate(self._schema, document, max_errors=10)
+            if mistakes:
+                return mistakes
+            self._kept[text] = document
+            if len(self._kept) > DOCUMENTS:
+                self._kept.popitem(last=False)
+        else:
+            self._kept.move_to_end(text)
+        return document
+
+
+Completer = Callable[[Any], Any]
+
+
+class PlainContext(ExecutionContext):
+    """Completes dicts without a resolver call per field.
+
+    Below a top-level resolver everything is plain data, so the selection of each object type is compiled
+    once per operation into (key, name, completer) and applied to every row. Any surprise (a null where the
+    schema forbids it, a field with arguments) falls back to graphql-core's own way for that object, so that
+    errors read the same.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._plans: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]] | None] = {}
+
+    def complete_object_value(
+        self, return_type: GraphQLObjectType, field_nodes: list[FieldNode], info: Any, path: Any, result: Any
+    ) -> Any:
+        """Apply the compiled plan to a dict; anything else takes the usual way."""
+        if type(result) is dict:
+            plan = self._plan(return_type, field_nodes)
+            if plan is not None:
+                try:
+                    return plan(result)
+                except _Surprise:
+                    pass
+        return super().complete_object_value(return_type, field_nodes, info, path, result)
+
+    def _plan(
+        self, kind: GraphQLObjectType, nodes: list[FieldNode]
+    ) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        key = (kind.name, id(nodes[0]))
+        if key not in self._plans:
+            self._plans[key] = self._compile(kind, nodes)
+        return self._plans[key]
+
+    def _compile(
+        self, kind: GraphQLObjectType, nodes: list[FieldNode]
+    ) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+        entries: list[tuple[str, str, Completer]] = []
+        for key, selected in self.collect_subfields(kind, nodes).items():
+            name = selected[0].name.value
+            if name == "__typename":
+                entries.append((key, "", lambda _, name=kind.name: name))
+                continue
+            field = kind.fields.get(name)
+            if field is None or field.args or field.resolve is not None:
+                return None
+            completer = self._completer(field.type, selected)
+            if completer is None:
+                return None
+            entries.append((key, name, completer))
+
+        def plan(row: dict[str, Any]) -> dict[str, Any]:
+            return {key: completer(row.get(name)) for key, name, completer in entries}
+
+        return plan
+
+    def _completer(self, kind: GraphQLOutputType, nodes: list[FieldNode]) -> Completer | None:
+        if is_non_null_type(kind):
+            inner = self._nullable(kind.of_type, nodes)
+            return inner and _required(inner)
+        inner = self._nullable(kind, nodes)
+        return inner and _optional(inner)
+
+    def _nullable(self, kind: Any, nodes: list[FieldNode]) -> Completer | None:
+        if is_leaf_type(kind):
+            return kind.serialize  # type: ignore[no-any-return]
+        if is_list_type(kind):
+            item = self._completer(kind.of_type, nodes)
+            return item and (lambda values: [item(value) for value in values])
+        if is_object_type(kind):
+            # Looked up when used: types refer to each other in circles.
+            def complete(value: Any) -> Any:
+                plan = self._plan(kind, nodes) if type(value) is dict else None
+                if plan is None:
+                    raise _Surprise
+                return plan(value)
+
+            return complete
+        return None
+
+
+class _Surprise(Exception):
+    """Something that only the usual way can report properly."""
+
+
+def _required(inner: Completer) -> Completer:
+    def complete(value: Any) -> Any:
+        if value is None:
+            raise _Surprise
+        return inner(value)
+
+    return complete
+
+
+def _optional(inner: Completer) -> Completer:
+    return lambda value: None if value is None else inner(value)
+
+
+def typename_of(value: Any, *_: Any) -> str:
+    """The concrete type of a node."""
+    return str(value["__typename"])
+
+
+def adopt(schema: GraphQLSchema) -> None:
+    """Teach a schema built from SDL its scalar, its enums (members of ours or their names), and its interfaces."""
+    moment = schema.type_map["DateTime"]
+    moment.serialize = lambda value: iso(float(value))  # type: ignore[attr-defined]
+    moment.parse_value = seconds  # type: ignore[attr-defined]
+    for kind in schema.type_map.values():
+        if is_abstract_type(kind):
+            kind.resolve_type = typename_of  # type: ignore[union-attr]
+        values = getattr(kind, "values", None)
+        if isinstance(values, dict) and not kind.name.startswith("__"):
+            names = {name: name for name in values}
+            kind.serialize = lambda value, names=names: names[getattr(value, "name", value)]  # type: ignore[attr-defined]

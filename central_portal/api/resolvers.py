@@ -1,0 +1,280 @@
+"""The top-level resolvers. Everything below them is plain data (`render`)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLResolveInfo
+
+from central_portal.api import render
+from central_portal.api.ids import global_id, parse, workspace_uuid
+from central_portal.catalogue.services import FederatedSearch
+from central_portal.facilities.services import Facilities
+from central_portal.identity.services import AccountLinkInfo, Caller, Identity
+from central_portal.settings import Federation
+from central_portal.workspaces.logic import WorkspaceView
+from central_portal.workspaces.services import Workspaces
+from shared.catalogue import SearchQuery
+from shared.commands import Problem, Unlink, Verb
+from shared.errors import InvalidRequest, NotFound, ParasolError, Unauthenticated
+from shared.facilities import Outcome
+from shared.limits import LIMITS
+from shared.wire.status import error_of
+from shared.workspaces import LaunchRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What resolvers call."""
+
+    identity: Identity
+    facilities: Facilities
+    workspaces: Workspaces
+    search: FederatedSearch
+    federation: Federation
+
+
+@dataclass(slots=True)
+class Context:
+    """One operation: the services, and who asks (None for an anonymous reader)."""
+
+    services: Services
+    caller: Caller | None
+    _links: Mapping[str, AccountLinkInfo] | None = None
+
+    def signed_in(self) -> Caller:
+        """The caller. Raises Unauthenticated."""
+        if self.caller is None:
+            raise Unauthenticated("Sign in to the portal first.")
+        return self.caller
+
+    async def homes(self) -> dict[str, render.Data]:
+        """Every facility as data, with this caller's account links."""
+        links = self._links
+        if links is None and self.caller is not None:
+            links = self._links = await self.services.identity.account_links(self.caller)
+        now = time.time()
+        return {view.slug: render.facility(view, now, links) for view in self.services.facilities.all()}
+
+
+def _page(first: int | None, after: str | None) -> tuple[int, int]:
+    count = 50 if first is None else first
+    if not 1 <= count <= LIMITS.page:
+        raise InvalidRequest(f"A page holds 1 to {LIMITS.page} entries.")
+    if after and not (after.isascii() and after.isdigit() and len(after) < 10):
+        raise InvalidRequest("This page cursor is not one of ours.")
+    return count, int(after or 0)
+
+
+def _context(info: GraphQLResolveInfo) -> Context:
+    context: Context = info.context
+    return context
+
+
+async def me(_: Any, info: GraphQLResolveInfo) -> render.Data | None:
+    """Query.me."""
+    context = _context(info)
+    if context.caller is None:
+        return None
+    homes = await context.homes()
+    provider = context.services.federation.provider(context.caller.provider)
+    return {
+        "id": global_id("Person", str(context.caller.person_id)),
+        "name": context.caller.name or "Signed in",
+        "provider": provider.title if provider else context.caller.provider,
+        "sessionExpiresAt": context.caller.expires_at,
+        "accountLinks": [home["accountLink"] for home in homes.values()],
+    }
+
+
+def sign_in_providers(_: Any, info: GraphQLResolveInfo) -> list[render.Data]:
+    """Query.signInProviders."""
+    return [
+        {"id": p.id, "title": p.title, "url": f"/signin/{p.id}"}
+        for p in _context(info).services.federation.providers
+    ]
+
+
+async def facilities(
+    _: Any, info: GraphQLResolveInfo, first: int | None = None, after: str | None = None
+) -> render.Data:
+    """Query.facilities."""
+    count, offset = _page(first, after)
+    homes = list((await _context(info).homes()).values())
+    return render.connection(homes[offset : offset + count], offset, len(homes))
+
+
+async def facility(_: Any, info: GraphQLResolveInfo, id: str) -> render.Data | None:  # noqa: A002 (GraphQL's name)
+    """Query.facility."""
+    try:
+        slug, _key = parse("Facility", id)
+    except NotFound:
+        return None
+    return (await _context(info).homes()).get(slug)
+
+
+def _query(fields: Mapping[str, Any], limit: int | None) -> tuple[SearchQuery, list[str]]:
+    count = 50 if limit is None else limit
+    chosen = [parse("Facility", text)[0] for text in fields.get("facilities") or ()]
+    query = SearchQuery(
+        text=fields.get("text") or "",
+        proposals=tuple(fields.get("proposals") or ()),
+        instruments=tuple(fields.get("instruments") or ()),
+        since=fields.get("since"),
+        until=fields.get("until"),
+        limit=count,
+    )
+    return query, chosen
+
+
+async def search(
+    _: Any, info: GraphQLResolveInfo, query: Mapping[str, Any], first: int | None = None, after: str | None = None
+) -> render.Data:
+    """Query.search."""
+    context = _context(info)
+    asked, chosen = _query(query, first)
+    merged = await context.services.search.search(context.caller, asked, chosen, after or "")
+    return render.search_result(merged, await context.homes())
+
+
+async def search_progress(
+    _: Any, info: GraphQLResolveInfo, query: Mapping[str, Any], first: int | None = None
+) -> AsyncIterator[render.Data]:
+    """Subscription.searchProgress."""
+    context = _context(info)
+    asked, chosen = _query(query, first)
+    async with aclosing(context.services.search.progress(context.caller, asked, chosen)) as slices:  # type: ignore[type-var]
+        async for merged in slices:
+            yield {"searchProgress": render.search_result(merged, await context.homes())}
+
+
+async def workspaces(
+    _: Any, info: GraphQLResolveInfo, first: int | None = None, after: str | None = None
+) -> render.Data:
+    """Query.workspaces."""
+    context, (count, offset) = _context(info), _page(first, after)
+    views, total = await context.services.workspaces.page(context.signed_in(), count, offset)
+    homes = await context.homes()
+    return render.connection(
+        [_workspace(context, view, homes) for view in views if view.facility in homes], offset, total
+    )
+
+
+def _workspace(context: Context, view: WorkspaceView, homes: Mapping[str, render.Data]) -> render.Data:
+    if view.facility not in homes:
+        raise render.unknown_facility(view)
+    return render.workspace(view, context.services.facilities, homes[view.facility])
+
+
+async def workspace(_: Any, info: GraphQLResolveInfo, id: str) -> render.Data | None:  # noqa: A002 (GraphQL's name)
+    """Query.workspace."""
+    context = _context(info)
+    try:
+        view = await context.services.workspaces.get(context.signed_in(), workspace_uuid(id))
+    except NotFound:
+        return None
+    return _workspace(context, view, await context.homes())
+
+
+async def workspace_changed(_: Any, info: GraphQLResolveInfo) -> AsyncIterator[render.Data]:
+    """Subscription.workspaceChanged."""
+    context = _context(info)
+    async with aclosing(context.services.workspaces.changes(context.signed_in())) as changes:  # type: ignore[type-var]
+        async for view in changes:
+            yield {"workspaceChanged": _workspace(context, view, await context.homes())}
+
+
+async def node(root: Any, info: GraphQLResolveInfo, id: str) -> render.Data | None:  # noqa: A002 (GraphQL's name)
+    """Query.node."""
+    context, kind = _context(info), id.partition(":")[0]
+    try:
+        if kind == "Facility":
+            return await facility(root, info, id)
+        if kind == "Workspace":
+            return await workspace(root, info, id) if context.caller else None
+        if kind == "Environment":
+            slug, key = parse(kind, id)
+            home = (await context.homes()).get(slug)
+            return next((e for e in home["environments"] if e["slug"] == key), None) if home else None
+        if kind == "Dataset":
+            slug, key = parse(kind, id)
+            found = await context.services.search.dataset(context.caller, slug, key)
+            return render.dataset(found, (await context.homes())[slug])
+    except NotFound:
+        return None
+    return None
+
+
+# --- mutations: what is refused is a problem in the payload, so that a form can show it
+
+
+async def launch_workspace(_: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> render.Data:  # noqa: A002
+    """Mutation.launchWorkspace."""
+    context = _context(info)
+    try:
+        caller = context.signed_in()
+        slug, environment = parse("Environment", input["environment"])
+        if parse("Flavour", input["flavour"])[0] != slug:
+            raise InvalidRequest("Environment and size are of different facilities.")
+        request = LaunchRequest(
+            environment=environment,
+            flavour=parse("Flavour", input["flavour"])[1],
+            proposals=tuple(dict.fromkeys(input["proposals"])),
+            dataset=_dataset_of(slug, input.get("dataset")),
+            title=input["title"].strip() or "Workspace",
+            lifetime_s=input["lifetimeSeconds"],
+        )
+        view = await context.services.workspaces.launch(caller, slug, input["id"], request)
+    except ParasolError as error:
+        return {"workspace": None, "problem": render.problem(Problem.of(error))}
+    return {"workspace": _workspace(context, view, await context.homes()), "problem": None}
+
+
+def _dataset_of(slug: str, text: str | None) -> str:
+    if not text:
+        return ""
+    facility_id, pid = parse("Dataset", text)
+    if facility_id != slug:
+        raise InvalidRequest("This dataset lies at another facility.")
+    return pid
+
+
+async def stop_workspace(_: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> render.Data:  # noqa: A002
+    """Mutation.stopWorkspace."""
+    context = _context(info)
+    try:
+        view = await context.services.workspaces.stop(context.signed_in(), workspace_uuid(input["id"]))
+    except ParasolError as error:
+        return {"workspace": None, "problem": render.problem(Problem.of(error))}
+    return {"workspace": _workspace(context, view, await context.homes()), "problem": None}
+
+
+async def unlink_account(_: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> render.Data:  # noqa: A002
+    """Mutation.unlinkAccount."""
+    context = _context(info)
+    services = context.services
+    try:
+        caller = context.signed_in()
+        slug = services.facilities.get(parse("Facility", input["facility"])[0]).slug
+        answer = await services.identity.ask(caller, slug, Verb.UNLINK, Unlink(), timeout_s=LIMITS.query_deadline)
+        if answer.outcome is not Outcome.OK:
+            raise error_of(answer.problem) if answer.problem else ParasolError()
+        await services.identity.unlinked(caller, slug)
+    except ParasolError as error:
+        return {"facility": None, "problem": render.problem(Problem.of(error))}
+    context._links = None
+    return {"facility": (await context.homes())[slug], "problem": None}
+
+
+QUERY = {
+    "me": me, "signInProviders": sign_in_providers, "facilities": facilities, "facility": facility, "search": search,
+    "workspaces": workspaces, "workspace": workspace, "node": node,
+}  # fmt: skip
+MUTATION = {
+    "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,
+}  # fmt: skip
+SUBSCRIPTION = {"searchProgress": search_progress, "workspaceChanged": workspace_changed}

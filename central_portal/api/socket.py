@@ -1,0 +1,184 @@
+"""Subscriptions: graphql-transport-ws on Channels.
+
+The cookie is seen once, at the handshake. The socket keeps the sealing key, looks the session up again for each
+operation, and closes with 4401 when the session is renewed or ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from inspect import isawaitable
+from typing import Any
+
+import orjson
+from channels.generic.websocket import AsyncWebsocketConsumer
+from graphql import ExecutionResult, GraphQLSchema, OperationType, execute, get_operation_ast, subscribe
+
+from central_portal.api.app import cookies_of, result_of
+from central_portal.api.errors import formatted, refusal
+from central_portal.api.execute import Documents, PlainContext
+from central_portal.api.resolvers import Context, Services
+from central_portal.identity.services import Caller
+from shared.limits import LIMITS
+
+PROTOCOL = "graphql-transport-ws"
+INIT_WITHIN = 10.0
+OPERATIONS = 32
+
+
+class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
+    """One browser's socket: a bounded number of operations, each a task."""
+
+    schema: GraphQLSchema
+    documents: Documents
+    services: Services
+
+    async def connect(self) -> None:
+        """Accept the one protocol we speak, and learn who this is."""
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._initialised = False
+        self._caller: Caller | None = None
+        self._unsubscribe: Any = None
+        self._timer: asyncio.TimerHandle | None = None
+        if PROTOCOL not in self.scope.get("subprotocols", []):
+            await self.close(4406)
+            return
+        self._caller = await self.services.identity.caller(cookies_of(self.scope))
+        loop = asyncio.get_running_loop()
+        if self._caller is not None:
+            self._unsubscribe = self.services.identity.on_session_end(
+                self._caller.session_hash, lambda: loop.call_soon(self._end, 4401, "The session has changed.")
+            )
+        await self.accept(PROTOCOL)
+        self._timer = loop.call_later(INIT_WITHIN, self._end, 4408, "Connection initialisation timeout")
+
+    def _end(self, code: int, reason: str) -> None:
+        task = asyncio.ensure_future(self._close(code, reason))
+        self._closing = task
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            await self.close(code, reason)
+        except RuntimeError:
+            return  # it is closed already
+
+    async def disconnect(self, code: int) -> None:
+        """Stop every operation."""
+        if self._timer:
+            self._timer.cancel()
+        if self._unsubscribe:
+            self._unsubscribe()
+        tasks = list(self._operations.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """One message of the protocol."""
+        if text_data is None or len(text_data) > LIMITS.graphql_bytes:
+            await self.close(4400, "Invalid message")
+            return
+        try:
+            message = json.loads(text_data)
+            kind = message["type"]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            await self.close(4400, "Invalid message")
+            return
+        if kind == "connection_init":
+            await self._init()
+        elif kind == "ping":
+            await self._tell(type="pong")
+        elif kind == "subscribe":
+            await self._subscribe(message.get("id"), message.get("payload"))
+        elif kind == "complete":
+            task = self._operations.pop(str(message.get("id")), None)
+            if task:
+                task.cancel()
+        elif kind != "pong":
+            await self.close(4400, "Unknown message type")
+
+    async def _init(self) -> None:
+        if self._initialised:
+            await self.close(4429, "Too many initialisation requests")
+            return
+        self._initialised = True
+        if self._timer:
+            self._timer.cancel()
+        await self._tell(type="connection_ack")
+
+    async def _subscribe(self, name: object, payload: object) -> None:
+        if not self._initialised:
+            await self.close(4401, "Unauthorized")
+            return
+        if not isinstance(name, str) or not name or not isinstance(payload, dict):
+            await self.close(4400, "Invalid message")
+            return
+        if name in self._operations:
+            await self.close(4409, f"Subscriber for {name[:40]} already exists")
+            return
+        if len(self._operations) >= OPERATIONS:
+            error = refusal("RATE_LIMITED", "This socket has too many operations under way.")
+            await self._tell(id=name, type="error", payload=[formatted(error)])
+            return
+        self._operations[name] = asyncio.create_task(self._run(name, payload))
+
+    async def _run(self, name: str, payload: dict[str, Any]) -> None:
+        try:
+            if self._caller is not None:
+                self._caller = await self.services.identity.refresh(self._caller)
+                if self._caller is None:
+                    self._end(4401, "The session has ended.")
+                    return
+            async for result in self._results(payload):
+                if isinstance(result, list):
+                    await self._tell(id=name, type="error", payload=result)
+                    return
+                await self._tell(id=name, type="next", payload=result_of(result))
+            await self._tell(id=name, type="complete")
+        finally:
+            if self._operations.get(name) is asyncio.current_task():
+                del self._operations[name]
+
+    async def _results(self, payload: dict[str, Any]) -> AsyncIterator[ExecutionResult | list[Any]]:
+        query, variables, operation_name = (payload.get(key) for key in ("query", "variables", "operationName"))
+        if not isinstance(query, str) or not isinstance(variables, dict | None):
+            yield [formatted(refusal("BAD_REQUEST", "The payload has no query."))]
+            return
+        document = self.documents.prepare(query, variables)
+        if isinstance(document, list):
+            yield [formatted(error) for error in document]
+            return
+        operation = get_operation_ast(document, operation_name)
+        if operation is None:
+            yield [formatted(refusal("BAD_REQUEST", "The document has no such operation."))]
+            return
+        options: dict[str, Any] = {
+            "context_value": Context(self.services, self._caller), "variable_values": variables,
+            "operation_name": operation_name,
+        }  # fmt: skip
+        if operation.operation is not OperationType.SUBSCRIPTION:
+            done = execute(self.schema, document, execution_context_class=PlainContext, **options)
+            yield await done if isawaitable(done) else done
+            return
+        source = await subscribe(self.schema, document, execution_context_class=PlainContext, **options)
+        if isinstance(source, ExecutionResult):
+            yield [formatted(error) for error in source.errors or ()]
+            return
+        try:
+            async for result in source:
+                yield result
+        finally:
+            close = getattr(source, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def _tell(self, **message: Any) -> None:
+        await self.send(orjson.dumps(message).decode())
+
+
+def socket_application(schema: GraphQLSchema, documents: Documents, services: Services) -> Any:
+    """An ASGI application of sockets."""
+    wired = type("WiredSocket", (GraphQLSocket,), {"schema": schema, "documents": documents, "services": services})
+    return wired.as_asgi()
