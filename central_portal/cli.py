@@ -1,0 +1,99 @@
+"""`central-portal serve` and `central-portal check`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import sys
+
+from shared import resolver
+
+
+def main() -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
+    parser.add_argument(
+        "command", choices=("serve", "check"), help="run the centre, or only read its configuration"
+    )
+    command = parser.parse_args().command
+    resolver.install()
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
+    from central_portal.settings import SettingsError, centre_settings, federation
+
+    try:
+        settings, members = centre_settings(), federation()
+        if command == "check":
+            _check()
+            print(f"{settings.origin}: {len(members.providers)} providers, {len(members.facilities)} facilities")
+            return
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _serve()
+    except SettingsError as error:
+        sys.exit(_mistake(error))
+    except ValueError as error:
+        sys.exit(_mistake(error))
+
+
+def _mistake(error: Exception) -> int:
+    print(error, file=sys.stderr)
+    return 2
+
+
+def _check() -> None:
+    from central_portal.facilities.registry import FacilityRegistry
+    from central_portal.settings import federation, secret_of
+
+    FacilityRegistry(federation())
+    for provider in federation().providers:
+        secret_of(provider)
+
+
+def _serve() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    import django
+
+    django.setup()
+    from django.core.management import call_command
+
+    call_command("migrate", interactive=False, verbosity=0)
+    import uvloop
+
+    uvloop.run(_run())
+
+
+async def _run() -> None:
+    import uvicorn
+
+    from central_portal.composition import compose
+    from central_portal.settings import centre_settings, federation
+
+    settings = centre_settings()
+    centre = compose(settings, federation())
+    await centre.facilities.load()
+    await centre.hub.start()
+    host, _, port = settings.listen.rpartition(":")
+    config = uvicorn.Config(
+        centre.app,
+        host=host,
+        port=int(port),
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        proxy_headers=False,
+    )
+    try:
+        await uvicorn.Server(config).serve()
+    finally:
+        await asyncio.wait_for(centre.hub.stop(), 10)
+
+
+if __name__ == "__main__":
+    main()
