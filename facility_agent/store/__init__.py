@@ -1,0 +1,1 @@
+"""The facility's durable state: SQLite for rows, a key file for what is sealed."""

@@ -1,0 +1,43 @@
+"""The tables, as steps that `user_version` counts. A step that has shipped is never changed."""
+
+STEPS = (
+    """
+    create table meta (key text primary key, value text not null);
+    create table link (
+        issuer text not null, sub text not null, username text not null, immutable_id text not null,
+        generation integer not null, active integer not null, primary key (issuer, sub)
+    );
+    create index link_account on link (immutable_id);
+    create table consent (issuer text, sub text, scopes text not null, primary key (issuer, sub));
+    create table code (
+        code_hash text primary key, challenge text not null, secret blob not null, issuer text not null,
+        sub text not null, sid text not null, scopes text not null, expires_at real not null
+    );
+    create table grant_ (
+        grant_id text primary key, issuer text not null, sub text not null, sid text not null,
+        immutable_id text not null, generation integer not null, scopes text not null, secret blob not null,
+        created_at real not null, expires_at real not null
+    );
+    create index grant_subject on grant_ (issuer, sub, sid);
+    create table seen (
+        command_id text primary key, grant_id text not null, body_hash text not null, expires_at real not null
+    );
+    create table ended_sid (issuer text, sid text, until real not null, primary key (issuer, sid));
+    create table session (
+        cookie_hash text primary key, issuer text, sub text, sid text not null, data text not null,
+        expires_at real not null
+    );
+    create table pass (
+        cookie_hash text primary key, workspace_id text not null, issuer text not null, sub text not null,
+        sid text not null, generation integer not null, expires_at real not null
+    );
+    create table workspace (
+        workspace_id text primary key, issuer text not null, sub text not null, immutable_id text not null,
+        order_hash text not null, environment text not null, flavour text not null, proposals text not null,
+        title text not null, lifetime_s integer not null, state text not null, sequence integer not null,
+        steps text not null, handle text not null, secret blob not null, reason text not null,
+        message text not null, created_at real not null, ends_at real, ended_at real
+    );
+    create index workspace_account on workspace (immutable_id, state);
+    """,
+)
