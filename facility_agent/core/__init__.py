@@ -1,0 +1,1 @@
+"""The facility's rules. No vendor, no gRPC, no SQL."""

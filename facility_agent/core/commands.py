@@ -1,0 +1,144 @@
+"""One command from the link: verify, decode, authorise, carry out. A refusal is an answer, never an exception."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast
+
+from facility_agent.core.accounts import Accounts
+from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.grants import Grants, order_hash
+from facility_agent.core.workspaces import Workspaces, report
+from facility_agent.ports.link import CommandDecoder, Event
+from facility_agent.ports.store import GrantRow, WorkspaceRow
+from shared.catalogue import SearchPage, SearchQuery
+from shared.commands import (
+    PUBLIC,
+    Answer,
+    Command,
+    Done,
+    GetDataset,
+    Payload,
+    Redeem,
+    Stop,
+    Verb,
+    refusal,
+)
+from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded
+from shared.facilities import FacilityDescription, Outcome
+from shared.workspaces import LaunchRequest, WorkspaceInventory
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Events:
+    """Whoever listens to this facility's events."""
+
+    listeners: set[Callable[[Event], None]] = field(default_factory=set)
+
+    def publish(self, event: Event) -> None:
+        """Tell every listener."""
+        for listener in tuple(self.listeners):
+            listener(event)
+
+
+class AgentCore:
+    """Implements `ports.link.Core`."""
+
+    def __init__(
+        self, facility_id: str, grants: Grants, accounts: Accounts, catalogue: Catalogue, workspaces: Workspaces,
+        describe: Callable[[], FacilityDescription], events: Events, clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._facility, self._grants, self._accounts = facility_id, grants, accounts
+        self._catalogue, self._workspaces = catalogue, workspaces
+        self._describe, self._events, self._clock = describe, events, clock
+
+    def description(self) -> FacilityDescription:
+        """What the facility advertises now."""
+        return self._describe()
+
+    def inventory(self) -> WorkspaceInventory:
+        """Every workspace that lives, and those that ended within the last day."""
+        return self._workspaces.inventory()
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        """Call `listener` with each event from now on."""
+        self._events.listeners.add(listener)
+        return lambda: self._events.listeners.discard(listener)
+
+    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
+        """Judge and carry out one command."""
+        try:
+            payload = await self._handle(body, grant_id, mac, decode)
+        except ParasolError as error:
+            return refusal(error)
+        except Exception:
+            reference = uuid.uuid4().hex[:12]
+            log.exception("command failed, reference %s", reference)
+            message = f"A system at the facility failed; reference {reference}."
+            return refusal(BackendError(message, metadata={"reference": reference}))
+        partial = isinstance(payload, SearchPage) and not payload.complete
+        return Answer(Outcome.PARTIAL if partial else Outcome.OK, payload)
+
+    async def _handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Payload:
+        if not grant_id and not mac:
+            return await self._public(decode(body))
+        again = await self._redelivered(body, grant_id, mac, decode)
+        if again is not None:
+            return report(again, self._clock())
+        grant = await self._grants.verify(body, grant_id, mac)
+        command = decode(body)
+        await self._grants.authorise(grant, command, body)
+        return await self._personal(command, grant, order_hash(body, grant_id, mac))
+
+    async def _public(self, command: Command) -> Payload:
+        if command.facility_id != self._facility:
+            raise InvalidRequest("This command is for another facility.")
+        if command.verb not in PUBLIC:
+            raise SignInNeeded
+        match command.parameters:
+            case Redeem() as asked:
+                return await self._grants.redeem(asked)
+            case SearchQuery() as query:
+                return await self._catalogue.search(query, None)
+            case GetDataset(pid):
+                return await self._catalogue.get(pid, None)
+        raise SignInNeeded
+
+    async def _redelivered(
+        self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder
+    ) -> WorkspaceRow | None:
+        """An order stored with the same bytes, grant and MAC is answered before grant and expiry are looked at.
+
+        This decodes before the MAC is compared, but only to look up an id whose stored hash then covers the MAC.
+        """
+        try:
+            command = decode(body)
+        except ParasolError:
+            return None
+        if command.verb is not Verb.LAUNCH:
+            return None
+        row = await self._workspaces.known(command.command_id)
+        return row if row is not None and row.order_hash == order_hash(body, grant_id, mac) else None
+
+    async def _personal(self, command: Command, grant: GrantRow, order: str) -> Payload:
+        if command.verb is Verb.RELEASE:
+            await self._grants.release(grant)
+            return Done()
+        if command.verb is Verb.UNLINK:
+            await self._accounts.unlink(grant.subject)
+            return Done()
+        match command.parameters:
+            case SearchQuery() as query:
+                return await self._catalogue.search(query, await self._accounts.account_of(grant))
+            case GetDataset(pid):
+                return await self._catalogue.get(pid, await self._accounts.account_of(grant))
+            case LaunchRequest() as request:
+                return await self._workspaces.launch(command.command_id, request, grant, order)
+            case Stop(workspace_id):
+                return await self._workspaces.stop(workspace_id, grant)
+        raise InvalidRequest(f"{cast(str, command.verb)} does not go under a grant.")

@@ -1,0 +1,205 @@
+"""What the agent does for the gateway: implements `ports.doorkeeper`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+from facility_agent.core.accounts import Accounts
+from facility_agent.core.grants import Grants
+from facility_agent.core.workspaces import Workspaces
+from facility_agent.ports.doorkeeper import (
+    Doorkeeper,
+    GatewaySession,
+    IssuedCode,
+    LinkInfo,
+    LocalIdentity,
+    Revocation,
+    WorkspaceDoor,
+)
+from facility_agent.ports.store import LinkRow, PassRow, SessionRow, Store, Transaction, WorkspaceRow
+from shared.errors import AccessDenied, NotFound, SignInNeeded
+from shared.identity import Scope, Subject
+from shared.limits import LIMITS
+from shared.workspaces import WorkspaceState, is_workspace_id
+
+SESSION_LIFE = 12 * 3600.0
+PASS_LIFE = 7 * 86400.0
+WATCHERS_QUEUE = 1024
+
+
+class Revocations:
+    """Tells every gateway which verdicts no longer hold; one that does not keep up must ask for all anew."""
+
+    def __init__(self) -> None:
+        self._queues: set[asyncio.Queue[Revocation]] = set()
+
+    def publish(self, revocation: Revocation) -> None:
+        """Never blocks."""
+        for queue in self._queues:
+            if queue.full():
+                while not queue.empty():
+                    queue.get_nowait()
+                queue.put_nowait(Revocation())
+            else:
+                queue.put_nowait(revocation)
+
+    def passes(self, hashes: list[str]) -> None:
+        """These workspace cookies were deleted."""
+        for cookie_hash in hashes:
+            self.publish(Revocation(session_hash=cookie_hash))
+
+    async def watch(self) -> AsyncIterator[Revocation]:
+        """Every revocation from now on."""
+        queue: asyncio.Queue[Revocation] = asyncio.Queue(WATCHERS_QUEUE)
+        self._queues.add(queue)
+        try:
+            while True:
+                yield await queue.get()
+        finally:
+            self._queues.discard(queue)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """What decides about a visitor."""
+
+    workspace: WorkspaceRow
+    link: LinkRow | None
+
+    def allows(self, subject: Subject) -> bool:
+        """Only the owner, while the account link is active and holds the same account."""
+        own = self.workspace.subject == subject and self.link is not None and self.link.active
+        return own and self.link is not None and self.link.immutable_id == self.workspace.immutable_id
+
+
+class CoreDoorkeeper(Doorkeeper):
+    """On the store and the core's own rules. `clock` is this machine's POSIX time in seconds."""
+
+    def __init__(
+        self, store: Store, accounts: Accounts, grants: Grants, workspaces: Workspaces, revoked: Revocations,
+        clock: Callable[[], float],
+    ) -> None:  # fmt: skip
+        self._store, self._accounts, self._grants, self._workspaces = store, accounts, grants, workspaces
+        self._revoked, self._clock = revoked, clock
+
+    async def check_password(self, username: str, password: str) -> LocalIdentity:
+        """Who this is."""
+        return await self._accounts.check_password(username, password)
+
+    async def local_identity(self, username: str) -> LocalIdentity:
+        """The account of a username that the facility's own sign-on vouches for."""
+        return await self._accounts.identity(username)
+
+    async def link_of(self, subject: Subject) -> LinkInfo | None:
+        """The subject's account link."""
+        return await self._accounts.link_of(subject)
+
+    async def link(self, subject: Subject, identity: LocalIdentity) -> LinkInfo:
+        """Store the pair."""
+        return await self._accounts.link(subject, identity)
+
+    async def consent_of(self, subject: Subject) -> frozenset[Scope]:
+        """Scopes confirmed before."""
+        words = await self._store.transact(lambda tx: tx.consent_of(subject))
+        return frozenset(Scope(word) for word in words.split())
+
+    async def consent(self, subject: Subject, scopes: frozenset[Scope]) -> None:
+        """Remember what was confirmed, in addition to what was."""
+
+        def work(tx: Transaction) -> None:
+            words = set(tx.consent_of(subject).split()) | {scope.value for scope in scopes}
+            tx.put_consent(subject, " ".join(sorted(words)))
+
+        await self._store.transact(work)
+
+    async def issue_code(
+        self, subject: Subject, sid: str, scopes: frozenset[Scope], challenge: str, centre_key: str
+    ) -> IssuedCode:
+        """A code that makes one grant."""
+        return await self._grants.issue(subject, sid, scopes, challenge, centre_key)
+
+    async def signed_out(self, issuer: str, sub: str, sid: str) -> None:
+        """The provider ended a session."""
+        until = self._clock() + LIMITS.sid_memory
+        self._revoked.passes(await self._store.transact(lambda tx: tx.end_sid(issuer, sub, sid, until)))
+
+    async def session(self, cookie_hash: str) -> GatewaySession | None:
+        """The session behind a gateway cookie."""
+        row = await self._store.transact(lambda tx: tx.session(cookie_hash))
+        if row is None or row.expires_at < self._clock():
+            return None
+        return GatewaySession(row.subject, row.sid, json.loads(row.data))
+
+    async def renew_session(self, old_hash: str, new_hash: str, session: GatewaySession) -> None:
+        """Put a session under a new cookie."""
+        now = self._clock()
+        row = SessionRow(new_hash, session.subject, session.sid, json.dumps(session.data), now + SESSION_LIFE)
+
+        def work(tx: Transaction) -> None:
+            if session.subject is not None and tx.sid_ended(session.subject.issuer, session.sid, now):
+                raise SignInNeeded("You have signed out meanwhile; sign in again.")
+            tx.delete_session(old_hash)
+            tx.put_session(row)
+
+        await self._store.transact(work)
+
+    async def end_session(self, cookie_hash: str) -> None:
+        """Delete one session."""
+        await self._store.transact(lambda tx: tx.delete_session(cookie_hash))
+
+    async def visit(self, workspace_id: str, subject: Subject) -> WorkspaceDoor:
+        """Whether this person may enter."""
+        entry = await self._entry(workspace_id)
+        if entry is None:
+            raise NotFound("There is no such workspace here.")
+        return await self._door(entry, subject)
+
+    async def admit(self, workspace_id: str, subject: Subject, sid: str, cookie_hash: str) -> None:
+        """Remember a workspace cookie."""
+        entry, now = await self._entry(workspace_id), self._clock()
+        if entry is None:
+            raise NotFound("There is no such workspace here.")
+        if not entry.allows(subject):
+            raise AccessDenied("This workspace belongs to somebody else.")
+
+        def work(tx: Transaction) -> None:
+            if tx.sid_ended(subject.issuer, sid, now):
+                raise SignInNeeded("You have signed out meanwhile; sign in again.")
+            link = tx.link_of(subject)
+            generation = link.generation if link else -1
+            tx.put_pass(PassRow(cookie_hash, workspace_id, subject, sid, generation, now + PASS_LIFE))
+
+        await self._store.transact(work)
+
+    async def pass_of(self, workspace_id: str, cookie_hash: str) -> WorkspaceDoor | None:
+        """The verdict behind a workspace cookie."""
+        row = await self._store.transact(lambda tx: tx.pass_of(cookie_hash))
+        if row is None or row.workspace_id != workspace_id or row.expires_at < self._clock():
+            return None
+        entry = await self._entry(workspace_id)
+        if entry is None or entry.link is None or entry.link.generation != row.generation:
+            return None
+        return await self._door(entry, row.subject)
+
+    def revocations(self) -> AsyncIterator[Revocation]:
+        """Every revocation from now on."""
+        return self._revoked.watch()
+
+    async def _entry(self, workspace_id: str) -> _Entry | None:
+        if not is_workspace_id(workspace_id):
+            return None
+
+        def work(tx: Transaction) -> _Entry | None:
+            row = tx.workspace(workspace_id)
+            return _Entry(row, tx.link_of(row.subject)) if row else None
+
+        return await self._store.transact(work)
+
+    async def _door(self, entry: _Entry, subject: Subject) -> WorkspaceDoor:
+        row, allowed = entry.workspace, entry.allows(subject)
+        open_ = row.state in (WorkspaceState.RUNNING, WorkspaceState.UNKNOWN)
+        endpoint = await self._workspaces.endpoint(row) if allowed and open_ else None
+        return WorkspaceDoor(row.workspace_id, row.title if allowed else "", row.state.value, allowed, endpoint)
