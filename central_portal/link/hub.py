@@ -1,0 +1,204 @@
+"""The hub: the centre's gRPC end of the links, beside the web server in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from pathlib import Path
+from random import SystemRandom
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from central_portal.link.ports import LinkEvents, Links, Registry, SealedBody
+from central_portal.link.session import Session
+from central_portal.link.settings import HubMisconfigured, HubSettings
+from central_portal.link.tokens import TokenCheck, TokenRefused
+from shared.commands import Answer, Verb
+from shared.errors import FacilityUnavailable
+from shared.facilities import FacilityDescription
+from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
+from shared.link.outputs import Ending
+from shared.link.pump import StreamLost
+from shared.workspaces import WorkspaceInventory
+
+log = logging.getLogger(__name__)
+_aio: Any = grpc.aio  # its published types lag behind
+_REFUSAL = "The token was refused."
+_STREAMS = 2000
+_OPTIONS = (
+    *COMMON_OPTIONS,
+    ("grpc.so_reuseport", 0),  # a second hub on the same port must fail, not share the agents
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+    ("grpc.max_concurrent_streams", 16),
+)
+
+
+class Hub:
+    """Lets agents in and routes asks to them; the newest session of a facility wins.
+
+    `events.disconnected` follows every `events.connected`, exactly once. `clock` gives POSIX seconds
+    and is used for tokens alone.
+    """
+
+    def __init__(
+        self, settings: HubSettings, registry: Registry, events: LinkEvents, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings, self._registry, self._events = settings, registry, events
+        self._tokens = TokenCheck(settings.audience, registry, clock)
+        self._server: Any = None
+        self._sessions: dict[str, Session] = {}
+        self._epochs: dict[Session, int] = {}
+        self._tasks: dict[Session, asyncio.Task[None]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+        self._stopping = False
+        self.port = 0
+        self.links: Links = LocalLinks(self._sessions)
+
+    async def start(self) -> None:
+        """Listens; `port` then says where. Raises HubMisconfigured, also when the port is taken."""
+        address = self._settings.address()
+        credentials = await asyncio.to_thread(self._credentials)
+        server = _aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_STREAMS)
+        handler = grpc.stream_stream_rpc_method_handler(self._connect)  # frames stay bytes: the link reads them
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler}),))
+        try:
+            if credentials is None:
+                self.port = server.add_insecure_port(str(address))
+            else:
+                self.port = server.add_secure_port(str(address), credentials)
+        except RuntimeError as error:
+            raise HubMisconfigured(f"The hub cannot listen on {address}.") from error
+        await server.start()
+        self._server = server
+        log.info("The hub listens on %s:%d.", address.host, self.port)
+
+    async def stop(self) -> None:
+        """Tells the agents, lets answers under way arrive for a moment, then closes every session."""
+        self._stopping = True
+        sessions = list(self._tasks)
+        for session in sessions:
+            session.drain(self._settings.drain, SystemRandom().uniform(0.0, self._settings.drain))
+        pending = [future for session in sessions for future in session.under_way()]
+        if pending:
+            await asyncio.wait(pending, timeout=self._settings.drain)
+        for session in sessions:
+            session.close(Ending.DRAINED, "The hub stops.")
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+        if self._server is not None:
+            await self._server.stop(grace=1.0)
+
+    def _credentials(self) -> Any:
+        certificate, key = self._settings.certificate, self._settings.key
+        if certificate is None or key is None:
+            return None
+        return grpc.ssl_server_credentials([(_content(key), _content(certificate))])
+
+    async def _connect(self, _frames: Any, context: Any) -> None:
+        """One RPC: the token first, then the session, in a task of its own that outlives a cancelled RPC."""
+        try:
+            facility_id = await self._tokens.facility_of(_bearer(context.invocation_metadata()))
+        except TokenRefused as error:
+            log.warning("An agent at %s was refused: %s.", context.peer(), error)
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, _REFUSAL)
+            return
+        session = Session(
+            facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit
+        )
+        task = asyncio.create_task(self._serve(session))
+        self._tasks[session] = task
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            session.close(Ending.LOST, "The stream ended.")
+            raise
+
+    async def _serve(self, session: Session) -> None:
+        try:
+            closed = await session.run()
+            log.info("The session of %s ended (%s): %s", session.facility_id, closed.ending, closed.message)
+        finally:
+            if self._sessions.get(session.facility_id) is session:
+                del self._sessions[session.facility_id]
+            epoch = self._epochs.pop(session, None)
+            try:
+                if epoch is not None:
+                    await self._events.disconnected(session.facility_id, epoch)
+            finally:
+                del self._tasks[session]
+
+    async def _admit(
+        self, session: Session, description: FacilityDescription, inventory: WorkspaceInventory
+    ) -> int:
+        """Makes `session` the facility's: an older one is cut first, with all that it has to report."""
+        facility_id = session.facility_id
+        async with self._locks.setdefault(facility_id, asyncio.Lock()):
+            older = self._sessions.get(facility_id)
+            if older is not None:
+                older.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")
+                await asyncio.wait([self._tasks[older]])
+            if self._stopping:
+                raise StreamLost("The hub stops.")
+            epoch = await self._registry.next_epoch(facility_id)
+            self._epochs[session] = epoch  # from here on `disconnected` is owed, whatever happens
+            await self._events.connected(facility_id, epoch, description, inventory)
+            self._sessions[facility_id] = session
+            return epoch
+
+
+class LocalLinks:
+    """`ports.Links` over the sessions of this process."""
+
+    def __init__(self, sessions: dict[str, Session]) -> None:
+        self._sessions = sessions
+
+    def online(self, facility_id: str) -> bool:
+        """Whether a session of this facility's agent is open and alive."""
+        session = self._sessions.get(facility_id)
+        return session is not None and session.ready
+
+    async def ask(self, facility_id: str, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
+        """See `ports.Links.ask`."""
+        session = self._sessions.get(facility_id)
+        if session is None:
+            raise FacilityUnavailable
+        return await session.ask(verb, command, timeout_s)
+
+
+def _bearer(metadata: Any) -> str:
+    found = [value for key, value in metadata or () if key == "authorization"]
+    if len(found) != 1 or not isinstance(found[0], str) or not found[0].startswith("Bearer "):
+        raise TokenRefused("there is no token")
+    return found[0].removeprefix("Bearer ")
+
+
+def _reader(context: Any) -> Callable[[], Any]:
+    async def read() -> bytes | None:
+        try:
+            data = await context.read()
+        except Exception as error:  # gRPC raises internal types here; all mean that the stream is over
+            raise StreamLost("The stream broke.") from error
+        return None if data is _aio.EOF else data
+
+    return read
+
+
+def _writer(context: Any) -> Callable[[bytes], Any]:
+    async def write(data: bytes) -> None:
+        try:
+            await context.write(data)
+        except Exception as error:  # as above
+            raise StreamLost("The stream broke.") from error
+
+    return write
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise HubMisconfigured(f"{path} cannot be read: {error.strerror}.") from error

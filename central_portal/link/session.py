@@ -1,0 +1,144 @@
+"""One agent's session at the hub."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Awaitable, Callable
+
+from central_portal.link.bucket import Bucket
+from central_portal.link.ports import LinkEvents, SealedBody
+from central_portal.link.settings import HubSettings
+from shared.commands import Answer, Verb
+from shared.errors import ParasolError
+from shared.facilities import FacilityDescription
+from shared.link.centre_end import CentreEnd
+from shared.link.outputs import Closed, Ending, Greeted, Output, PeerDrains, Reported, Settled
+from shared.link.pump import Pump
+from shared.wire.commands import decode_answer
+from shared.wire.events import decode_event
+from shared.wire.facilities import decode_description
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
+from shared.wire.text import Malformed
+from shared.wire.workspaces import decode_inventory
+from shared.workspaces import WorkspaceInventory
+
+log = logging.getLogger(__name__)
+Read = Callable[[], Awaitable[bytes | None]]
+Write = Callable[[bytes], Awaitable[None]]
+Admit = Callable[["Session", FacilityDescription, WorkspaceInventory], Awaitable[int]]
+
+
+class Session:
+    """The hub's side of one stream whose token was good for `facility_id`.
+
+    `admit` is awaited when a good Hello came: it makes this the facility's session and returns the
+    epoch; until then nothing of the agent's reaches anybody.
+    """
+
+    def __init__(
+        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit
+    ) -> None:
+        self.facility_id = facility_id
+        self.id = uuid.uuid4().hex
+        self._events, self._admit = events, admit
+        loop = asyncio.get_running_loop()
+        self._clock = loop.time
+        self._end = CentreEnd(settings.terms, loop.time())
+        self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
+        self._charged = 0
+        self._waiting: dict[int, asyncio.Future[pb.Result]] = {}
+        self._pump = Pump(self._end, self._reader(read), write, self._handle, self._settle)
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes asks."""
+        return self._end.ready
+
+    def under_way(self) -> list[asyncio.Future[pb.Result]]:
+        """The asks that are not settled."""
+        return list(self._waiting.values())
+
+    async def run(self) -> Closed:
+        """Serves the agent until the session ends, and says how it did."""
+        return await self._pump.run()
+
+    async def ask(self, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
+        """The agent's answer; raises as `ports.Links.ask` says."""
+        ticket = self._end.ask(command.body, command.grant_id, command.mac, timeout_s, self._clock())
+        future: asyncio.Future[pb.Result] = asyncio.get_running_loop().create_future()
+        self._waiting[ticket] = future
+        self._pump.wake()
+        try:
+            return decode_answer(verb, await future)
+        finally:
+            self._waiting.pop(ticket, None)
+            self._end.forget(ticket)
+
+    def close(self, ending: Ending, message: str) -> None:
+        """Ends the session; its asks fail before this returns."""
+        self._pump.close(ending, message, tell=True)
+
+    def drain(self, deadline_s: float, reconnect_after_s: float) -> None:
+        """Tells the agent that the hub is about to close; takes no more asks."""
+        self._end.drain(deadline_s, reconnect_after_s)
+        self._pump.wake()
+
+    def _settle(self, output: Output) -> bool:
+        if not isinstance(output, Settled):
+            return False
+        future = self._waiting.pop(output.ticket, None)
+        if future is not None and not future.done():
+            if isinstance(output.result, ParasolError):
+                future.set_exception(output.result)
+            else:
+                future.set_result(output.result)
+        return True
+
+    def _reader(self, read: Read) -> Read:
+        """Reads as fast as the agent may speak unasked: whoever floods waits, and only for itself."""
+
+        async def bounded() -> bytes | None:
+            pause = self._bucket.take(self._end.unasked - self._charged, self._clock())
+            self._charged = self._end.unasked
+            if pause > 0:
+                await asyncio.sleep(min(pause, 1.0))
+            return await read()
+
+        return bounded
+
+    async def _handle(self, output: Output) -> None:
+        if isinstance(output, Greeted):
+            await self._greeted(output)
+        elif isinstance(output, Reported):
+            await self._reported(output.event)
+        elif isinstance(output, PeerDrains):
+            log.info("The agent of %s is about to stop.", self.facility_id)
+
+    async def _greeted(self, greeted: Greeted) -> None:
+        hello = greeted.hello
+        try:
+            description = decode_description(hello.description)
+            inventory = decode_inventory(hello.inventory)
+        except Malformed as error:
+            self.close(Ending.PROTOCOL, f"The Hello cannot be read: {error}")
+            return
+        if not hello.facility_id == description.facility_id == self.facility_id:
+            self.close(Ending.PROTOCOL, "The Hello names another facility than the token.")
+            return
+        epoch = await self._admit(self, description, inventory)
+        self._end.welcome(epoch, self.id, greeted.version, self._clock())
+        self._pump.wake()
+
+    async def _reported(self, event: pb.Event) -> None:
+        try:
+            fact = decode_event(event)
+        except Malformed:
+            log.warning("An event of %s cannot be read.", self.facility_id)
+            return
+        if isinstance(fact, FacilityDescription):
+            if fact.facility_id == self.facility_id:
+                await self._events.described(self.facility_id, fact)
+        elif fact is not None:
+            await self._events.reported(self.facility_id, fact)

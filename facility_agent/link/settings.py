@@ -1,0 +1,59 @@
+"""What the link needs to know, and what it refuses before it connects."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shared.facilities import is_facility_id
+from shared.limits import LIMITS
+from shared.link.terms import DEFAULT, Terms
+from shared.wire.addresses import Address, parse_address
+
+
+class LinkMisconfigured(ValueError):
+    """The link cannot be used as configured. The message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """The link of one agent.
+
+    `hub` is `host:port`. Exactly one of `ca_file` (PEM of the centre's CA) and `plaintext` is set;
+    plaintext is for a hub on this machine only. `store_id` and `boot_counter` come from the agent's
+    store. Pauses in seconds: a retry waits a random time up to `first_pause`·2ⁿ, at most
+    `longest_pause`; n starts again once a session has lasted `stable_after`.
+    """
+
+    facility_id: str
+    hub: str
+    audience: str
+    key_file: Path
+    store_id: str
+    boot_counter: int
+    ca_file: Path | None = None
+    plaintext: bool = False
+    software_version: str = ""
+    commands_at_once: int = LIMITS.credits_query + LIMITS.credits_order
+    first_pause: float = 0.25
+    longest_pause: float = 30.0
+    stable_after: float = 60.0
+    terms: Terms = field(default=DEFAULT)
+
+    def address(self) -> Address:
+        """Where the hub is. Raises LinkMisconfigured for anything that must not be used."""
+        if not is_facility_id(self.facility_id):
+            raise LinkMisconfigured(f"{self.facility_id!r} is not a facility's slug.")
+        try:
+            address = parse_address(self.hub)
+        except ValueError as error:
+            raise LinkMisconfigured(f"centre.hub: {error}") from error
+        if address.port == 0:
+            raise LinkMisconfigured("centre.hub: the port is missing.")
+        if self.plaintext and not address.is_loopback:
+            raise LinkMisconfigured(
+                f"centre.plaintext is for a hub on this machine; {address.host} is not: set centre.ca_file instead."
+            )
+        if self.plaintext == (self.ca_file is not None):
+            raise LinkMisconfigured("Set centre.ca_file, or centre.plaintext = true for a hub on this machine.")
+        return address
