@@ -1,0 +1,312 @@
+"""One TOML file for agent and gateway. Unknown keys are mistakes; secrets are files; relative paths start at the file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from shared.facilities import CarriedBy, UsedAs, is_facility_id
+from shared.wire.addresses import is_loopback
+
+_SIZES = {
+    "B": 1,
+    "kB": 10**3,
+    "MB": 10**6,
+    "GB": 10**9,
+    "TB": 10**12,
+    "KiB": 2**10,
+    "MiB": 2**20,
+    "GiB": 2**30,
+    "TiB": 2**40,
+}
+_TIMES = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
+
+
+class ConfigError(Exception):
+    """A mistake in the configuration, as one sentence that names the key."""
+
+
+def _amount(units: dict[str, int], example: str) -> Any:
+    def parse(value: object) -> int:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
+        if match is None or match[2] not in units:
+            raise ValueError(f'write it like "{example}"; units: {", ".join(units)}')
+        return int(float(match[1]) * units[match[2]])
+
+    return BeforeValidator(parse)
+
+
+Size = Annotated[int, _amount(_SIZES, "2GiB")]
+Duration = Annotated[int, _amount(_TIMES, "8h")]
+
+
+class Table(BaseModel):
+    """Every table refuses keys that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class ServiceTable(Table):
+    """A service of the facility itself, shown in the portal."""
+
+    id: str
+    title: str
+    description: str = ""
+    url: str
+
+
+class FacilityTable(Table):
+    """What the facility says of itself; anyone may read it."""
+
+    id: str = Field(description="Short slug, the same as at the centre.")
+    name: str = Field(min_length=1, max_length=120)
+    place: str = ""
+    country: str = Field(default="", pattern=r"^([A-Z]{2})?$", description="ISO 3166-1 alpha-2.")
+    description: str = Field(default="", max_length=2000)
+    website: str = ""
+    data_portal: str = ""
+    contact: str = Field(
+        default="", description="Where people get help; an address of the facility, not of a person."
+    )
+    services: tuple[ServiceTable, ...] = ()
+
+    @field_validator("id")
+    @classmethod
+    def _slug(cls, value: str) -> str:
+        if not is_facility_id(value):
+            raise ValueError("must be a slug: lower-case letters, digits and hyphens, at most 40")
+        return value
+
+
+class CentreTable(Table):
+    """Which centre this facility belongs to."""
+
+    hub: str = Field(description="host:port of the hub.")
+    audience: str = Field(default="parasol-hub", description="What the agent's token is for.")
+    portal: str = Field(description="Origin of the portal, the only client of this gateway.")
+    key_file: Path = Field(description="Ed25519 private key of the agent, PEM, 0600.")
+    ca_file: Path | None = Field(default=None, description="Pins the centre's CA.")
+    plaintext: bool = Field(default=False, description="No TLS; only when the hub is on loopback.")
+
+    @model_validator(mode="after")
+    def _either(self) -> CentreTable:
+        if (self.ca_file is None) != self.plaintext:
+            raise ValueError("give ca_file, or plaintext = true on loopback")
+        return self
+
+
+class AgentTable(Table):
+    """Where the agent keeps its state and listens."""
+
+    state: Path = Field(description="Store and key file; private to the agent's user.")
+    socket: Path = Field(description="Unix socket on which the agent serves the gateway; its folder is private.")
+
+
+class ClientTable(Table):
+    """A registration at an OpenID provider."""
+
+    issuer: str
+    discovery: str = Field(default="", description="Where the metadata are when not below the issuer.")
+    client_id: str
+    client_secret_file: Path
+    algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256")
+
+    @property
+    def discovery_url(self) -> str:
+        """Where its metadata are."""
+        return self.discovery or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
+
+
+class SignOnTable(ClientTable):
+    """The facility's own sign-on; without it people use username and password."""
+
+    username_claim: str = Field(default="preferred_username", description="Claim that holds the local username.")
+    title: str = Field(default="the facility's sign-on", description="How the gateway's page calls it.")
+
+
+class GatewayTable(Table):
+    """The facility's own web door."""
+
+    listen: str = Field(description="host:port; TLS ends in front of it.")
+    url: str = Field(description="The gateway's own origin.")
+    workspace_zone: str = Field(description="Domain under which each workspace has its own origin.")
+    umbrella: ClientTable
+    sign_on: SignOnTable | None = None
+
+    @field_validator("url")
+    @classmethod
+    def _origin(cls, value: str) -> str:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+        local = is_loopback(host) or host.endswith(".localhost")
+        if (
+            not host
+            or parts.path not in ("", "/")
+            or not (parts.scheme == "https" or (parts.scheme == "http" and local))
+        ):
+            raise ValueError("must be an https origin without a path; http is for loopback and *.localhost only")
+        return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+class GrantsTable(Table):
+    """How long grants hold, in seconds."""
+
+    read_lifetime_s: float = Field(default=604_800, gt=0, le=30 * 86_400)
+    run_lifetime_s: float = Field(default=43_200, gt=0, le=7 * 86_400)
+
+
+class LimitsTable(Table):
+    """Limits per account."""
+
+    workspaces_per_account: int = Field(default=4, ge=1, le=1000)
+
+
+class FlavourTable(Table):
+    """A size."""
+
+    id: str
+    title: str
+    cpus: int = Field(ge=1)
+    memory: Size
+    gpus: int = Field(default=0, ge=0)
+    storage: Size = 0
+    longest: Duration
+
+
+class SoftwareTable(Table):
+    """A program with its version."""
+
+    name: str
+    version: str
+
+
+class EnvironmentTable(Table):
+    """Something that can be started."""
+
+    id: str
+    title: str
+    description: str = ""
+    used_as: UsedAs
+    carried_by: CarriedBy = CarriedBy.PROCESS
+    command: tuple[str, ...] = Field(min_length=1, description="{socket}, {work} and {secret} are filled in.")
+    variables: dict[str, str] = Field(
+        default_factory=dict, description="Environment variables, filled in likewise."
+    )
+    headers: dict[str, str] = Field(default_factory=dict, description="Added by the gateway to each request.")
+    software: tuple[SoftwareTable, ...] = ()
+    flavours: tuple[str, ...] = Field(min_length=1)
+    recommended: str = ""
+
+    @model_validator(mode="after")
+    def _recommended(self) -> EnvironmentTable:
+        if self.recommended and self.recommended not in self.flavours:
+            raise ValueError("recommended must be one of its flavours")
+        if any("{secret}" in word for word in self.command):
+            raise ValueError("the secret must not stand in the command line; use a variable")
+        return self
+
+
+class Config(Table):
+    """The whole file."""
+
+    facility: FacilityTable
+    centre: CentreTable
+    agent: AgentTable
+    gateway: GatewayTable
+    grants: GrantsTable = GrantsTable()
+    limits: LimitsTable = LimitsTable()
+    accounts: dict[str, Any]
+    catalogue: dict[str, Any]
+    compute: dict[str, Any]
+    flavours: tuple[FlavourTable, ...]
+    environments: tuple[EnvironmentTable, ...]
+
+    @model_validator(mode="after")
+    def _refers(self) -> Config:
+        sizes = {flavour.id for flavour in self.flavours}
+        for environment in self.environments:
+            unknown = set(environment.flavours) - sizes
+            if unknown:
+                raise ValueError(
+                    f"environment {environment.id} names unknown flavours: {', '.join(sorted(unknown))}"
+                )
+        for kind, ids in (
+            ("flavour", [f.id for f in self.flavours]),
+            ("environment", [e.id for e in self.environments]),
+        ):
+            if len(ids) != len(set(ids)):
+                raise ValueError(f"two {kind}s have the same id")
+        return self
+
+
+class Located:
+    """A configuration and the folder of its file."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self.config, self.folder = config, folder
+
+    def path(self, path: Path) -> Path:
+        """An absolute path; relative ones start at the configuration's folder."""
+        return self.folder / path
+
+    def secret(self, path: Path) -> str:
+        """The content of a secret's file. Raises ConfigError when it is missing or open to others."""
+        full = self.path(path)
+        try:
+            if full.stat().st_mode & 0o077:
+                raise ConfigError(f"{full} is open to other users; make it 0600")
+            return full.read_text().strip()
+        except OSError as error:
+            raise ConfigError(f"{full}: {error.strerror}") from None
+
+
+def explain(error: ValidationError, where: str) -> str:
+    """The first mistake as one sentence that names the key."""
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"]) or "the file"
+    what = (
+        "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+    )
+    return f"{where}: {key}: {what}"
+
+
+def load(path: Path) -> Located:
+    """Read a configuration. Raises ConfigError."""
+    try:
+        tables = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: {error}") from None
+    try:
+        config = Config.model_validate(tables)
+    except ValidationError as error:
+        raise ConfigError(explain(error, str(path))) from None
+    return Located(config, path.resolve().parent)
+
+
+def adapter_settings(table: dict[str, Any], where: str) -> tuple[str, dict[str, Any]]:
+    """(adapter's name, its settings) of a port's table. Raises ConfigError."""
+    name = table.get("adapter")
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}: adapter: is missing")
+    extra = set(table) - {"adapter", name}
+    if extra:
+        raise ConfigError(f"{where}.{sorted(extra)[0]}: is not a known key")
+    settings = table.get(name, {})
+    if not isinstance(settings, dict):
+        raise ConfigError(f"{where}.{name}: must be a table")
+    return name, settings

@@ -1,0 +1,132 @@
+"""The gateway's end of the agent's socket: a Doorkeeper whose every call has a deadline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from facility_agent.ports.doorkeeper import (
+    Doorkeeper,
+    GatewaySession,
+    IssuedCode,
+    LinkInfo,
+    LocalIdentity,
+    Revocation,
+    WorkspaceDoor,
+)
+from facility_agent.socket import codec
+from shared.errors import BackendUnavailable, NotFound
+from shared.identity import Scope, Subject
+
+DEADLINE = 5.0
+
+
+class DoorkeeperClient(Doorkeeper):
+    """Raises what the agent raised; BackendUnavailable when the agent does not answer within 5 s."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._session: aiohttp.ClientSession | None = None
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            connector = aiohttp.UnixConnector(str(self._path), limit=64)
+            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _call(self, name: str, *arguments: Any) -> Any:
+        timeout = aiohttp.ClientTimeout(total=DEADLINE)
+        try:
+            async with self._http().post(f"http://agent/call/{name}", json=arguments, timeout=timeout) as answer:
+                body = await answer.json()
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise BackendUnavailable("The facility's agent does not answer at the moment.") from error
+        if "reason" in body:
+            raise codec.to_error(body)
+        return body["answer"]
+
+    async def check_password(self, username: str, password: str) -> LocalIdentity:
+        """Who this is."""
+        return codec.to_identity(await self._call("check_password", username, password))
+
+    async def local_identity(self, username: str) -> LocalIdentity:
+        """The account of a username that the facility's own sign-on vouches for."""
+        return codec.to_identity(await self._call("local_identity", username))
+
+    async def link_of(self, subject: Subject) -> LinkInfo | None:
+        """The subject's account link."""
+        return codec.to_link(await self._call("link_of", codec.subject(subject)))
+
+    async def link(self, subject: Subject, identity: LocalIdentity) -> LinkInfo:
+        """Store the pair."""
+        made = codec.to_link(await self._call("link", codec.subject(subject), codec.identity(identity)))
+        if made is None:
+            raise NotFound
+        return made
+
+    async def consent_of(self, subject: Subject) -> frozenset[Scope]:
+        """Scopes confirmed before."""
+        return codec.to_scopes(await self._call("consent_of", codec.subject(subject)))
+
+    async def consent(self, subject: Subject, scopes: frozenset[Scope]) -> None:
+        """Remember what was confirmed."""
+        await self._call("consent", codec.subject(subject), codec.scopes(scopes))
+
+    async def issue_code(
+        self, subject: Subject, sid: str, scopes: frozenset[Scope], challenge: str, centre_key: str
+    ) -> IssuedCode:
+        """A code that makes one grant."""
+        answer = await self._call(
+            "issue_code", codec.subject(subject), sid, codec.scopes(scopes), challenge, centre_key
+        )
+        return codec.to_code(answer)
+
+    async def signed_out(self, issuer: str, sub: str, sid: str) -> None:
+        """The provider ended a session."""
+        await self._call("signed_out", issuer, sub, sid)
+
+    async def session(self, cookie_hash: str) -> GatewaySession | None:
+        """The session behind a gateway cookie."""
+        return codec.to_session(await self._call("session", cookie_hash))
+
+    async def renew_session(self, old_hash: str, new_hash: str, session: GatewaySession) -> None:
+        """Put a session under a new cookie."""
+        await self._call("renew_session", old_hash, new_hash, codec.session(session))
+
+    async def end_session(self, cookie_hash: str) -> None:
+        """Delete one session."""
+        await self._call("end_session", cookie_hash)
+
+    async def visit(self, workspace_id: str, subject: Subject) -> WorkspaceDoor:
+        """Whether this person may enter."""
+        door = codec.to_door(await self._call("visit", workspace_id, codec.subject(subject)))
+        if door is None:
+            raise NotFound
+        return door
+
+    async def admit(self, workspace_id: str, subject: Subject, sid: str, cookie_hash: str) -> None:
+        """Remember a workspace cookie."""
+        await self._call("admit", workspace_id, codec.subject(subject), sid, cookie_hash)
+
+    async def pass_of(self, workspace_id: str, cookie_hash: str) -> WorkspaceDoor | None:
+        """The verdict behind a workspace cookie."""
+        return codec.to_door(await self._call("pass_of", workspace_id, cookie_hash))
+
+    async def revocations(self) -> AsyncIterator[Revocation]:
+        """Every revocation from now on; first `Revocation()` once the stream is open."""
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=DEADLINE)
+        try:
+            async with self._http().get("http://agent/revocations", timeout=timeout) as answer:
+                async for line in answer.content:
+                    yield codec.to_revocation(json.loads(line)) if line.strip() else Revocation()
+        except (aiohttp.ClientError, OSError, ValueError):
+            return

@@ -1,0 +1,125 @@
+"""Values of `ports.doorkeeper` ↔ JSON. One place, so that both ends agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from facility_agent.ports.compute import Endpoint
+from facility_agent.ports.doorkeeper import (
+    GatewaySession,
+    IssuedCode,
+    LinkInfo,
+    LocalIdentity,
+    Revocation,
+    WorkspaceDoor,
+)
+from shared.commands import Problem
+from shared.errors import ParasolError, by_reason
+from shared.identity import Scope, Subject
+
+Json = Any
+
+
+def subject(value: Subject) -> Json:
+    """A subject."""
+    return [value.issuer, value.sub]
+
+
+def to_subject(value: Json) -> Subject:
+    """Its inverse."""
+    return Subject(str(value[0]), str(value[1]))
+
+
+def identity(value: LocalIdentity) -> Json:
+    """A local account."""
+    return [value.username, value.immutable_id, value.display_name]
+
+
+def to_identity(value: Json) -> LocalIdentity:
+    """Its inverse."""
+    return LocalIdentity(*(str(part) for part in value))
+
+
+def link(value: LinkInfo | None) -> Json:
+    """An account link."""
+    return None if value is None else [identity(value.identity), value.generation]
+
+
+def to_link(value: Json) -> LinkInfo | None:
+    """Its inverse."""
+    return None if value is None else LinkInfo(to_identity(value[0]), int(value[1]))
+
+
+def scopes(value: frozenset[Scope]) -> Json:
+    """Scopes."""
+    return sorted(scope.value for scope in value)
+
+
+def to_scopes(value: Json) -> frozenset[Scope]:
+    """Its inverse."""
+    return frozenset(Scope(word) for word in value)
+
+
+def code(value: IssuedCode) -> Json:
+    """A code."""
+    return [value.code, value.key]
+
+
+def to_code(value: Json) -> IssuedCode:
+    """Its inverse."""
+    return IssuedCode(str(value[0]), str(value[1]))
+
+
+def session(value: GatewaySession | None) -> Json:
+    """A gateway session."""
+    if value is None:
+        return None
+    return [subject(value.subject) if value.subject else None, value.sid, value.data]
+
+
+def to_session(value: Json) -> GatewaySession | None:
+    """Its inverse."""
+    if value is None:
+        return None
+    return GatewaySession(to_subject(value[0]) if value[0] else None, str(value[1]), dict(value[2]))
+
+
+def door(value: WorkspaceDoor | None) -> Json:
+    """A verdict."""
+    if value is None:
+        return None
+    to = value.endpoint
+    endpoint = [str(to.socket), [list(pair) for pair in to.headers]] if to else None
+    return [value.workspace_id, value.title, value.state, value.allowed, endpoint]
+
+
+def to_door(value: Json) -> WorkspaceDoor | None:
+    """Its inverse."""
+    if value is None:
+        return None
+    to = value[4]
+    endpoint = Endpoint(Path(to[0]), tuple((str(k), str(v)) for k, v in to[1])) if to else None
+    return WorkspaceDoor(str(value[0]), str(value[1]), str(value[2]), bool(value[3]), endpoint)
+
+
+def revocation(value: Revocation) -> Json:
+    """A revocation."""
+    return [value.session_hash, value.workspace_id]
+
+
+def to_revocation(value: Json) -> Revocation:
+    """Its inverse."""
+    return Revocation(str(value[0]), str(value[1]))
+
+
+def error(value: ParasolError) -> Json:
+    """An error."""
+    problem = Problem.of(value)
+    return {"reason": problem.reason, "message": problem.message, "metadata": problem.metadata}
+
+
+def to_error(value: Mapping[str, Any]) -> ParasolError:
+    """Its inverse."""
+    return by_reason(str(value["reason"]))(str(value["message"]), metadata=dict(value.get("metadata", {})))

@@ -1,0 +1,123 @@
+"""The agent's end: aiohttp on a Unix socket that only this user can open."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from facility_agent.ports.doorkeeper import Doorkeeper
+from facility_agent.socket import codec
+from shared.errors import BackendError, InvalidRequest, ParasolError
+
+log = logging.getLogger(__name__)
+Handler = Callable[[Doorkeeper, list[Any]], Awaitable[Any]]
+
+
+async def _nothing(call: Awaitable[None]) -> None:
+    await call
+
+
+CALLS: dict[str, Handler] = {
+    "check_password": lambda d, a: _then(codec.identity, d.check_password(a[0], a[1])),
+    "local_identity": lambda d, a: _then(codec.identity, d.local_identity(a[0])),
+    "link_of": lambda d, a: _then(codec.link, d.link_of(codec.to_subject(a[0]))),
+    "link": lambda d, a: _then(codec.link, d.link(codec.to_subject(a[0]), codec.to_identity(a[1]))),
+    "consent_of": lambda d, a: _then(codec.scopes, d.consent_of(codec.to_subject(a[0]))),
+    "consent": lambda d, a: _nothing(d.consent(codec.to_subject(a[0]), codec.to_scopes(a[1]))),
+    "issue_code": lambda d, a: _then(
+        codec.code, d.issue_code(codec.to_subject(a[0]), a[1], codec.to_scopes(a[2]), a[3], a[4])
+    ),
+    "signed_out": lambda d, a: _nothing(d.signed_out(a[0], a[1], a[2])),
+    "session": lambda d, a: _then(codec.session, d.session(a[0])),
+    "renew_session": lambda d, a: _nothing(d.renew_session(a[0], a[1], _session(a[2]))),
+    "end_session": lambda d, a: _nothing(d.end_session(a[0])),
+    "visit": lambda d, a: _then(codec.door, d.visit(a[0], codec.to_subject(a[1]))),
+    "admit": lambda d, a: _nothing(d.admit(a[0], codec.to_subject(a[1]), a[2], a[3])),
+    "pass_of": lambda d, a: _then(codec.door, d.pass_of(a[0], a[1])),
+}
+
+
+async def _then(shape: Callable[[Any], Any], call: Awaitable[Any]) -> Any:
+    return shape(await call)
+
+
+def _session(value: Any) -> Any:
+    session = codec.to_session(value)
+    if session is None:
+        raise InvalidRequest("A session is needed.")
+    return session
+
+
+class SocketServer:
+    """Serves a Doorkeeper. The socket's folder must be closed to other users; the peer's uid must be ours."""
+
+    def __init__(self, path: Path, doorkeeper: Doorkeeper) -> None:
+        self._path, self._doorkeeper = path, doorkeeper
+        self._runner: web.AppRunner | None = None
+
+    async def start(self) -> None:
+        """Listen. Raises PermissionError when the folder is open to others."""
+        folder = self._path.parent
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077:
+            raise PermissionError(f"{folder} is open to other users; make it 0700")
+        self._path.unlink(missing_ok=True)
+        app = web.Application(client_max_size=256 * 1024)
+        app.router.add_post("/call/{name}", self._call)
+        app.router.add_get("/revocations", self._revocations)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await self._runner.setup()
+        await web.UnixSite(self._runner, str(self._path)).start()
+        self._path.chmod(0o600)
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _call(self, request: web.Request) -> web.Response:
+        if not _is_us(request):
+            return web.json_response({"reason": "ACCESS_DENIED", "message": "Not for this user."}, status=403)
+        handler = CALLS.get(request.match_info["name"])
+        if handler is None:
+            return web.json_response(codec.error(InvalidRequest("There is no such call.")), status=400)
+        try:
+            answer = await handler(self._doorkeeper, await request.json())
+        except ParasolError as error:
+            return web.json_response(codec.error(error), status=409)
+        except (ValueError, TypeError, IndexError, KeyError):
+            return web.json_response(codec.error(InvalidRequest("The call is malformed.")), status=400)
+        except Exception:
+            log.exception("call %s failed", request.match_info["name"])
+            return web.json_response(codec.error(BackendError()), status=409)
+        return web.json_response({"answer": answer})
+
+    async def _revocations(self, request: web.Request) -> web.StreamResponse:
+        if not _is_us(request):
+            return web.Response(status=403)
+        response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
+        async with aclosing(self._doorkeeper.revocations()) as stream:  # type: ignore[type-var]
+            await response.prepare(request)
+            await response.write(b"\n")
+            async for revocation in stream:
+                await response.write(json.dumps(codec.revocation(revocation)).encode() + b"\n")
+        return response
+
+
+def _is_us(request: web.Request) -> bool:
+    transport = request.transport
+    peer: socket.socket | None = transport.get_extra_info("socket") if transport else None
+    if peer is None:
+        return False
+    raw = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _pid, uid, _gid = struct.unpack("3i", raw)
+    return bool(uid == os.getuid())
