@@ -51,6 +51,10 @@ class Revocations:
         for cookie_hash in hashes:
             self.publish(Revocation(session_hash=cookie_hash))
 
+    def publish_workspace(self, workspace_id: str) -> None:
+        """What may be said of this workspace has changed."""
+        self.publish(Revocation(workspace_id=workspace_id))
+
     async def watch(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on."""
         queue: asyncio.Queue[Revocation] = asyncio.Queue(WATCHERS_QUEUE)

@@ -1,0 +1,120 @@
+"""Everything that can be wrong with a configuration before it is used, each with its mend."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from facility_agent.config import ConfigError, Located
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One problem. A fatal one keeps agent or gateway from starting or working."""
+
+    key: str
+    what: str
+    mend: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        return f"{'ERROR' if self.fatal else 'WARNING'} {self.key}: {self.what} {self.mend}"
+
+
+def problems(located: Located) -> list[Finding]:
+    """Every problem found, fatal ones first."""
+    found = [
+        *_user(),
+        *_secrets(located),
+        *_key(located),
+        *_adapters(located),
+        *_environments(located),
+        *_domains(located),
+    ]
+    return sorted(found, key=lambda finding: not finding.fatal)
+
+
+def _user() -> Iterator[Finding]:
+    if os.getuid() == 0:
+        yield Finding("user", "This is root.", "Run agent, gateway and this check as an ordinary user.")
+
+
+def _secrets(located: Located) -> Iterator[Finding]:
+    gateway = located.config.gateway
+    clients = [
+        ("gateway.umbrella", gateway.umbrella),
+        *([("gateway.sign_on", gateway.sign_on)] if gateway.sign_on else []),
+    ]
+    for key, client in clients:
+        try:
+            located.secret(client.client_secret_file)
+        except ConfigError as error:
+            yield Finding(
+                f"{key}.client_secret_file", str(error) + ".", "Put the client's secret there, mode 0600."
+            )
+
+
+def _key(located: Located) -> Iterator[Finding]:
+    path = located.path(located.config.centre.key_file)
+    if not path.exists():
+        yield Finding(
+            "centre.key_file", "The agent has no key yet.", "Run `facility-agent key` and send the public half."
+        )
+    elif path.stat().st_mode & 0o077:
+        yield Finding("centre.key_file", "The agent's key is open to other users.", f"Run `chmod 600 {path}`.")
+
+
+def _adapters(located: Located) -> Iterator[Finding]:
+    from facility_agent.composition import adapters
+
+    state = located.path(located.config.agent.state)
+    if not _can_write(state):
+        yield Finding("agent.state", f"{state} cannot be written.", "Create it for this user, mode 0700.")
+        return
+    try:
+        adapters(located)
+    except ConfigError as error:
+        yield Finding("adapters", f"{error}.", "Mend that table.")
+
+
+def _can_write(path: Path) -> bool:
+    while not path.exists():
+        path = path.parent
+    return os.access(path, os.W_OK)
+
+
+def _environments(located: Located) -> Iterator[Finding]:
+    for environment in located.config.environments:
+        if shutil.which(environment.command[0]) is None:
+            yield Finding(
+                f"environments.{environment.id}.command",
+                f"{environment.command[0]} is not a program that this user can run.",
+                "Install the environment or mend the path.",
+            )
+
+
+def _domains(located: Located) -> Iterator[Finding]:
+    gateway = located.config.gateway
+    host, zone = urlsplit(gateway.url).hostname or "", gateway.workspace_zone.rsplit(":", 1)[0]
+    if host == zone or host.endswith("." + zone) or zone.endswith("." + host):
+        yield Finding(
+            "gateway.workspace_zone", "It shares an origin with the gateway.", "Use another registrable domain."
+        )
+    elif not zone.endswith("localhost") and host.split(".")[-2:] == zone.split(".")[-2:]:
+        yield Finding(
+            "gateway.workspace_zone",
+            "It seems to lie on the same registrable domain as the gateway: pages in workspaces could plant cookies there.",
+            "Use another registrable domain.",
+            fatal=False,
+        )
+    if not zone.endswith("localhost"):
+        yield Finding(
+            "gateway.workspace_zone",
+            "Sibling workspaces share a site unless the zone is on the Public Suffix List.",
+            "Ask for its listing at publicsuffix.org (private section), and for a wildcard certificate and DNS entry.",
+            fatal=False,
+        )

@@ -1,0 +1,98 @@
+"""`facility-agent agent | gateway | check | key | hash-password`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from facility_agent.config import ConfigError, Located, load
+from shared import resolver
+
+
+def main() -> None:
+    """Entry point. A mistake in the configuration is one sentence and exit code 2."""
+    arguments = _parser().parse_args()
+    resolver.install()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        if arguments.command == "hash-password":
+            _hash_password()
+            return
+        located = load(arguments.config)
+        {"agent": _agent, "gateway": _gateway, "check": _check, "key": _key}[arguments.command](located)
+    except (ConfigError, PermissionError, ValueError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="facility-agent", description="The facility's side of Parasol.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, what in (
+        ("agent", "run the agent"),
+        ("gateway", "run the gateway"),
+        ("check", "explain every problem of the configuration with its mend"),
+        ("key", "make the agent's key when there is none, and print its public half"),
+    ):
+        command = commands.add_parser(name, help=what)
+        command.add_argument("-c", "--config", type=Path, required=True, help="the facility's TOML file")
+    commands.add_parser("hash-password", help="read a password from standard input and print its hash")
+    return parser
+
+
+def _agent(located: Located) -> None:
+    import uvloop
+
+    from facility_agent.composition import Agent
+
+    agent = Agent(located)
+
+    async def run() -> None:
+        task = asyncio.create_task(agent.run())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        with suppress(asyncio.CancelledError):
+            await task
+
+    uvloop.run(run())
+
+
+def _gateway(located: Located) -> None:
+    from facility_agent.gateway.app import serve
+
+    serve(located)
+
+
+def _check(located: Located) -> None:
+    from facility_agent.check import problems
+
+    found = problems(located)
+    for problem in found:
+        print(problem)
+    print(f"{len(found)} problems" if found else "no problems found")
+    if any(problem.fatal for problem in found):
+        sys.exit(1)
+
+
+def _key(located: Located) -> None:
+    from facility_agent.link.keys import load_or_create_key, public_text
+
+    print(public_text(load_or_create_key(located.path(located.config.centre.key_file))))
+
+
+def _hash_password() -> None:
+    from argon2 import PasswordHasher
+
+    password = sys.stdin.readline().rstrip("\n")
+    if len(password) < 8:
+        raise ConfigError("A password has at least 8 characters.")
+    print(PasswordHasher().hash(password))
+
+
+if __name__ == "__main__":
+    main()

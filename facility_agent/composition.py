@@ -1,0 +1,205 @@
+"""Configuration → objects: the only place of the facility that knows which parts there are."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+
+from pydantic import ValidationError
+
+from facility_agent.config import ConfigError, Located, adapter_settings, explain
+from facility_agent.core.accounts import Accounts
+from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.commands import AgentCore, Events
+from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
+from facility_agent.core.grants import GrantLives, Grants
+from facility_agent.core.workspaces import Offer, Workspaces, report
+from facility_agent.link.client import AgentLink
+from facility_agent.link.settings import LinkSettings
+from facility_agent.plugins import Site, find
+from facility_agent.ports.store import WorkspaceRow
+from facility_agent.socket.server import SocketServer
+from facility_agent.store.sqlite import SqliteStore
+from facility_agent.store.vault import KeyFileVault
+from shared.facilities import Capability, Environment, FacilityDescription, Flavour, Service, Software
+
+log = logging.getLogger(__name__)
+DESCRIBE_EVERY = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Adapters:
+    """The facility's own systems."""
+
+    catalogue: Any
+    compute: Any
+    accounts: Any
+
+
+def adapters(located: Located) -> Adapters:
+    """Build the three adapters. Raises ConfigError."""
+    config, made = located.config, {}
+    for port in ("catalogue", "compute", "accounts"):
+        name, settings = adapter_settings(getattr(config, port), port)
+        try:
+            plugin = find(port, name)
+            parsed = plugin.settings.model_validate(settings)
+        except LookupError as error:
+            raise ConfigError(f"{port}.adapter: {error}") from None
+        except ValidationError as error:
+            raise ConfigError(explain(error, f"{port}.{name}")) from None
+        state = located.path(config.agent.state) / f"{port}-{name}"
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            made[port] = plugin.build(parsed, Site(config.facility.id, state, located.folder))
+        except ValueError as error:
+            raise ConfigError(f"{port}.{name}: {error}") from None
+    return Adapters(**made)
+
+
+class Description:
+    """What the facility advertises: the configuration, and what the adapters report."""
+
+    def __init__(self, located: Located, made: Adapters) -> None:
+        self._config, self._adapters = located.config, made
+        self.instruments: tuple[str, ...] = ()
+        self.open_proposals: tuple[str, ...] = ()
+
+    async def refresh(self) -> None:
+        """Ask the catalogue what is public."""
+        self.instruments = await self._adapters.catalogue.instruments()
+        self.open_proposals = tuple(sorted(await self._adapters.catalogue.open_proposals()))
+
+    def __call__(self) -> FacilityDescription:
+        """The description as it stands."""
+        facility, config = self._config.facility, self._config
+        isolation = getattr(self._adapters.compute, "isolation", "account")
+        return FacilityDescription(
+            facility_id=facility.id, name=facility.name, place=facility.place, country=facility.country,
+            description=facility.description, website=facility.website, data_portal=facility.data_portal,
+            contact=facility.contact, agent_version=version("parasol-portal"), instruments=self.instruments,
+            open_proposals=self.open_proposals, capabilities=self._capabilities(isolation),
+            services=tuple(Service(s.id, s.title, s.description, s.url) for s in facility.services),
+            environments=tuple(environments(config, isolation)), flavours=tuple(flavours(config)),
+        )  # fmt: skip
+
+    def _capabilities(self, isolation: str) -> tuple[Capability, ...]:
+        as_whom = "as the person's account" if isolation == "account" else "as the agent's own user"
+        catalogue = getattr(self._adapters.catalogue, "detail", "")
+        compute = getattr(self._adapters.compute, "detail", "")
+        sign_on = self._config.gateway.sign_on
+        return (
+            Capability(
+                "catalogue", "catalogue", "Search of datasets", catalogue or "Live search of its catalogue."
+            ),
+            Capability("compute", "compute", "Workspaces", f"{compute} Runs {as_whom}.".strip()),
+            Capability(
+                "sign-on",
+                "sign-on",
+                "Account link",
+                f"By {sign_on.title if sign_on else 'username and password'}.",
+            ),
+        )
+
+
+def environments(config: Any, isolation: str) -> list[Environment]:
+    """The environments as they are advertised."""
+    return [
+        Environment(
+            e.id, e.title, e.description, e.used_as, e.carried_by,
+            tuple(Software(s.name, s.version) for s in e.software), e.flavours, e.recommended or e.flavours[0],
+            isolation,
+        )
+        for e in config.environments
+    ]  # fmt: skip
+
+
+def flavours(config: Any) -> list[Flavour]:
+    """The flavours as they are advertised."""
+    return [Flavour(f.id, f.title, f.cpus, f.memory, f.gpus, f.storage, f.longest) for f in config.flavours]
+
+
+class Agent:
+    """A wired agent. `run` it until cancelled; what it started keeps running."""
+
+    def __init__(self, located: Located) -> None:
+        if os.getuid() == 0:
+            raise ConfigError("The agent does not run as root; start it as an ordinary user.")
+        config = located.config
+        state = located.path(config.agent.state)
+        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._made = adapters(located)
+        self._store = SqliteStore(state / "agent.sqlite3")
+        vault, clock = KeyFileVault(state / "vault.key"), time.time
+        self._revoked, self._events = Revocations(), Events()
+        self.describe = Description(located, self._made)
+        accounts = Accounts(
+            self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
+        )
+        lives = GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
+        grants = Grants(self._store, vault, config.facility.id, lives, clock)
+        catalogue = Catalogue(self._made.catalogue, self._made.accounts)
+        self.workspaces = Workspaces(
+            self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
+            {f.id: f for f in flavours(config)}, config.limits.workspaces_per_account, clock, self._changed,
+        )  # fmt: skip
+        core = AgentCore(
+            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock
+        )
+        doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
+        self._socket = SocketServer(located.path(config.agent.socket), doorkeeper)
+        self._link = AgentLink(self._link_settings(located), core)
+
+    def _offers(self, config: Any) -> dict[str, Offer]:
+        isolation = getattr(self._made.compute, "isolation", "account")
+        advertised = {e.id: e for e in environments(config, isolation)}
+        return {
+            e.id: Offer(advertised[e.id], e.command, tuple(e.variables.items()), tuple(e.headers.items()))
+            for e in config.environments
+        }
+
+    def _link_settings(self, located: Located) -> LinkSettings:
+        centre = located.config.centre
+        return LinkSettings(
+            facility_id=located.config.facility.id, hub=centre.hub, audience=centre.audience,
+            key_file=located.path(centre.key_file), store_id=self._store.store_id,
+            boot_counter=self._store.boot_counter, plaintext=centre.plaintext,
+            ca_file=located.path(centre.ca_file) if centre.ca_file else None,
+            software_version=version("parasol-portal"),
+        )  # fmt: skip
+
+    def _changed(self, row: WorkspaceRow) -> None:
+        self._events.publish(report(row, time.time()))
+        self._revoked.publish_workspace(row.workspace_id)
+
+    async def run(self) -> None:
+        """Serve until cancelled."""
+        async with AsyncExitStack() as stack:
+            stack.callback(self._store.close)
+            for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
+                if hasattr(adapter, "__aenter__"):
+                    await stack.enter_async_context(adapter)
+            await self.describe.refresh()
+            await self.workspaces.recover()
+            await self._socket.start()
+            stack.push_async_callback(self._socket.stop)
+            log.info("agent is up; its socket is open")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._link.run())
+                tasks.create_task(self.workspaces.watch())
+                tasks.create_task(self._describe_again())
+
+    async def _describe_again(self) -> None:
+        while True:
+            before = self.describe()
+            await asyncio.sleep(DESCRIBE_EVERY if self.describe.instruments else 2.0)
+            with suppress(Exception):
+                await self.describe.refresh()
+            if self.describe() != before:
+                self._events.publish(self.describe())
