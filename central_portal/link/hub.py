@@ -25,6 +25,8 @@ from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
 from shared.workspaces import WorkspaceInventory
 
+__all__ = ["Hub", "HubMisconfigured", "HubSettings", "LocalLinks"]
+
 log = logging.getLogger(__name__)
 _aio: Any = grpc.aio  # its published types lag behind
 _REFUSAL = "The token was refused."

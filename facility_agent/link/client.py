@@ -27,6 +27,8 @@ from shared.wire.facilities import encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.workspaces import encode_inventory
 
+__all__ = ["AgentLink", "LinkMisconfigured", "LinkSettings"]
+
 log = logging.getLogger(__name__)
 _DRAIN = 2.0
 
