@@ -1,0 +1,1 @@
+"""One module per vendor; each is found by its entry point."""

@@ -1,0 +1,161 @@
+"""Catalogue over a folder of NeXus/HDF5 files, for a facility that has no other."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import shutil
+from collections.abc import Set
+from contextlib import suppress
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from facility_agent.adapters.catalogue.nexus_index import Index
+from facility_agent.adapters.catalogue.nexus_reader import Reader
+from facility_agent.plugins import Site
+from facility_agent.ports.catalogue import CatalogueBackend, Location
+from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.errors import NotFound
+
+log = logging.getLogger(__name__)
+FIRST = "The facility is still reading its files; ask again shortly for the rest."
+UNREADABLE = "The facility cannot read its folder of files at the moment."
+
+
+class NexusFolderSettings(BaseModel):
+    """Settings of the adapter `nexus_folder`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    folder: Path = Field(description="Holds the files: <folder>/<proposal>/…, or files that name their proposal.")
+    open_proposals: tuple[str, ...] = Field(default=(), description="Proposals whose data anyone may read.")
+    rescan_s: float = Field(default=30.0, gt=0, description="Pause between two looks at the folder.")
+
+
+class NexusFolder(CatalogueBackend):
+    """One dataset per file. A proposal is what the file names, else its first folder below the root."""
+
+    def __init__(self, settings: NexusFolderSettings, root: Path, site: Site) -> None:
+        self._settings, self._root, self._state = settings, root.resolve(), site.state
+        self._index = Index(site.state / "index.sqlite3", self._root, site.facility_id)
+        self._open = frozenset(settings.open_proposals)
+        self._complete, self._note = False, FIRST
+        self._task: asyncio.Task[None] | None = None
+        self._first = asyncio.Event()
+
+    async def __aenter__(self) -> NexusFolder:
+        self._task = asyncio.create_task(self._keep_up())
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    @property
+    def detail(self) -> str:
+        """For people: what this catalogue is, and how many files it could not read."""
+        failed = len(self._index.problems())
+        return "Live search of a folder of NeXus files." + (
+            f" {failed} files could not be read." if failed else ""
+        )
+
+    async def ready(self) -> None:
+        """Returns once the folder has been read for the first time."""
+        await self._first.wait()
+
+    async def _keep_up(self) -> None:
+        reader = Reader()
+        try:
+            while True:
+                await self._look(reader)
+                await asyncio.sleep(self._settings.rescan_s)
+        finally:
+            reader.close()
+
+    async def _look(self, reader: Reader) -> None:
+        try:
+            if not await asyncio.to_thread(os.access, self._root, os.R_OK | os.X_OK):
+                raise OSError(f"{self._root} cannot be read")
+            read = await asyncio.to_thread(self._index.update, reader)
+        except OSError:
+            log.exception("the folder of files could not be read")
+            self._complete, self._note = False, UNREADABLE
+            return
+        self._complete, self._note = True, ""
+        self._first.set()
+        if read:
+            log.info("index: %d files read, %d cannot be read", read, len(self._index.problems()))
+
+    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
+        """One page of what is open or readable."""
+        page = await asyncio.to_thread(self._index.search, query, readable, self._open)
+        return SearchPage(page.datasets, page.next, self._complete, self._note)
+
+    async def get(self, pid: str, readable: Set[str]) -> Dataset:
+        """One dataset."""
+        return await asyncio.to_thread(self._index.get, pid, readable, self._open)
+
+    async def instruments(self) -> tuple[str, ...]:
+        """Instruments of open datasets."""
+        return await asyncio.to_thread(self._index.instruments, self._open)
+
+    async def open_proposals(self) -> Set[str]:
+        """Proposals that anyone may read."""
+        return self._open
+
+    def problems(self) -> list[tuple[str, str]]:
+        """(relative path, why) of files that could not be read."""
+        return self._index.problems()
+
+    async def locate(self, proposal: str) -> Location:
+        """A folder that holds this proposal's files and nothing of another.
+
+        The folder that is named like it or that alone holds its files; else a folder of hard links made for it.
+        """
+        return Location(proposal, await asyncio.to_thread(self._locate, proposal))
+
+    def _locate(self, proposal: str) -> Path:
+        paths = self._index.paths_of(proposal)
+        if not paths:
+            raise NotFound("The data of this proposal are not on this facility's disks.")
+        common = os.path.commonpath([Path("x", path).parent for path in paths])[2:]
+        if not self._index.others_below(common, proposal):
+            return self._contained(self._root / common)
+        return self._linked(proposal, paths)
+
+    def _contained(self, folder: Path) -> Path:
+        resolved = folder.resolve(strict=True)
+        if not resolved.is_relative_to(self._root):
+            raise NotFound("The data of this proposal lie outside of the facility's folder.")
+        return resolved
+
+    def _linked(self, proposal: str, paths: list[str]) -> Path:
+        view = self._state / "views" / hashlib.sha256(proposal.encode()).hexdigest()[:24]
+        fresh = view.with_suffix(".new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        for path in paths:
+            target = fresh / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(self._contained(self._root / path), target, follow_symlinks=False)
+            except OSError:
+                raise NotFound("The files of this proposal lie among others and cannot be shown alone.") from None
+        shutil.rmtree(view, ignore_errors=True)
+        fresh.rename(view)
+        return view
+
+
+class NexusFolderPlugin:
+    """The adapter `nexus_folder`."""
+
+    settings = NexusFolderSettings
+
+    @staticmethod
+    def build(settings: NexusFolderSettings, site: Site) -> NexusFolder:
+        """The adapter; it begins to read when it is entered."""
+        return NexusFolder(settings, site.config_folder / settings.folder, site)

@@ -1,0 +1,238 @@
+"""The index: one SQLite file over a folder of NeXus files, brought up to date by size, time and inode."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Set
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.errors import InvalidRequest, NotFound
+
+SUFFIXES = frozenset({".nxs", ".nx5", ".nexus", ".h5", ".hdf5", ".hdf"})
+MAGIC = b"\x89HDF\r\n\x1a\n"
+NO_TIME = 1e300
+_COLUMNS = "pid, title, proposal, instrument, sample, definition, started, ended, size"
+_TABLES = """
+create table if not exists file (
+    path text primary key, pid text not null unique, inode integer, size integer, mtime integer, title text,
+    proposal text, instrument text, sample text, definition text, started real, ended real, rank real, problem text
+);
+create index if not exists file_rank on file (rank, pid);
+create index if not exists file_proposal on file (proposal, rank, pid);
+create virtual table if not exists words using fts5 (pid unindexed, text, tokenize = "unicode61 tokenchars '-_.'");
+"""
+
+
+class FileReader(Protocol):
+    """Reads one file."""
+
+    def read(self, path: Path) -> dict[str, Any]:
+        """What it says. Raises TimeoutError, ValueError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A file as a walk of the folder saw it."""
+
+    path: str
+    inode: int
+    size: int
+    mtime: int
+
+
+def pid_of(facility_id: str, path: str) -> str:
+    """The dataset's identifier: stable while the file keeps its place, and telling nothing of it."""
+    digest = hashlib.blake2b(f"{facility_id}/{path}".encode(), digest_size=15).digest()
+    return base64.b32encode(digest).decode().lower()
+
+
+def walk(root: Path) -> Iterator[Seen]:
+    """Every data file below `root`, relative; links are not followed."""
+    stack = [root]
+    while stack:
+        try:
+            entries = list(os.scandir(stack.pop()))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_symlink() or entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                stack.append(Path(entry.path))
+            elif entry.is_file() and _is_data(entry):
+                stat = entry.stat()
+                yield Seen(os.path.relpath(entry.path, root), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+
+
+def _is_data(entry: os.DirEntry[str]) -> bool:
+    suffix = Path(entry.name).suffix.lower()
+    if suffix in SUFFIXES:
+        return True
+    if suffix:
+        return False
+    try:
+        with open(entry.path, "rb") as file:  # noqa: PTH123 (hot path)
+            return file.read(8) == MAGIC
+    except OSError:
+        return False
+
+
+class Index:
+    """Opens a connection per call, so any thread may ask while one thread brings it up to date."""
+
+    def __init__(self, path: Path, root: Path, facility_id: str) -> None:
+        self._path, self._root, self._facility = path, root, facility_id
+        with closing(self._connect()) as db:
+            db.executescript("pragma journal_mode=wal;" + _TABLES)
+
+    def _connect(self) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=5)
+        db.execute("pragma synchronous=normal")
+        return db
+
+    def update(self, reader: FileReader) -> int:
+        """Read what is new or has changed, forget what is gone; how many files were read."""
+        read = 0
+        with closing(self._connect()) as db:
+            known = {row[0]: row[1:] for row in db.execute("select path, inode, size, mtime from file")}
+            present: set[str] = set()
+            batch: list[tuple[Any, ...]] = []
+            for seen in walk(self._root):
+                present.add(seen.path)
+                if known.get(seen.path) == (seen.inode, seen.size, seen.mtime):
+                    continue
+                batch.append(self._row(seen, reader))
+                read += 1
+                if len(batch) >= 200:
+                    _store(db, batch)
+                    batch = []
+            _store(db, batch)
+            _forget(db, known.keys() - present)
+        return read
+
+    def _row(self, seen: Seen, reader: FileReader) -> tuple[Any, ...]:
+        said: dict[str, Any] = {}
+        problem = None
+        try:
+            said = reader.read(self._root / seen.path)
+        except TimeoutError:
+            problem = "reading it takes longer than 2 seconds"
+        except ValueError as error:
+            problem = str(error)
+        first, _, rest = seen.path.partition("/")
+        proposal = said.get("proposal") or (first if rest else "")
+        started = said.get("started")
+        return (
+            seen.path, pid_of(self._facility, seen.path), seen.inode, seen.size, seen.mtime,
+            said.get("title") or Path(seen.path).stem, proposal, said.get("instrument", ""), said.get("sample", ""),
+            said.get("definition", ""), started, said.get("ended"), -started if started is not None else NO_TIME,
+            problem,
+        )  # fmt: skip
+
+    def search(self, query: SearchQuery, readable: Set[str], open_: Set[str]) -> SearchPage:
+        """One page; nothing of any proposal that is neither readable nor open."""
+        where, values = _filter(query, readable | open_)
+        if query.after:
+            where.append("(rank, pid) > (?, ?)")
+            values += _position(query.after)
+        sql = f"select {_COLUMNS}, rank from file where {' and '.join(where)} order by rank, pid limit ?"  # noqa: S608
+        with closing(self._connect()) as db:
+            rows = db.execute(sql, [*values, query.limit + 1]).fetchall()
+        more, rows = len(rows) > query.limit, rows[: query.limit]
+        last = json.dumps([rows[-1][-1], rows[-1][0]]) if more else ""
+        found = tuple(_dataset(row, open_) for row in rows)
+        return SearchPage(found, base64.urlsafe_b64encode(last.encode()).decode())
+
+    def get(self, pid: str, readable: Set[str], open_: Set[str]) -> Dataset:
+        """One dataset. Raises NotFound."""
+        with closing(self._connect()) as db:
+            row = db.execute(f"select {_COLUMNS} from file where pid=? and problem is null", (pid,)).fetchone()  # noqa: S608
+        if row is None or row[2] not in readable | open_:
+            raise NotFound("There is no such dataset.")
+        return _dataset(row, open_)
+
+    def instruments(self, proposals: Set[str]) -> tuple[str, ...]:
+        """Instruments of these proposals' datasets."""
+        marks = ",".join("?" * len(proposals))
+        sql = f"select distinct instrument from file where instrument<>'' and proposal in ({marks}) order by 1"  # noqa: S608
+        with closing(self._connect()) as db:
+            return tuple(row[0] for row in db.execute(sql, sorted(proposals)))
+
+    def paths_of(self, proposal: str) -> list[str]:
+        """Relative paths of a proposal's files."""
+        with closing(self._connect()) as db:
+            return [row[0] for row in db.execute("select path from file where proposal=? order by 1", (proposal,))]
+
+    def others_below(self, folder: str, proposal: str) -> bool:
+        """Whether a folder (empty for the root) holds files of another proposal."""
+        prefix = f"{folder}/" if folder else ""
+        sql = "select 1 from file where substr(path, 1, ?)=? and proposal<>? limit 1"
+        with closing(self._connect()) as db:
+            return db.execute(sql, (len(prefix), prefix, proposal)).fetchone() is not None
+
+    def problems(self) -> list[tuple[str, str]]:
+        """(relative path, why) of files that could not be read; for the facility's operator."""
+        with closing(self._connect()) as db:
+            return db.execute("select path, problem from file where problem is not null order by 1").fetchall()
+
+
+def _filter(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[Any]]:
+    chosen = sorted(visible & set(query.proposals) if query.proposals else visible)
+    where = ["problem is null", f"proposal in ({','.join('?' * len(chosen))})"]
+    values: list[Any] = [*chosen]
+    if query.instruments:
+        where.append(f"instrument in ({','.join('?' * len(query.instruments))})")
+        values += query.instruments
+    if query.since is not None:
+        where.append("started >= ?")
+        values.append(query.since)
+    if query.until is not None:
+        where.append("started <= ?")
+        values.append(query.until)
+    words = ['"' + word.replace('"', '""') + '"*' for word in query.text.split()]
+    if words:
+        where.append("pid in (select pid from words where words match ?)")
+        values.append("text: (" + " AND ".join(words) + ")")
+    return where, values
+
+
+def _position(after: str) -> list[Any]:
+    try:
+        rank, pid = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
+        return [float(rank), str(pid)]
+    except (ValueError, TypeError):
+        raise InvalidRequest("This page cursor is not one of this catalogue's.") from None
+
+
+def _dataset(row: tuple[Any, ...], open_: Set[str]) -> Dataset:
+    pid, title, proposal, instrument, sample, definition, started, ended, size = row[:9]
+    return Dataset(
+        pid, title, proposal, instrument, sample, definition, started, ended, size, 1, is_open=proposal in open_
+    )
+
+
+def _store(db: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
+    db.execute("begin immediate")
+    for row in rows:
+        db.execute("delete from words where pid=?", (row[1],))
+        db.execute(f"insert or replace into file values ({','.join('?' * 14)})", row)  # noqa: S608 (marks only)
+        if row[-1] is None:
+            db.execute("insert into words values (?, ?)", (row[1], " ".join(str(text) for text in row[5:10])))
+    db.execute("commit")
+
+
+def _forget(db: sqlite3.Connection, paths: Set[str]) -> None:
+    db.execute("begin immediate")
+    for path in paths:
+        db.execute("delete from words where pid=(select pid from file where path=?)", (path,))
+        db.execute("delete from file where path=?", (path,))
+    db.execute("commit")

@@ -1,0 +1,354 @@
+"""Workspaces as processes of this machine, each with a process group, limits and a folder of its own.
+
+Everything runs as the agent's own user: that must be said in the settings (`isolation = "none"`), and the portal
+shows it. Where the kernel has Landlock a workspace can write only below its own folder and read only the system, its
+environment and its proposals; without it a proposal is mounted only when this user cannot write it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from facility_agent.adapters.compute import landlock, supervisor
+from facility_agent.plugins import Site
+from facility_agent.ports.compute import (
+    Capacity,
+    ComputeBackend,
+    Endpoint,
+    Observation,
+    RunState,
+    StartSpec,
+)
+from facility_agent.ports.directory import Account
+from shared.errors import BackendError, BackendUnavailable, IdentityRefused, InvalidRequest
+from shared.workspaces import is_workspace_id
+
+SYSTEM = tuple(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys"))
+DEVICES = Path("/dev")
+LOG_TAIL = 64 * 1024
+SOCKET_PATH = 100
+
+
+class ProcessSettings(BaseModel):
+    """Settings of the adapter `process`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    isolation: Literal["none"] = Field(description='Must be "none": everything runs as the agent\'s own user.')
+    folder: Path = Field(description="Working folders of workspaces, one each.")
+    grace_s: float = Field(default=10.0, ge=0, le=120, description="Time between SIGTERM and SIGKILL.")
+    readable: tuple[Path, ...] = Field(
+        default=(), description="More folders that workspaces may read, e.g. software."
+    )
+
+
+class ProcessCompute(ComputeBackend):
+    """A handle is the workspace's id; what is known of it lies in files below `state`, closed to workspaces."""
+
+    isolation = "none"
+
+    def __init__(self, settings: ProcessSettings, state: Path, folder: Path) -> None:
+        self._settings, self._state, self._folder = settings, state, folder
+        self._ready: set[str] = set()
+        self._sandbox = landlock.abi_version() > 0
+        if len(str(folder)) + 40 > SOCKET_PATH:
+            raise ValueError(f"folder: {folder} is too long for a Unix socket below it; use a shorter path")
+
+    @property
+    def detail(self) -> str:
+        """How workspaces are kept apart, for people."""
+        return (
+            "On one machine; each workspace is confined to its own folder by the kernel (Landlock)."
+            if self._sandbox
+            else "On one machine; the kernel offers no confinement (Landlock)."
+        )
+
+    # --- starting
+
+    async def start(self, spec: StartSpec, account: Account) -> str:
+        """Start it once; the same id again finds what was started."""
+        if os.getuid() == 0:
+            raise IdentityRefused("The facility's agent runs as root and therefore starts nothing.")
+        if not is_workspace_id(spec.workspace_id):
+            raise InvalidRequest("This is no workspace's id.")
+        return await asyncio.to_thread(self._start, spec)
+
+    def _start(self, spec: StartSpec) -> str:
+        meta, home = self._meta(spec.workspace_id), self._folder / spec.workspace_id
+        if meta.with_suffix(".run").exists() or meta.with_suffix(".exit").exists() or self._locked(meta):
+            return spec.workspace_id
+        work = home / "work"
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (home, work, work / "proposals", work / "scratch", home / "tmp"):
+                folder.mkdir(mode=0o700, exist_ok=True)
+            self._mount(spec, work / "proposals")
+            fill = {"socket": str(home / "s"), "work": str(work), "secret": spec.secret}
+            headers = [[name, _filled(value, fill)] for name, value in spec.headers]
+            supervisor.write_json(meta.with_suffix(".json"), {"socket": str(home / "s"), "headers": headers})
+            self._spawn(self._order(spec, meta, home, fill))
+        except OSError as error:
+            raise BackendError("The facility could not prepare the workspace's folder.") from error
+        return spec.workspace_id
+
+    def _mount(self, spec: StartSpec, proposals: Path) -> None:
+        for mount in spec.mounts:
+            if not self._sandbox and mount.read_only and os.access(mount.folder, os.W_OK):
+                raise BackendError("The facility cannot mount a proposal read-only on this machine.")
+            link = proposals / mount.name
+            if link.is_symlink():
+                link.unlink()
+            link.symlink_to(mount.folder)
+
+    def _order(self, spec: StartSpec, meta: Path, home: Path, fill: Mapping[str, str]) -> dict[str, Any]:
+        command = [_filled(word, fill) for word in spec.command]
+        variables = {
+            "PATH": f"{Path(command[0]).parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": fill["work"],
+            "LANG": "C.UTF-8",
+            "TMPDIR": str(home / "tmp"),
+            **{name: _filled(value, fill) for name, value in spec.variables},
+        }
+        program = Path(command[0])
+        readable = [*SYSTEM, *_program_folders(program), *self._settings.readable]
+        readable += [mount.folder for mount in spec.mounts if mount.read_only]
+        writable = [home, DEVICES, *(mount.folder for mount in spec.mounts if not mount.read_only)]
+        return {
+            "meta": str(meta), "command": command, "variables": variables, "work": fill["work"],
+            "log": str(home / "log"), "grace_s": self._settings.grace_s, "cpus": spec.flavour.cpus,
+            "memory": spec.flavour.memory, "sandbox": self._sandbox,
+            "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
+        }  # fmt: skip
+
+    def _spawn(self, order: Mapping[str, Any]) -> None:
+        import subprocess
+
+        with Path(order["log"]).open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-S", supervisor.__file__], stdin=subprocess.PIPE, stdout=log, stderr=log,
+                start_new_session=True, close_fds=True, cwd="/", env={"PATH": "/usr/bin:/bin"},
+            )  # fmt: skip
+            assert process.stdin is not None
+            process.stdin.write(json.dumps(order).encode())
+            process.stdin.close()
+        _reaper.add(process)
+
+    # --- looking
+
+    async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
+        """One look at many."""
+        looks = await asyncio.gather(*(self._inspect(handle) for handle in handles))
+        _reaper.collect()
+        return dict(zip(handles, looks, strict=True))
+
+    async def _inspect(self, handle: str) -> Observation:
+        if not is_workspace_id(handle) or not self._meta(handle).with_suffix(".json").exists():
+            return Observation(RunState.GONE)
+        try:
+            observed = self._look(handle)
+        except (OSError, ValueError, KeyError):
+            return Observation(RunState.UNKNOWN)
+        if observed.state is RunState.STARTING and await self._answers(handle):
+            return Observation(RunState.RUNNING)
+        return observed
+
+    def _look(self, handle: str) -> Observation:
+        meta = self._meta(handle)
+        ended = _read(meta.with_suffix(".exit"))
+        if ended is not None:
+            self._ready.discard(handle)
+            return _end(ended)
+        running = _read(meta.with_suffix(".run"))
+        if running is None:
+            # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
+            return Observation(RunState.STARTING if self._locked(meta) or _is_young(meta) else RunState.GONE)
+        if not _is_alive(running):
+            self._ready.discard(handle)
+            return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
+        return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
+
+    async def _answers(self, handle: str) -> bool:
+        """Whether its endpoint answers HTTP with less than 500."""
+        known = _read(self._meta(handle).with_suffix(".json"))
+        if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
+            return False
+        headers = "".join(f"{name}: {value}\r\n" for name, value in known["headers"])
+        try:
+            async with asyncio.timeout(2.0):
+                reader, writer = await asyncio.open_unix_connection(known["socket"])
+                try:
+                    writer.write(
+                        f"GET / HTTP/1.1\r\nHost: workspace\r\n{headers}Connection: close\r\n\r\n".encode()
+                    )
+                    await writer.drain()
+                    status = (await reader.readline()).split()
+                finally:
+                    writer.close()
+        except (OSError, TimeoutError):
+            return False
+        if len(status) < 2 or not status[1].isdigit() or int(status[1]) >= 500:
+            return False
+        self._ready.add(handle)
+        return True
+
+    # --- stopping and the rest
+
+    async def stop(self, handle: str) -> None:
+        """SIGTERM, then SIGKILL after the grace; returns when nothing of it runs any more."""
+        if not is_workspace_id(handle):
+            return
+        meta = self._meta(handle)
+        deadline = asyncio.get_running_loop().time() + self._settings.grace_s + 10
+        told = False
+        while True:
+            running = _read(meta.with_suffix(".run"))
+            if meta.with_suffix(".exit").exists() or (running is not None and not _is_alive(running)):
+                break
+            if running is None and not self._locked(meta) and not _is_young(meta):
+                break
+            if running is not None and not told:
+                os.kill(running["pid"], signal.SIGTERM)
+                told = True
+            if asyncio.get_running_loop().time() > deadline:
+                raise BackendError("The facility could not stop the workspace yet; it tries again.")
+            await asyncio.sleep(0.05)
+        self._ready.discard(handle)
+        _reaper.collect()
+
+    async def list_owned(self) -> Mapping[str, str]:
+        """Everything that was started here and has not recorded its end."""
+        try:
+            known = [path.stem for path in self._state.glob("*.json")]
+        except OSError as error:
+            raise BackendUnavailable("The facility cannot list its workspaces.") from error
+        return {w: w for w in known if is_workspace_id(w) and not self._meta(w).with_suffix(".exit").exists()}
+
+    async def endpoint(self, handle: str) -> Endpoint | None:
+        """Its Unix socket and the headers that let the proxy in."""
+        known = _read(self._meta(handle).with_suffix(".json")) if is_workspace_id(handle) else None
+        if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
+            return None
+        return Endpoint(Path(known["socket"]), tuple((name, value) for name, value in known["headers"]))
+
+    async def logs(self, handle: str) -> str:
+        """The last 64 KiB of its output."""
+        path = self._folder / handle / "log" if is_workspace_id(handle) else None
+        if path is None or not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - LOG_TAIL))
+            return file.read().decode(errors="replace")
+
+    async def capacity(self) -> Capacity:
+        """Total CPUs and memory of this machine, and what is free of its memory."""
+        import psutil
+
+        memory = psutil.virtual_memory()
+        return Capacity(None, os.cpu_count(), memory.available, memory.total)
+
+    def _meta(self, workspace_id: str) -> Path:
+        return self._state / workspace_id
+
+    def _locked(self, meta: Path) -> bool:
+        try:
+            with meta.with_suffix(".lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except OSError:
+            return True
+        return False
+
+
+class _Reaper:
+    """Supervisors are children of the agent that started them; collect those that have ended."""
+
+    def __init__(self) -> None:
+        self._children: list[Any] = []
+
+    def add(self, process: Any) -> None:
+        self._children.append(process)
+
+    def collect(self) -> None:
+        self._children = [process for process in self._children if process.poll() is None]
+
+
+_reaper = _Reaper()
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def _program_folders(program: Path) -> Iterable[Path]:
+    """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
+    yield program.parent.parent
+    resolved = program.resolve()
+    if resolved.parent != program.parent:
+        yield resolved.parent.parent
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def _is_alive(running: Mapping[str, Any]) -> bool:
+    """Found again by pid *and* start time *and* boot."""
+    if running["boot_id"] != supervisor.boot_id():
+        return False
+    try:
+        return bool(supervisor.start_time(running["pid"]) == running["start_time"])
+    except OSError:
+        return False
+
+
+def _is_young(meta: Path) -> bool:
+    import time
+
+    try:
+        return time.time() - meta.with_suffix(".json").stat().st_mtime < 5
+    except OSError:
+        return False
+
+
+def _end(ended: Mapping[str, Any]) -> Observation:
+    code = ended.get("code")
+    if ended.get("stopped"):
+        return Observation(RunState.GONE, exit_code=code if code is not None else 0)
+    if not ended.get("started"):
+        message = "The facility could not start the environment's program; its operators can see why in its log."
+        return Observation(RunState.GONE, "BACKEND_FAILED", message)
+    if code == 0:
+        return Observation(RunState.GONE, exit_code=0, message="It ended by itself.")
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return Observation(RunState.GONE, "KILLED", f"It was ended from outside ({name}).", code)
+    message = "It ended with a fault; its output is kept at the facility."
+    return Observation(RunState.GONE, "EXITED", message, code)
+
+
+class ProcessPlugin:
+    """The adapter `process`."""
+
+    settings = ProcessSettings
+
+    @staticmethod
+    def build(settings: ProcessSettings, site: Site) -> ProcessCompute:
+        """The adapter. Raises ValueError for a folder that cannot hold Unix sockets."""
+        return ProcessCompute(settings, site.state, site.config_folder / settings.folder)
