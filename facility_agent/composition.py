@@ -153,7 +153,7 @@ class Agent:
             config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock
         )
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
-        self._socket = SocketServer(located.path(config.agent.socket), doorkeeper)
+        self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper)
         self._link = AgentLink(self._link_settings(located), core)
 
     def _offers(self, config: Any) -> dict[str, Offer]:

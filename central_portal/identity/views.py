@@ -7,7 +7,6 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
 from urllib.parse import urlencode
 
 from channels.db import database_sync_to_async
@@ -25,7 +24,7 @@ from shared.errors import ParasolError, SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import LinkState
 from shared.limits import LIMITS
-from shared.oidc import OidcError, OidcProvider, new_state
+from shared.oidc import OidcError, OidcProvider, new_state, pack_state, unpack_state
 from shared.wire import proof
 
 log = logging.getLogger(__name__)
@@ -82,9 +81,6 @@ def _failed(reason: str) -> HttpResponse:
 
 # --- sign-in
 
-# state → where to return to; in the address it would be the provider's to see, and it is not secret enough for a cookie
-_RETURN_COOKIE: Final = "__Host-parasol-return"
-
 
 @require_GET
 async def sign_in(request: HttpRequest, provider: str) -> HttpResponse:
@@ -92,7 +88,8 @@ async def sign_in(request: HttpRequest, provider: str) -> HttpResponse:
     client = wired().providers.get(provider)
     if client is None:
         return _failed("UNKNOWN_PROVIDER")
-    state, attempt = new_state(), _attempt(request)
+    attempt = _attempt(request)
+    state = pack_state(attempt, safe_return(request.GET.get("return")))
     try:
         url = await asyncio.to_thread(client.authorization_url, state, attempt)
     except OidcError as error:
@@ -100,20 +97,7 @@ async def sign_in(request: HttpRequest, provider: str) -> HttpResponse:
         return _failed("PROVIDER_UNREACHABLE")
     response = HttpResponseRedirect(url)
     _set_cookie(response, ATTEMPT_COOKIE, attempt, int(LIMITS.sign_in_attempt))
-    _set_cookie(response, _RETURN_COOKIE, _pack_return(state, safe_return(request.GET.get("return"))), 600)
     return response
-
-
-def _pack_return(state: str, path_: str) -> str:
-    return f"{state}.{proof.b64(path_.encode())}"
-
-
-def _unpack_return(value: str, state: str) -> str:
-    owner, _, packed = value.partition(".")
-    try:
-        return safe_return(proof.unb64(packed).decode()) if owner == state else "/"
-    except ValueError:
-        return "/"
 
 
 @require_GET
@@ -121,7 +105,8 @@ async def sign_in_callback(request: HttpRequest, provider: str) -> HttpResponse:
     """Finish a sign-in that this browser began."""
     client, state = wired().providers.get(provider), request.GET.get("state", "")
     attempt = request.COOKIES.get(ATTEMPT_COOKIE, "")
-    if client is None or not state or len(attempt) != 43:
+    unpacked = unpack_state(attempt, state)
+    if client is None or unpacked is None:
         return _failed("NO_SUCH_ATTEMPT")
     query = {name: request.GET[name] for name in request.GET}
     try:
@@ -134,9 +119,8 @@ async def sign_in_callback(request: HttpRequest, provider: str) -> HttpResponse:
         return _failed("ACCESS_DENIED" if error.reason == "access_denied" else "PROVIDER_REFUSED")
     except SignInNeeded:
         return _failed("SIGNED_OUT_MEANWHILE")
-    response = Redirect(_unpack_return(request.COOKIES.get(_RETURN_COOKIE, ""), state))
+    response = Redirect(safe_return(unpacked[0]))
     _set_cookie(response, COOKIE, cookie, 30 * 86400)
-    _drop_cookie(response, _RETURN_COOKIE)
     return response
 
 

@@ -1,0 +1,1 @@
+"""The facility's own web door: sign-in, account links, grants, and the way into workspaces."""

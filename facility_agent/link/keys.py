@@ -33,12 +33,13 @@ def load_or_create_key(path: Path) -> Ed25519PrivateKey:
 def load_key(path: Path) -> Ed25519PrivateKey:
     """The key in `path`. Raises LinkMisconfigured when there is none or others may read it."""
     try:
-        mode = path.stat().st_mode
-        if mode & (stat.S_IRWXG | stat.S_IRWXO):
-            raise LinkMisconfigured(f"{path} may be read by others; run: chmod 600 {path}")
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        mode, pem = path.stat().st_mode, path.read_bytes()
     except OSError as error:
         raise LinkMisconfigured(f"{path} cannot be read: {error.strerror}.") from error
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise LinkMisconfigured(f"{path} may be read by others; run: chmod 600 {path}")
+    try:
+        key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError) as error:
         raise LinkMisconfigured(f"{path} holds no private key in PEM.") from error
     if not isinstance(key, Ed25519PrivateKey):

@@ -19,6 +19,7 @@ from facility_agent.ports.doorkeeper import (
     WorkspaceDoor,
 )
 from facility_agent.socket import codec
+from facility_agent.socket.server import TOKEN_HEADER
 from shared.errors import BackendUnavailable, NotFound
 from shared.identity import Scope, Subject
 
@@ -28,8 +29,8 @@ DEADLINE = 5.0
 class DoorkeeperClient(Doorkeeper):
     """Raises what the agent raised; BackendUnavailable when the agent does not answer within 5 s."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, token_file: Path) -> None:
+        self._path, self._token_file = path, token_file
         self._session: aiohttp.ClientSession | None = None
 
     def _http(self) -> aiohttp.ClientSession:
@@ -37,6 +38,9 @@ class DoorkeeperClient(Doorkeeper):
             connector = aiohttp.UnixConnector(str(self._path), limit=64)
             self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
         return self._session
+
+    def _headers(self) -> dict[str, str]:
+        return {TOKEN_HEADER: self._token_file.read_text()}
 
     async def close(self) -> None:
         """Close the connections."""
@@ -46,7 +50,10 @@ class DoorkeeperClient(Doorkeeper):
     async def _call(self, name: str, *arguments: Any) -> Any:
         timeout = aiohttp.ClientTimeout(total=DEADLINE)
         try:
-            async with self._http().post(f"http://agent/call/{name}", json=arguments, timeout=timeout) as answer:
+            request = self._http().post(
+                f"http://agent/call/{name}", json=arguments, headers=self._headers(), timeout=timeout
+            )
+            async with request as answer:
                 body = await answer.json()
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             raise BackendUnavailable("The facility's agent does not answer at the moment.") from error
@@ -125,7 +132,9 @@ class DoorkeeperClient(Doorkeeper):
         """Every revocation from now on; first `Revocation()` once the stream is open."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=DEADLINE)
         try:
-            async with self._http().get("http://agent/revocations", timeout=timeout) as answer:
+            async with self._http().get(
+                "http://agent/revocations", headers=self._headers(), timeout=timeout
+            ) as answer:
                 async for line in answer.content:
                     yield codec.to_revocation(json.loads(line)) if line.strip() else Revocation()
         except (aiohttp.ClientError, OSError, ValueError):

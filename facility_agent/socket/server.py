@@ -17,8 +17,10 @@ from aiohttp import web
 from facility_agent.ports.doorkeeper import Doorkeeper
 from facility_agent.socket import codec
 from shared.errors import BackendError, InvalidRequest, ParasolError
+from shared.wire.proof import same, token
 
 log = logging.getLogger(__name__)
+TOKEN_HEADER = "x-parasol-token"
 Handler = Callable[[Doorkeeper, list[Any]], Awaitable[Any]]
 
 
@@ -58,10 +60,15 @@ def _session(value: Any) -> Any:
 
 
 class SocketServer:
-    """Serves a Doorkeeper. The socket's folder must be closed to other users; the peer's uid must be ours."""
+    """Serves a Doorkeeper. The socket's folder must be closed to other users; the peer's uid must be ours.
 
-    def __init__(self, path: Path, doorkeeper: Doorkeeper) -> None:
-        self._path, self._doorkeeper = path, doorkeeper
+    Workspaces of the adapter `process` run under the same uid, so a caller must also show the content of a file
+    that workspaces are kept from reading.
+    """
+
+    def __init__(self, path: Path, token_file: Path, doorkeeper: Doorkeeper) -> None:
+        self._path, self._token_file, self._doorkeeper = path, token_file, doorkeeper
+        self._token = ""
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:
@@ -71,6 +78,7 @@ class SocketServer:
         if folder.stat().st_mode & 0o077:
             raise PermissionError(f"{folder} is open to other users; make it 0700")
         self._path.unlink(missing_ok=True)
+        self._token = _token(self._token_file)
         app = web.Application(client_max_size=256 * 1024)
         app.router.add_post("/call/{name}", self._call)
         app.router.add_get("/revocations", self._revocations)
@@ -84,8 +92,11 @@ class SocketServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def _lets_in(self, request: web.Request) -> bool:
+        return _is_us(request) and same(request.headers.get(TOKEN_HEADER, "").encode(), self._token.encode())
+
     async def _call(self, request: web.Request) -> web.Response:
-        if not _is_us(request):
+        if not self._lets_in(request):
             return web.json_response({"reason": "ACCESS_DENIED", "message": "Not for this user."}, status=403)
         handler = CALLS.get(request.match_info["name"])
         if handler is None:
@@ -102,7 +113,7 @@ class SocketServer:
         return web.json_response({"answer": answer})
 
     async def _revocations(self, request: web.Request) -> web.StreamResponse:
-        if not _is_us(request):
+        if not self._lets_in(request):
             return web.Response(status=403)
         response = web.StreamResponse(headers={"content-type": "application/x-ndjson"})
         async with aclosing(self._doorkeeper.revocations()) as stream:  # type: ignore[type-var]
@@ -111,6 +122,15 @@ class SocketServer:
             async for revocation in stream:
                 await response.write(json.dumps(codec.revocation(revocation)).encode() + b"\n")
         return response
+
+
+def _token(path: Path) -> str:
+    """The token's file is made once and kept, so that a gateway goes on when the agent is restarted."""
+    if not path.exists():
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(token())
+    return path.read_text()
 
 
 def _is_us(request: web.Request) -> bool:

@@ -3,6 +3,6 @@
 Not standard library, and therefore a package of its own that only sign-in code imports.
 """
 
-from shared.oidc.client import OidcError, OidcProvider, SignedIn, SignedOut, new_state
+from shared.oidc.client import OidcError, OidcProvider, SignedIn, SignedOut, new_state, pack_state, unpack_state
 
-__all__ = ["OidcError", "OidcProvider", "SignedIn", "SignedOut", "new_state"]
+__all__ = ["OidcError", "OidcProvider", "SignedIn", "SignedOut", "new_state", "pack_state", "unpack_state"]
