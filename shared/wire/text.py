@@ -22,7 +22,6 @@ EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999, 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # scripts and emoji need them; they show nothing by themselves
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_SPACES = re.compile(r"\s+")
 
 
 class Malformed(ValueError):
@@ -31,8 +30,8 @@ class Malformed(ValueError):
 
 def plain(text: str, most: int = TITLE) -> str:
     """One line of visible text of at most `most` characters: no control, format or direction marks."""
-    text = _SPACES.sub(" ", text[: 4 * most])
-    return "".join(c for c in text if not _hidden(c)).strip()[:most]
+    shown = "".join(" " if c.isspace() else c for c in text[: 4 * most] if c.isspace() or not _hidden(c))
+    return " ".join(shown.split())[:most].rstrip()
 
 
 def is_plain(text: str, most: int) -> bool:

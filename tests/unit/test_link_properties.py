@@ -52,6 +52,7 @@ class LinkMachine(RuleBasedStateMachine):
         self.old_up: list[bytes] = []
         self.sessions: list[Session] = []
         self.connect()
+        self.carry(6)
 
     @property
     def session(self) -> Session:
@@ -122,27 +123,42 @@ class LinkMachine(RuleBasedStateMachine):
         if self.old_up:
             frame = self.old_up[which % len(self.old_up)]
             self.at_centre(session, session.centre.receive(frame, self.now))
-        if self.old_down and session.agent.phase is Phase.OPEN:
+        if self.old_down:
             frame = self.old_down[which % len(self.old_down)]
             self.at_agent(session, session.agent.receive(frame, self.now))
 
-    @rule(by=st.sampled_from([0.1, 1.0, 9.0, 30.0]))
+    @rule(by=st.sampled_from([0.1, 0.5, 1.0, 7.0, 30.0]))
     def wait(self, by: float) -> None:
         self.now += by
         self.at_centre(self.session, self.session.centre.tick(self.now))
         self.at_agent(self.session, self.session.agent.tick(self.now))
+        if Phase.CLOSED in (self.session.centre.phase, self.session.agent.phase):
+            self.cut(after=6)
 
-    @rule()
-    def cut(self) -> None:
+    @rule(after=st.sampled_from([0, 1, 2, 6, 6, 6]))
+    def cut(self, after: int) -> None:
+        """The stream breaks, and the next one gets `after` deliveries far: mostly through the handshake."""
         self.at_centre(self.session, self.session.centre.lose("cut"))
         self.at_agent(self.session, self.session.agent.lose("cut"))
         self.connect()
+        self.carry(after)
 
-    @rule()
-    def carry_all(self) -> None:
-        for _ in range(10):
+    @rule(steps=st.integers(1, 10))
+    def carry(self, steps: int) -> None:
+        for _ in range(steps):
             self.write()
             self.deliver()
+
+    @rule(size=st.integers(0, 150), answered=st.booleans())
+    def exchange(self, size: int, answered: bool) -> None:
+        """A whole round trip, or one that stops before the answer is written."""
+        self.ask(timeout=5.0, size=size)
+        self.carry(4)
+        session = self.session
+        for command in session.arrived[-1:]:
+            session.agent.answer(pb.Result(ticket=command.ticket, outcome="OK", payload=command.body))
+        if answered:
+            self.carry(4)
 
     @invariant()
     def no_answer_crosses(self) -> None:

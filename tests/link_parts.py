@@ -1,0 +1,146 @@
+"""What stands on either side of a link in tests: a small facility, a registry, and a recorder of events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from central_portal.link.commands import command_body
+from central_portal.link.ports import FacilityKey, SealedBody
+from facility_agent.ports.link import CommandDecoder, Event
+from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.commands import Answer, Command, Verb, refusal
+from shared.errors import ParasolError
+from shared.facilities import FacilityDescription, Outcome
+from shared.workspaces import WorkspaceInventory, WorkspaceReport, WorkspaceState
+
+WORKSPACE = "11111111-2222-4333-8444-555555555555"
+BLANK = FacilityDescription("alpha", "Alpha", "Hamburg", "DE", "", "", "", "", "0.1.0")
+REPORT = WorkspaceReport(WORKSPACE, 1, WorkspaceState.RUNNING)
+
+
+async def eventually(look: Callable[[], bool], deadline: float = 10.0) -> None:
+    """Lets the loop run until `look` holds. Raises TimeoutError after `deadline` seconds."""
+    never = asyncio.Event()
+    async with asyncio.timeout(deadline):
+        while not look():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(never.wait(), 0.01)
+
+
+def dataset(pid: str, title: str = "") -> Dataset:
+    """A dataset that is only told apart."""
+    return Dataset(pid, title, "2026-open", "I22", "", "", None, None, 1, 1, is_open=True)
+
+
+def search(text: str = "", facility_id: str = "alpha") -> SealedBody:
+    """A search without a grant; `text` comes back as the dataset's identifier."""
+    return SealedBody(command_body(facility_id, "c-1", Verb.SEARCH, SearchQuery(text=text), 1))
+
+
+@dataclass
+class SmallCore:
+    """A facility that answers a search with its own text, and holds back what is called as in `held`."""
+
+    facility_id: str = "alpha"
+    listeners: list[Callable[[Event], None]] = field(default_factory=list)
+    handled: list[Command] = field(default_factory=list)
+    cancelled: list[Command] = field(default_factory=list)
+    proofs: list[tuple[str, bytes]] = field(default_factory=list)
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
+    finished: list[Command] = field(default_factory=list)
+
+    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
+        try:
+            command = decode(body)
+        except ParasolError as error:
+            return refusal(error)
+        self.handled.append(command)
+        self.proofs.append((grant_id, mac))
+        asked = command.parameters
+        text = getattr(asked, "text", "") or getattr(asked, "title", "")
+        if text == "bug":
+            raise RuntimeError("a fault with /a/local/path in it")
+        if text in self.held:
+            try:
+                await self.held[text].wait()
+            except asyncio.CancelledError:
+                self.cancelled.append(command)
+                raise
+        self.finished.append(command)
+        if isinstance(asked, SearchQuery):
+            return Answer(Outcome.OK, SearchPage((dataset(text or "none"),)))
+        return Answer(Outcome.OK, replace(REPORT, workspace_id=command.command_id))
+
+    def description(self) -> FacilityDescription:
+        return replace(BLANK, facility_id=self.facility_id)
+
+    def inventory(self) -> WorkspaceInventory:
+        return WorkspaceInventory((REPORT,))
+
+    def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
+        self.listeners.append(listener)
+        return lambda: self.listeners.remove(listener)
+
+    def tell(self, event: Event) -> None:
+        """Everybody who listens hears it."""
+        for listener in tuple(self.listeners):
+            listener(event)
+
+
+@dataclass
+class Enrolment:
+    """A registry in memory."""
+
+    keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
+    epochs: dict[str, int] = field(default_factory=dict)
+
+    async def key_of(self, facility_id: str) -> FacilityKey | None:
+        key = self.keys.get(facility_id)
+        return FacilityKey(facility_id, key.public_key().public_bytes_raw()) if key else None
+
+    async def next_epoch(self, facility_id: str) -> int:
+        self.epochs[facility_id] = self.epochs.get(facility_id, 0) + 1
+        return self.epochs[facility_id]
+
+
+class Recorder:
+    """Keeps what the hub reports, and lets a test wait for it."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[Any, ...]] = []
+        self._changed = asyncio.Condition()
+
+    async def _note(self, *what: Any) -> None:
+        async with self._changed:
+            self.seen.append(what)
+            self._changed.notify_all()
+
+    async def connected(
+        self, facility_id: str, epoch: int, description: FacilityDescription, inventory: WorkspaceInventory
+    ) -> None:
+        await self._note("connected", facility_id, epoch, description, inventory)
+
+    async def disconnected(self, facility_id: str, epoch: int) -> None:
+        await self._note("disconnected", facility_id, epoch)
+
+    async def described(self, facility_id: str, description: FacilityDescription) -> None:
+        await self._note("described", facility_id, description)
+
+    async def reported(self, facility_id: str, report: WorkspaceReport) -> None:
+        await self._note("reported", facility_id, report)
+
+    def of(self, kind: str) -> list[tuple[Any, ...]]:
+        """What was reported under this name."""
+        return [what for what in self.seen if what[0] == kind]
+
+    async def until(self, kind: str, count: int = 1, deadline: float = 10.0) -> list[tuple[Any, ...]]:
+        """Waits until `count` such reports were made, and gives them."""
+        async with asyncio.timeout(deadline), self._changed:
+            await self._changed.wait_for(lambda: len(self.of(kind)) >= count)
+        return self.of(kind)
