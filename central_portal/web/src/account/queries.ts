@@ -1,0 +1,16 @@
+import { graphql } from '../gql';
+
+export const Unlink = graphql(`
+  mutation Unlink($facility: ID!) {
+    unlinkAccount(input: { facility: $facility }) {
+      facility {
+        ...LinkFields
+      }
+      problem {
+        code
+        message
+        retryable
+      }
+    }
+  }
+`);

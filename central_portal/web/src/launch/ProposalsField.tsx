@@ -1,0 +1,85 @@
+import { Trans, useLingui } from '@lingui/react/macro';
+import { useId, useState } from 'react';
+import { Button } from 'react-aria-components';
+import { announce } from '../ui/announce';
+import { Glyph } from '../ui/Icon';
+import { MOST_PROPOSALS, withProposals } from './choice';
+
+interface ProposalsFieldProps {
+  proposals: string[];
+  /** Offered while typing. */
+  known: readonly string[];
+  onChange: (proposals: string[]) => void;
+}
+
+/** Which proposals are mounted, read-only. */
+export function ProposalsField({ proposals, known, onChange }: ProposalsFieldProps) {
+  const { t } = useLingui();
+  const [typed, setTyped] = useState('');
+  const id = useId();
+  const add = () => {
+    onChange(withProposals(proposals, typed.split(/[\s,;]+/)));
+    setTyped('');
+  };
+  const full = proposals.length >= MOST_PROPOSALS;
+  return (
+    <fieldset className="field">
+      <legend className="field-label">
+        <Trans>Proposals mounted</Trans>
+      </legend>
+      {proposals.length ? (
+        <ul className="tags">
+          {proposals.map((proposal) => (
+            <li key={proposal} className="tag removable">
+              {proposal}
+              <Button
+                aria-label={t`Remove ${proposal}`}
+                onPress={() => {
+                  onChange(proposals.filter((each) => each !== proposal));
+                  announce(t`${proposal} is not mounted.`);
+                }}
+              >
+                <Glyph name="close" />
+              </Button>
+            </li>
+          ))}
+        </ul>
+      ) : (
+        <p className="muted">
+          <Trans>None: the workspace starts without data.</Trans>
+        </p>
+      )}
+      {full ? null : (
+        <div className="row">
+          <input
+            type="text"
+            className="grow"
+            aria-label={t`Another proposal`}
+            placeholder={t`Another proposal`}
+            value={typed}
+            maxLength={200}
+            list={id}
+            onChange={(event) => setTyped(event.target.value)}
+            onKeyDown={(event) => {
+              // Enter adds; it must not start the workspace.
+              if (event.key !== 'Enter') return;
+              event.preventDefault();
+              add();
+            }}
+          />
+          <datalist id={id}>
+            {known.filter((each) => !proposals.includes(each)).map((each) => (
+              <option key={each} value={each} />
+            ))}
+          </datalist>
+          <Button className="btn" onPress={add} isDisabled={!typed.trim()}>
+            <Trans>Add</Trans>
+          </Button>
+        </div>
+      )}
+      <p className="muted">
+        <Trans>You can read them in the workspace; the facility checks that you may.</Trans>
+      </p>
+    </fieldset>
+  );
+}

@@ -1,0 +1,15 @@
+import type { SearchInput } from '../gql/graphql';
+import { dayBegins, dayEnds, type SearchAddress } from '../lib/address';
+
+/** The question that an address asks; facilities are named by slug there and by id here. */
+export function searchInput(address: SearchAddress, facilities: readonly { id: string; slug: string }[]): SearchInput {
+  const chosen = facilities.filter((facility) => address.facility?.includes(facility.slug)).map((facility) => facility.id);
+  return {
+    text: address.q ?? '',
+    ...(chosen.length ? { facilities: chosen } : {}),
+    ...(address.instrument ? { instruments: address.instrument } : {}),
+    ...(address.proposal ? { proposals: address.proposal } : {}),
+    ...(address.from ? { since: dayBegins(address.from) } : {}),
+    ...(address.to ? { until: dayEnds(address.to) } : {}),
+  };
+}

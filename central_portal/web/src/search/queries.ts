@@ -1,0 +1,106 @@
+import { graphql } from '../gql';
+import type { DatasetByIdQuery, SearchProgressSubscription } from '../gql/graphql';
+
+export const DatasetFields = graphql(`
+  fragment DatasetFields on Dataset {
+    id
+    pid
+    title
+    proposal
+    instrument
+    sample
+    definition
+    startedAt
+    endedAt
+    sizeBytes
+    files
+    isOpen
+    facility {
+      id
+      slug
+      name
+      state
+    }
+  }
+`);
+
+export const SearchFields = graphql(`
+  fragment SearchFields on SearchResult {
+    done
+    nodes {
+      ...DatasetFields
+    }
+    outcomes {
+      outcome
+      count
+      problem {
+        code
+        message
+        retryable
+      }
+      facility {
+        id
+        slug
+        name
+      }
+    }
+    facets {
+      facilities {
+        id
+        title
+        count
+      }
+      instruments {
+        id
+        title
+        count
+      }
+      proposals {
+        id
+        title
+        count
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+`);
+
+export const SearchProgress = graphql(`
+  subscription SearchProgress($query: SearchInput!) {
+    searchProgress(query: $query, first: 50) {
+      ...SearchFields
+    }
+  }
+`);
+
+export const SearchPageOf = graphql(`
+  query SearchPage($query: SearchInput!, $after: String) {
+    search(query: $query, first: 50, after: $after) {
+      ...SearchFields
+    }
+  }
+`);
+
+export const DatasetById = graphql(`
+  query DatasetById($id: ID!) {
+    node(id: $id) {
+      ... on Dataset {
+        ...DatasetFields
+      }
+    }
+  }
+`);
+
+export type Slice = SearchProgressSubscription['searchProgress'];
+export type Dataset = Slice['nodes'][number];
+export type FacilityOutcome = Slice['outcomes'][number];
+export type Facet = Slice['facets']['facilities'][number];
+
+/** The dataset in an answer by id; null for an id of anything else. */
+export function datasetIn(data: DatasetByIdQuery | undefined): Dataset | null {
+  const node = data?.node;
+  return node && 'pid' in node ? (node as Dataset) : null;
+}

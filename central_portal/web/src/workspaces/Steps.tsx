@@ -1,0 +1,34 @@
+import { useLingui } from '@lingui/react/macro';
+import { formatLocale } from '../i18n';
+import { duration } from '../lib/format';
+import { useNow } from '../lib/now';
+import { Icon } from '../ui/Icon';
+import { STEP_STATES, STEPS } from '../words/states';
+import type { Step } from './queries';
+
+/** The steps of a start: done, under way with the time it takes, to do. */
+export function Steps({ steps }: { steps: readonly Step[] }) {
+  const { i18n, t } = useLingui();
+  const now = useNow();
+  return (
+    <ol className="steps" aria-label={t`Steps of the start`}>
+      {steps.map((step) => {
+        const words = STEPS[step.name];
+        const state = STEP_STATES[step.state];
+        const active = step.state === 'ACTIVE';
+        const elapsed = step.enteredAt ? (now - Date.parse(step.enteredAt)) / 1000 : null;
+        return (
+          <li key={step.name} className={`step step-${step.state.toLowerCase()}`} aria-current={active ? 'step' : undefined}>
+            <Icon tone={state.tone} />
+            <span className="step-text">
+              {i18n._(step.state === 'DONE' ? words.done : words.doing)}
+              <span className="sr-only">: {i18n._(state.text)}</span>
+              {active && elapsed !== null && elapsed >= 2 ? <span className="muted"> {duration(elapsed, formatLocale)}</span> : null}
+              {active && step.detail ? <span className="muted step-detail">{step.detail}</span> : null}
+            </span>
+          </li>
+        );
+      })}
+    </ol>
+  );
+}

@@ -1,0 +1,48 @@
+import type { WorkspaceState } from '../gql/graphql';
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+
+interface Aged {
+  id: string;
+  state: WorkspaceState;
+  endsAt?: string | null;
+  changedAt: string;
+  requestedAt: string;
+}
+
+/** Where in the list a workspace stands: what needs attention comes first, what is over last. */
+export type Group = 'attention' | 'starting' | 'running' | 'over';
+export const GROUPS: readonly Group[] = ['attention', 'starting', 'running', 'over'];
+
+/** Whether it ends within the hour, so that a person should act. */
+export function endsSoon(workspace: Aged, now: number): boolean {
+  return workspace.state === 'RUNNING' && !!workspace.endsAt && Date.parse(workspace.endsAt) - now < HOUR_MS;
+}
+
+/** A failure asks for attention for a day, then it is history. */
+export function groupOf(workspace: Aged, now: number): Group {
+  switch (workspace.state) {
+    case 'UNKNOWN':
+      return 'attention';
+    case 'FAILED':
+      return now - Date.parse(workspace.changedAt) < DAY_MS ? 'attention' : 'over';
+    case 'ENDED':
+      return 'over';
+    case 'REQUESTED':
+    case 'STARTING':
+      return 'starting';
+    case 'STOPPING':
+      return 'running';
+    case 'RUNNING':
+      return endsSoon(workspace, now) ? 'attention' : 'running';
+  }
+}
+
+/** By group, newest request first within each. */
+export function inOrder<Item extends Aged>(workspaces: readonly Item[], now: number): Item[] {
+  const rank = (workspace: Item) => GROUPS.indexOf(groupOf(workspace, now));
+  return [...workspaces].sort(
+    (a, b) => rank(a) - rank(b) || Date.parse(b.requestedAt) - Date.parse(a.requestedAt) || a.id.localeCompare(b.id),
+  );
+}
