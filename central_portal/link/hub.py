@@ -30,6 +30,7 @@ __all__ = ["Hub", "HubMisconfigured", "HubSettings", "LocalLinks"]
 log = logging.getLogger(__name__)
 _aio: Any = grpc.aio  # its published types lag behind
 _REFUSAL = "The token was refused."
+_STOPPING = "The hub stops."
 _STREAMS = 2000
 _OPTIONS = (
     *COMMON_OPTIONS,
@@ -87,8 +88,8 @@ class Hub:
         pending = [future for session in sessions for future in session.under_way()]
         if pending:
             await asyncio.wait(pending, timeout=self._settings.drain)
-        for session in sessions:
-            session.close(Ending.DRAINED, "The hub stops.")
+        for session in list(self._tasks):
+            session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
         if self._server is not None:
@@ -102,11 +103,12 @@ class Hub:
 
     async def _connect(self, _frames: Any, context: Any) -> None:
         """One RPC: the token first, then the session, in a task of its own that outlives a cancelled RPC."""
-        try:
-            facility_id = await self._tokens.facility_of(_bearer(context.invocation_metadata()))
-        except TokenRefused as error:
-            log.warning("An agent at %s was refused: %s.", context.peer(), error)
+        facility_id = await self._proven(context)
+        if facility_id is None:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, _REFUSAL)
+            return
+        if self._stopping:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
         session = Session(
             facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit
@@ -118,6 +120,16 @@ class Hub:
         except asyncio.CancelledError:
             session.close(Ending.LOST, "The stream ended.")
             raise
+
+    async def _proven(self, context: Any) -> str | None:
+        """The facility that the stream's token proves; None, and a line in the log, for any other stream."""
+        try:
+            return await self._tokens.facility_of(_bearer(context.invocation_metadata()))
+        except TokenRefused as error:
+            log.warning("An agent at %s was refused: %s.", context.peer(), error)
+        except Exception:  # whatever fails here must let nobody in, and tell a stranger nothing
+            log.exception("A token could not be checked.")
+        return None
 
     async def _serve(self, session: Session) -> None:
         try:
@@ -144,7 +156,7 @@ class Hub:
                 older.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")
                 await asyncio.wait([self._tasks[older]])
             if self._stopping:
-                raise StreamLost("The hub stops.")
+                raise StreamLost(_STOPPING)
             epoch = await self._registry.next_epoch(facility_id)
             self._epochs[session] = epoch  # from here on `disconnected` is owed, whatever happens
             await self._events.connected(facility_id, epoch, description, inventory)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -91,6 +92,21 @@ async def test_a_bad_token_opens_nothing(scene: Scene, make: Callable[[Scene], s
         assert await call.details() == "The token was refused.", "the same sentence for every cause"
     assert scene.events.seen == []
     assert scene.enrolment.epochs == {}
+
+
+async def test_a_registry_that_fails_lets_nobody_in_and_tells_nothing(
+    scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(facility_id: str) -> None:
+        raise OSError(f"no database at /var/lib/central for {facility_id}")
+
+    token = good_token(scene)
+    scene.enrolment.key_of = broken  # type: ignore[method-assign]
+    with caplog.at_level(logging.CRITICAL, "central_portal"):
+        async with raw_stream(scene, token) as call:
+            assert await ending(call) is grpc.StatusCode.UNAUTHENTICATED
+            assert await call.details() == "The token was refused."
+    assert scene.events.seen == []
 
 
 async def test_a_token_opens_one_session_only(scene: Scene) -> None:
