@@ -20,7 +20,7 @@ from shared.errors import BackendError, InvalidRequest, ParasolError
 from shared.wire.proof import same, token
 
 log = logging.getLogger(__name__)
-TOKEN_HEADER = "x-parasol-token"
+TOKEN_HEADER = "x-parasol-token"  # noqa: S105 (a name, not a secret)
 Handler = Callable[[Doorkeeper, list[Any]], Awaitable[Any]]
 
 

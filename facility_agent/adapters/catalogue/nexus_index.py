@@ -167,6 +167,12 @@ class Index:
         with closing(self._connect()) as db:
             return tuple(row[0] for row in db.execute(sql, sorted(proposals)))
 
+    def proposals(self) -> frozenset[str]:
+        """Every proposal that has a readable file; for the facility's operator."""
+        sql = "select distinct proposal from file where problem is null and proposal<>''"
+        with closing(self._connect()) as db:
+            return frozenset(row[0] for row in db.execute(sql))
+
     def paths_of(self, proposal: str) -> list[str]:
         """Relative paths of a proposal's files."""
         with closing(self._connect()) as db:

@@ -1,0 +1,39 @@
+"""Starts JupyterLab in a workspace: puts the notebook there once, then becomes the server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Arguments: the workspace's working folder, and the Unix socket to listen on."""
+    work, socket = Path(sys.argv[1]), sys.argv[2]
+    notebook = work / "analysis.ipynb"
+    if not notebook.exists():
+        shutil.copy(Path(__file__).with_name("analysis.ipynb"), notebook)
+    lab = Path(sys.executable).with_name("jupyter-lab")
+    os.execv(
+        sys.executable,
+        [
+            sys.executable,
+            str(lab),
+            "--no-browser",
+            f"--ServerApp.sock={socket}",
+            f"--ServerApp.root_dir={work}",
+            "--ServerApp.allow_remote_access=True",
+            "--ServerApp.terminals_enabled=True",
+            "--LabApp.news_url=None",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+            "--LabApp.extension_manager=readonly",
+            "--FileContentsManager.delete_to_trash=False",
+            "--LabServerApp.app_settings_dir=" + str(work.parent / "settings"),
+            "--ServerApp.preferred_dir=" + str(work),
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
