@@ -10,9 +10,9 @@ from pathlib import Path
 import h5py
 import numpy as np
 from pyFAI.calibrant import get_calibrant
+from pyFAI.crystallography.resolution import Caglioti
 from pyFAI.detectors import Detector
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
-from pyFAI.crystallography.resolution import Caglioti
 
 HC = 12.398419843320026  # keV · Å
 VERSION = 2
