@@ -14,13 +14,22 @@ from typing import Any
 
 import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
-from graphql import ExecutionResult, GraphQLSchema, OperationType, execute, get_operation_ast, subscribe
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLSchema,
+    OperationType,
+    create_source_event_stream,
+    execute,
+    get_operation_ast,
+)
 
 from central_portal.api.app import cookies_of, result_of
 from central_portal.api.errors import formatted, refusal
 from central_portal.api.execute import Documents, PlainContext
 from central_portal.api.resolvers import Context, Services
 from central_portal.identity.services import Caller
+from shared.errors import ParasolError
 from shared.limits import LIMITS
 
 PROTOCOL = "graphql-transport-ws"
@@ -162,13 +171,18 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             done = execute(self.schema, document, execution_context_class=PlainContext, **options)
             yield await done if isawaitable(done) else done
             return
-        source = await subscribe(self.schema, document, execution_context_class=PlainContext, **options)
+        source = await create_source_event_stream(self.schema, document, **options)
         if isinstance(source, ExecutionResult):
             yield [formatted(error) for error in source.errors or ()]
             return
         try:
-            async for result in source:
-                yield result
+            async for event in source:
+                done = execute(
+                    self.schema, document, root_value=event, execution_context_class=PlainContext, **options
+                )
+                yield await done if isawaitable(done) else done
+        except ParasolError as error:
+            yield [formatted(GraphQLError(error.message, original_error=error))]
         finally:
             close = getattr(source, "aclose", None)
             if close is not None:
