@@ -8,7 +8,15 @@ from inspect import isawaitable
 from typing import Any
 
 import orjson
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, get_operation_ast
+from graphql import (
+    ExecutionResult,
+    FieldNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationType,
+    execute,
+    get_operation_ast,
+)
 
 from central_portal.api.errors import formatted, refusal
 from central_portal.api.execute import Documents, PlainContext
@@ -122,7 +130,9 @@ class GraphQLOverHTTP:
         )  # fmt: skip
         done: ExecutionResult = await result if isawaitable(result) else result
         answer = orjson.dumps(result_of(done))
-        roots = {getattr(node, "name", None) and node.name.value for node in operation.selection_set.selections}
+        roots = {
+            node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections
+        }
         if anonymous and not done.errors and roots <= PublicAnswers.ROOTS:
             self._public.put(body, version, answer)
         await _send(send, 200, answer, kind)
@@ -143,7 +153,8 @@ def result_of(result: ExecutionResult) -> dict[str, Any]:
 
 
 async def _read(receive: Any) -> bytes | None:
-    chunks, size = [], 0
+    chunks: list[bytes] = []
+    size = 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":

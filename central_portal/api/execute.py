@@ -12,13 +12,13 @@ from graphql import (
     ExecutionContext,
     FieldNode,
     GraphQLError,
+    GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
-    is_non_null_type,
     is_object_type,
     parse,
     validate,
@@ -120,7 +120,7 @@ class PlainContext(ExecutionContext):
         for key, selected in self.collect_subfields(kind, nodes).items():
             name = selected[0].name.value
             if name == "__typename":
-                entries.append((key, "", lambda _, name=kind.name: name))
+                entries.append((key, "", _constant(kind.name)))
                 continue
             field = kind.fields.get(name)
             if field is None or field.args or field.resolve is not None:
@@ -136,7 +136,7 @@ class PlainContext(ExecutionContext):
         return plan
 
     def _completer(self, kind: GraphQLOutputType, nodes: list[FieldNode]) -> Completer | None:
-        if is_non_null_type(kind):
+        if isinstance(kind, GraphQLNonNull):
             inner = self._nullable(kind.of_type, nodes)
             return inner and _required(inner)
         inner = self._nullable(kind, nodes)
@@ -164,6 +164,10 @@ class _Surprise(Exception):
     """Something that only the usual way can report properly."""
 
 
+def _constant(text: str) -> Completer:
+    return lambda _: text
+
+
 def _required(inner: Completer) -> Completer:
     def complete(value: Any) -> Any:
         if value is None:
@@ -189,7 +193,7 @@ def adopt(schema: GraphQLSchema) -> None:
     moment.parse_value = seconds  # type: ignore[attr-defined]
     for kind in schema.type_map.values():
         if is_abstract_type(kind):
-            kind.resolve_type = typename_of  # type: ignore[union-attr]
+            kind.resolve_type = typename_of  # type: ignore[attr-defined]
         values = getattr(kind, "values", None)
         if isinstance(values, dict) and not kind.name.startswith("__"):
             names = {name: name for name in values}

@@ -183,7 +183,7 @@ def page_info(nodes: list[Data], end: str, *, more: bool, before: bool = False) 
 def connection(nodes: list[Data], offset: int, total: int) -> Data:
     """A page of a list whose total is known; cursors are places in it."""
     edges = [{"node": node, "cursor": str(offset + index + 1)} for index, node in enumerate(nodes)]
-    end = edges[-1]["cursor"] if edges else ""
+    end = str(edges[-1]["cursor"]) if edges else ""
     info = page_info(nodes, end, more=offset + len(nodes) < total, before=offset > 0)
     info["startCursor"] = edges[0]["cursor"] if edges else None
     return {"nodes": nodes, "edges": edges, "pageInfo": info, "totalCount": total}

@@ -58,7 +58,7 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         if self._caller is not None:
             self._unsubscribe = self.services.identity.on_session_end(
-                self._caller.session_hash, lambda: loop.call_soon(self._end, 4401, "The session has changed.")
+                self._caller.session_hash, lambda: self._end(4401, "The session has changed.")
             )
         await self.accept(PROTOCOL)
         self._timer = loop.call_later(INIT_WITHIN, self._end, 4408, "Connection initialisation timeout")
@@ -194,5 +194,7 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 def socket_application(schema: GraphQLSchema, documents: Documents, services: Services) -> Any:
     """An ASGI application of sockets."""
-    wired = type("WiredSocket", (GraphQLSocket,), {"schema": schema, "documents": documents, "services": services})
+    wired: Any = type(
+        "WiredSocket", (GraphQLSocket,), {"schema": schema, "documents": documents, "services": services}
+    )
     return wired.as_asgi()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 
-from channels.db import database_sync_to_async
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 from django.db import transaction
 from django.db.models import F
 
+from central_portal.database import in_database
 from central_portal.facilities.models import Facility
 from central_portal.link.ports import FacilityKey
 from central_portal.settings import Federation, SettingsError
@@ -39,7 +39,7 @@ class FacilityRegistry:
 
     async def next_epoch(self, facility_id: str) -> int:
         """A fencing number higher than every earlier one of this facility, committed before it is returned."""
-        return await database_sync_to_async(_next_epoch)(facility_id)
+        return await in_database(_next_epoch)(facility_id)
 
 
 def _next_epoch(facility_id: str) -> int:

@@ -6,8 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from channels.db import database_sync_to_async
-
+from central_portal.database import in_database
 from central_portal.facilities.models import Facility
 from central_portal.settings import FacilityTable, Federation
 from shared.errors import NotFound
@@ -64,7 +63,7 @@ class Facilities:
 
     async def load(self) -> None:
         """Read what was known before the last stop. Call once, before anything connects."""
-        for slug, description, described_at, since in await database_sync_to_async(_rows)():
+        for slug, description, described_at, since in await in_database(_rows)():
             if slug in self._views:
                 known = decode_description(bytes(description)) if description else None
                 self._change(slug, description=known, described_at=described_at, state_since=since)
@@ -113,10 +112,10 @@ class Facilities:
     async def _save(self, slug: str) -> None:
         view = self._views[slug]
         body = encode_description(view.description) if view.description else None
-        await database_sync_to_async(_store)(slug, body, view.described_at, view.state_since)
+        await in_database(_store)(slug, body, view.described_at, view.state_since)
 
 
-def _rows() -> list[tuple[str, bytes | None, float | None, float | None]]:
+def _rows() -> list[tuple[str, bytes | memoryview | None, float | None, float | None]]:
     return list(Facility.objects.values_list("slug", "description", "described_at", "state_since"))
 
 

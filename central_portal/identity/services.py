@@ -8,8 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from channels.db import database_sync_to_async
-
+from central_portal.database import in_database
 from central_portal.identity import store
 from central_portal.identity.logic import expires_ms, parse_scopes
 from central_portal.identity.sealing import ID_TOKEN_LABEL, grant_label, seal, sealing_key, unseal
@@ -67,12 +66,12 @@ class Identity:
         cookie = cookies.get(COOKIE, "")
         if not cookie or len(cookie) > 100:
             return None
-        row = await database_sync_to_async(store.session_of)(hashed(cookie), self._clock())
+        row = await in_database(store.session_of)(hashed(cookie), self._clock())
         return _caller(row, sealing_key(cookie)) if row else None
 
     async def refresh(self, caller: Caller) -> Caller | None:
         """The same caller looked up anew, None when the session has ended meanwhile."""
-        row = await database_sync_to_async(store.session_of)(caller.session_hash, self._clock())
+        row = await in_database(store.session_of)(caller.session_hash, self._clock())
         return _caller(row, caller.seal_key) if row else None
 
     def on_session_end(self, session_hash: str, callback: Callable[[], None]) -> Callable[[], None]:
@@ -99,7 +98,7 @@ class Identity:
         """Open a session and return its cookie. Raises SignInNeeded when `sid` has ended meanwhile."""
         cookie, now = token(), self._clock()
         try:
-            touched = await database_sync_to_async(store.open_session)(
+            touched = await in_database(store.open_session)(
                 cookie, old_cookie, subject, name, provider, sid, id_token, now, now + self._life
             )
         except PermissionError:
@@ -110,20 +109,20 @@ class Identity:
     async def renew(self, old_cookie: str) -> str | None:
         """Move a session to a new cookie; None when it was renewed before or has ended."""
         cookie = token()
-        if not await database_sync_to_async(store.renew)(cookie, old_cookie, self._clock()):
+        if not await in_database(store.renew)(cookie, old_cookie, self._clock()):
             return None
         self._announce([hashed(old_cookie)])
         return cookie
 
     async def id_token(self, caller: Caller) -> str:
         """The ID token of this session, empty when it cannot be opened."""
-        row = await database_sync_to_async(store.session_of)(caller.session_hash, self._clock())
+        row = await in_database(store.session_of)(caller.session_hash, self._clock())
         opened = unseal(caller.seal_key, ID_TOKEN_LABEL, row.id_token) if row else None
         return (opened or b"").decode()
 
     async def releases(self, caller: Caller) -> list[tuple[str, SealedBody]]:
         """The commands that give up each grant of this session; made before the session is deleted."""
-        rows = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock())
+        rows = await in_database(store.grants_of)(caller.session_hash, self._clock())
         made = [
             (row.facility, self._sealed(caller, row, Verb.RELEASE, Release(), str(uuid.uuid4()), 5.0))
             for row in rows
@@ -133,11 +132,11 @@ class Identity:
     async def end(self, *, caller: Caller | None = None, provider: str = "", sid: str = "", sub: str = "",
                   issuer: str = "") -> None:  # fmt: skip
         """End the sessions of a caller (all of the same provider session), of a `sid`, or of a subject."""
-        end = database_sync_to_async(store.end_sessions)
+        end = in_database(store.end_sessions)
         now = self._clock()
         hashes: list[str] = []
         if caller is not None:
-            row = await database_sync_to_async(store.session_of)(caller.session_hash, now)
+            row = await in_database(store.session_of)(caller.session_hash, now)
             if row and row.sid:
                 hashes += await end(provider=row.provider, sid=row.sid, now=now)
             hashes += await end(hashes=[caller.session_hash], now=now)
@@ -164,24 +163,24 @@ class Identity:
             facility_id, grant.grant_id, box, " ".join(grant.scopes), grant.agent_now_ms - int(now * 1000),
             now + grant.lifetime_ms / 1000,
         )  # fmt: skip
-        kept = await database_sync_to_async(store.save_grant)(caller.session_hash, row)
+        kept = await in_database(store.save_grant)(caller.session_hash, row)
         if kept:
             await self.learn(caller, facility_id, LinkState.LINKED)
         return kept
 
     async def learn(self, caller: Caller, facility_id: str, state: LinkState) -> None:
         """Note what a facility said of the caller's account link."""
-        await database_sync_to_async(store.learn_link)(caller.person_id, facility_id, state, self._clock())
+        await in_database(store.learn_link)(caller.person_id, facility_id, state, self._clock())
 
     async def unlinked(self, caller: Caller, facility_id: str) -> None:
         """The facility has removed the account link: its grants are dead."""
-        await database_sync_to_async(store.drop_grant)(caller.session_hash, facility_id)
+        await in_database(store.drop_grant)(caller.session_hash, facility_id)
         await self.learn(caller, facility_id, LinkState.NOT_LINKED)
 
     async def account_links(self, caller: Caller) -> Mapping[str, AccountLinkInfo]:
         """Facility → what is known; facilities that nothing is known of are absent."""
-        known = await database_sync_to_async(store.links_of)(caller.person_id)
-        grants = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock())
+        known = await in_database(store.links_of)(caller.person_id)
+        grants = await in_database(store.grants_of)(caller.session_hash, self._clock())
         result = {facility: AccountLinkInfo(state, at) for facility, (state, at) in known.items()}
         for row in grants:
             seen = result.get(row.facility, AccountLinkInfo(LinkState.LINKED, None))
@@ -213,7 +212,7 @@ class Identity:
 
     async def has_grant(self, caller: Caller, facility_id: str, scope: Scope) -> bool:
         """Whether this session holds a living grant there that reaches `scope`."""
-        rows = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock(), facility_id)
+        rows = await in_database(store.grants_of)(caller.session_hash, self._clock(), facility_id)
         return any(scope in parse_scopes(row.scopes) for row in rows)
 
     async def _under_grant(
@@ -222,7 +221,7 @@ class Identity:
     ) -> SealedBody | None:  # fmt: skip
         if caller is None:
             return None
-        rows = await database_sync_to_async(store.grants_of)(caller.session_hash, self._clock(), facility_id)
+        rows = await in_database(store.grants_of)(caller.session_hash, self._clock(), facility_id)
         scope = SCOPE_OF[verb]
         for row in rows:
             if scope is None or scope in parse_scopes(row.scopes):
@@ -247,7 +246,7 @@ class Identity:
 
     async def _learn_from(self, caller: Caller, facility_id: str, grant_id: str, answer: Answer) -> None:
         if answer.outcome in (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED):
-            await database_sync_to_async(store.drop_grant)(caller.session_hash, facility_id, grant_id)
+            await in_database(store.drop_grant)(caller.session_hash, facility_id, grant_id)
         if answer.outcome is Outcome.NOT_LINKED:
             await self.learn(caller, facility_id, LinkState.NOT_LINKED)
 

@@ -1,4 +1,4 @@
-"""Short, atomic, synchronous functions on identity's tables. Call them through `database_sync_to_async`."""
+"""Short, atomic, synchronous functions on identity's tables. Call them through `in_database`."""
 
 from __future__ import annotations
 
@@ -201,7 +201,8 @@ def drop_grant(session_hash: str, facility: str, grant_id: str | None = None) ->
         SealedGrant.objects.filter(session_id=session_hash, facility=facility, grant_id=grant_id).delete()
         return
     person = PortalSession.objects.filter(hash=session_hash).values_list("person_id", flat=True).first()
-    SealedGrant.objects.filter(session__person_id=person, facility=facility).delete()
+    if person is not None:
+        SealedGrant.objects.filter(session__person_id=person, facility=facility).delete()
 
 
 def learn_link(person_id: int, facility: str, state: LinkState, now: float) -> None:

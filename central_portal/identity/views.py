@@ -9,15 +9,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from channels.db import database_sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
+from central_portal.database import in_database
 from central_portal.identity import store
 from central_portal.identity.logic import format_scopes, outcome_of_oauth, parse_scopes, safe_return, with_outcome
 from central_portal.identity.services import ATTEMPT_COOKIE, COOKIE, Caller, Identity
-from central_portal.link.ports import Links
+from central_portal.link.ports import Links, SealedBody
 from central_portal.settings import Federation
 from shared.commands import OUTCOME_OF_REASON, Redeemed, Verb
 from shared.errors import ParasolError, SignInNeeded
@@ -151,10 +151,10 @@ async def sign_out(request: HttpRequest) -> HttpResponse:
     return response
 
 
-async def _release(releases: list[tuple[str, object]]) -> None:
-    async def one(facility_id: str, body: object) -> None:
+async def _release(releases: list[tuple[str, SealedBody]]) -> None:
+    async def one(facility_id: str, body: SealedBody) -> None:
         try:
-            await wired().links.ask(facility_id, Verb.RELEASE, body, 3.0)  # type: ignore[arg-type]
+            await wired().links.ask(facility_id, Verb.RELEASE, body, 3.0)
         except ParasolError as error:
             log.info("grant at %s not released: %s", facility_id, error.reason)
 
@@ -201,7 +201,7 @@ async def connect(request: HttpRequest, facility: str) -> HttpResponse:
         return Redirect(with_outcome(return_to, facility, Outcome.SIGN_IN_NEEDED))
     state, attempt = new_state(), _attempt(request)
 
-    await database_sync_to_async(store.save_attempt)(state, caller.session_hash, facility, return_to, time.time())
+    await in_database(store.save_attempt)(state, caller.session_hash, facility, return_to, time.time())
     query = {
         "response_type": "code",
         "client_id": wired().origin,
@@ -224,7 +224,7 @@ async def connect_callback(request: HttpRequest) -> HttpResponse:
     attempt = request.COOKIES.get(ATTEMPT_COOKIE, "")
     if caller is None or not state or len(attempt) != 43:
         return _failed("NO_SUCH_ATTEMPT")
-    taken = await database_sync_to_async(store.take_attempt)(state, caller.session_hash, time.time())
+    taken = await in_database(store.take_attempt)(state, caller.session_hash, time.time())
     if taken is None:
         return _failed("NO_SUCH_ATTEMPT")
     facility, return_to = taken

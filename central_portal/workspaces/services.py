@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import contextmanager
 from typing import Protocol
 
-from channels.db import database_sync_to_async
-
+from central_portal.database import in_database
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
 from central_portal.workspaces import store
@@ -98,13 +97,13 @@ class Workspaces:
         if not is_workspace_id(workspace_id):
             raise InvalidRequest("The id of a launch is a lower-case UUID.")
         wanted = self._check(caller, facility_id, workspace_id, request)
-        known = await database_sync_to_async(store.get)(workspace_id)
+        known = await in_database(store.get)(workspace_id)
         if known is None:
             if not self._facilities.get(facility_id).online:
                 raise FacilityUnavailable(metadata={"facility": facility_id})
             if not await self._identity.has_grant(caller, facility_id, Scope.RUN):
                 raise SignInNeeded(metadata={"facility": facility_id})
-            known = await database_sync_to_async(store.insert)(wanted)
+            known = await in_database(store.insert)(wanted)
         if known is not None:
             if not known.asks_the_same(wanted):
                 raise Conflict("This launch id was already used for something else.")
@@ -158,20 +157,20 @@ class Workspaces:
 
     async def get(self, caller: Caller, workspace_id: str) -> WorkspaceView:
         """One of the caller's own. Raises NotFound."""
-        view = await database_sync_to_async(store.get)(workspace_id) if is_workspace_id(workspace_id) else None
+        view = await in_database(store.get)(workspace_id) if is_workspace_id(workspace_id) else None
         if view is None or view.person_id != caller.person_id:
             raise NotFound("You have no such workspace.")
         return view
 
     async def page(self, caller: Caller, first: int, offset: int) -> tuple[list[WorkspaceView], int]:
         """The caller's own, newest first, and how many there are."""
-        return await database_sync_to_async(store.of_person)(caller.person_id, first, offset)
+        return await in_database(store.of_person)(caller.person_id, first, offset)
 
     async def changes(self, caller: Caller) -> AsyncIterator[WorkspaceView]:
         """Every living workspace of the caller as it stands, then each change."""
         with self._broadcaster.watch(caller.person_id) as queue:
             while True:
-                for view in await database_sync_to_async(store.living)(None, caller.person_id):
+                for view in await in_database(store.living)(None, caller.person_id):
                     yield view
                 while (changed := await queue.get()) is not None:
                     yield changed
@@ -192,13 +191,13 @@ class Workspaces:
             await self.reported(facility_id, report)
         named = {report.workspace_id for report in inventory.reports}
         patience = 30 + self._deadline
-        for view in await database_sync_to_async(store.living)(facility_id):
+        for view in await in_database(store.living)(facility_id):
             if view.id not in named:
                 await self._change(view.id, lambda row: absent(row, self._clock(), patience))
 
     async def facility_changed(self, facility_id: str) -> None:
         """A facility connected or went: what is shown of its living workspaces changes with it."""
-        for view in await database_sync_to_async(store.living)(facility_id):
+        for view in await in_database(store.living)(facility_id):
             self._broadcaster.publish(view)
 
     async def _change(
@@ -206,7 +205,7 @@ class Workspaces:
     ) -> WorkspaceView | None:
         if not is_workspace_id(workspace_id):
             return None
-        done = await database_sync_to_async(store.change)(workspace_id, decide)
+        done = await in_database(store.change)(workspace_id, decide)
         if done is None:
             return None
         view, changed = done

@@ -134,10 +134,9 @@ class World:
 
     def _online(self) -> bool:
         """Whether both facilities are connected and have read their folders."""
-        query = "{facilities{nodes{state instruments slug}}}"
-        found = requests.post(f"{self.addresses.portal}/graphql", json={"query": query}, timeout=5).json()
-        nodes = found["data"]["facilities"]["nodes"]
-        return all(n["state"] == "ONLINE" and (n["instruments"] or self._data) for n in nodes)
+        query = "{search(query:{}){outcomes{outcome}}}"
+        found = requests.post(f"{self.addresses.portal}/graphql", json={"query": query}, timeout=20).json()
+        return all(o["outcome"] == "OK" for o in found["data"]["search"]["outcomes"])
 
     def wait(self, ready: Callable[[], bool], name: str, deadline: float = 60.0) -> None:
         """Wait until `ready`. Raises RuntimeError with the end of the log of process `name`."""
