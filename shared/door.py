@@ -30,7 +30,8 @@ class Site:
 
     `origin` is exact (`https://portal.example.org`). `headers` are added to every answer. `starts`
     are path prefixes that only this origin's own pages, or a person's typed address, may reach.
-    `open_paths` are exact paths that other servers post to (they bring no cookie and no Origin).
+    `open_paths` are exact paths for other servers and for the portal's probe: no page, no cookie is looked at
+    there, any origin may ask, and they get none of `headers`.
     `body_limit` bounds a request's body in bytes; None leaves it to the application.
     """
 
@@ -129,7 +130,7 @@ class Door:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                if site.headers:
+                if site.headers and scope["path"] not in site.open_paths:
                     ours = {name for name, _ in site.headers}
                     kept = [pair for pair in message.get("headers", ()) if pair[0].lower() not in ours]
                     message = {**message, "headers": [*kept, *site.headers]}

@@ -7,6 +7,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +180,7 @@ class Journey:
         must(made.status_code == 201, f"no kernel: {made.status_code} {made.text[:300]}")
         return Kernel(self, origin, made.json()["id"])
 
-    def socket(self, url: str, protocols: list[str] | None = None) -> ClientConnection:
+    def socket(self, url: str, protocols: list[str] | None = None) -> AbstractContextManager[ClientConnection]:
         """A WebSocket as a page of this origin opens it."""
         parts = urlsplit(url)
         return connect(
@@ -226,12 +227,13 @@ class Kernel:
     def __init__(self, journey: Journey, origin: str, kernel_id: str) -> None:
         self._journey, self._session = journey, uuid.uuid4().hex
         self._url = f"{origin}/api/kernels/{kernel_id}/channels?session_id={self._session}"
-        self._socket = journey.socket(self._url)
+        self._open = ExitStack()
+        self._socket = self._open.enter_context(journey.socket(self._url))
 
     def reconnect(self) -> None:
         """Connect anew, as a browser tab does."""
-        self._socket.close()
-        self._socket = self._journey.socket(self._url)
+        self._open.close()
+        self._socket = self._open.enter_context(self._journey.socket(self._url))
 
     def run(self, code: str, within: float = 120.0) -> str:
         """Run code; what it printed. Raises StepFailed when it raised."""
@@ -276,7 +278,7 @@ class Kernel:
 
     def close(self) -> None:
         """Close the connection; the kernel lives on."""
-        self._socket.close()
+        self._open.close()
 
 
 def notebook_cells() -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
@@ -41,6 +41,7 @@ class Gateway:
             routes=[
                 Route("/", lambda _: pages.page("welcome")),
                 Route("/healthz", lambda _: PlainTextResponse("ok\n", headers={"cache-control": "no-store"})),
+                Route("/favicon.ico", lambda _: Response(status_code=204)),
                 Route("/authorize", authorize.authorize),
                 Route("/sign-on", authorize.sign_on),
                 Route("/sign-on", authorize.sign_on_with_password, methods=["POST"]),
@@ -65,7 +66,10 @@ class Gateway:
             form_action=[settings.portal, *sorted(origins)], hsts=settings.scheme == "https"
         )
         return Site(
-            settings.origin, headers, open_paths=frozenset({"/umbrella/backchannel"}), body_limit=LIMITS.form_bytes
+            settings.origin,
+            headers,
+            open_paths=frozenset({"/umbrella/backchannel", "/healthz"}),
+            body_limit=LIMITS.form_bytes,
         )
 
     def _site_of(self, host: str) -> Site | None:
