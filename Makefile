@@ -20,7 +20,12 @@ demo-check: setup web ## Take the whole journey without a screen; DATA=folder on
 	$(PY) -m deploy.demo check $(if $(DATA),--data "$(DATA)")
 
 test: setup web ## Every test this machine can run; lists what it skipped and why
+ifdef PYTEST
 	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest $(PYTEST)
+else
+	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest --ignore=tests/e2e
+	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest tests/e2e
+endif
 
 check: setup web ## Lint, types, import directions, generated files, client checks
 	.venv/bin/ruff check .

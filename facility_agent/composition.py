@@ -19,7 +19,9 @@ from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
 from facility_agent.core.grants import GrantLives, Grants
-from facility_agent.core.workspaces import Offer, Workspaces, report
+from facility_agent.core.offers import Offer, Offers
+from facility_agent.core.reports import report
+from facility_agent.core.workspaces import Workspaces
 from facility_agent.link.client import AgentLink
 from facility_agent.link.settings import LinkSettings
 from facility_agent.plugins import Site, find
@@ -146,8 +148,8 @@ class Agent:
         grants = Grants(self._store, vault, config.facility.id, lives, clock)
         catalogue = Catalogue(self._made.catalogue, self._made.accounts)
         self.workspaces = Workspaces(
-            self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
-            {f.id: f for f in flavours(config)}, config.limits.workspaces_per_account, clock, self._changed,
+            self._store, vault, accounts, catalogue, self._made.compute, Offers(self._offers(config), {f.id: f for f in flavours(config)}),
+            config.limits.workspaces_per_account, clock, self._changed,
         )  # fmt: skip
         core = AgentCore(
             config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock

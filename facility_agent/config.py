@@ -2,61 +2,25 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
     model_validator,
 )
 
-from shared.facilities import CarriedBy, UsedAs, is_facility_id
+from facility_agent.offers import EnvironmentTable, FlavourTable, Table
+from shared.facilities import is_facility_id
 from shared.wire.addresses import is_loopback
-
-_SIZES = {
-    "B": 1,
-    "kB": 10**3,
-    "MB": 10**6,
-    "GB": 10**9,
-    "TB": 10**12,
-    "KiB": 2**10,
-    "MiB": 2**20,
-    "GiB": 2**30,
-    "TiB": 2**40,
-}
-_TIMES = {"s": 1, "min": 60, "h": 3600, "d": 86_400}
 
 
 class ConfigError(Exception):
     """A mistake in the configuration, as one sentence that names the key."""
-
-
-def _amount(units: dict[str, int], example: str) -> Any:
-    def parse(value: object) -> int:
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", value) if isinstance(value, str) else None
-        if match is None or match[2] not in units:
-            raise ValueError(f'write it like "{example}"; units: {", ".join(units)}')
-        return int(float(match[1]) * units[match[2]])
-
-    return BeforeValidator(parse)
-
-
-Size = Annotated[int, _amount(_SIZES, "2GiB")]
-Duration = Annotated[int, _amount(_TIMES, "8h")]
-
-
-class Table(BaseModel):
-    """Every table refuses keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class ServiceTable(Table):
@@ -172,51 +136,6 @@ class LimitsTable(Table):
     """Limits per account."""
 
     workspaces_per_account: int = Field(default=4, ge=1, le=1000)
-
-
-class FlavourTable(Table):
-    """A size."""
-
-    id: str
-    title: str
-    cpus: int = Field(ge=1)
-    memory: Size
-    gpus: int = Field(default=0, ge=0)
-    storage: Size = 0
-    longest: Duration
-
-
-class SoftwareTable(Table):
-    """A program with its version."""
-
-    name: str
-    version: str
-
-
-class EnvironmentTable(Table):
-    """Something that can be started."""
-
-    id: str
-    title: str
-    description: str = ""
-    used_as: UsedAs
-    carried_by: CarriedBy = CarriedBy.PROCESS
-    command: tuple[str, ...] = Field(min_length=1, description="{socket}, {work} and {secret} are filled in.")
-    variables: dict[str, str] = Field(
-        default_factory=dict, description="Environment variables, filled in likewise."
-    )
-    headers: dict[str, str] = Field(default_factory=dict, description="Added by the gateway to each request.")
-    software: tuple[SoftwareTable, ...] = ()
-    flavours: tuple[str, ...] = Field(min_length=1)
-    recommended: str = ""
-
-    @model_validator(mode="after")
-    def _recommended(self) -> EnvironmentTable:
-        if self.recommended and self.recommended not in self.flavours:
-            raise ValueError("recommended must be one of its flavours")
-        if any("{secret}" in word for word in self.command):
-            raise ValueError("the secret must not stand in the command line; use a variable")
-        return self
 
 
 class Config(Table):

@@ -30,13 +30,10 @@ def generate(into: Path) -> None:
     for path in target.rglob("*_pb2_grpc.py"):
         if "Stub" not in path.read_text():
             path.unlink()
-    folders = {target, *(path.parent for path in target.rglob("*.py"))}
-    for folder in folders:
-        while folder != target:
-            folder = folder.parent
-            folders.add(folder)
-    for folder in folders:
-        (folder / "__init__.py").write_text('"""Generated from proto/; do not edit."""\n')
+    for path in {
+        parent for file in target.rglob("*.py") for parent in file.parents if parent.is_relative_to(target)
+    }:
+        (path / "__init__.py").write_text('"""Generated from proto/; do not edit."""\n')
 
 
 def differences(left: Path, right: Path) -> list[str]:

@@ -11,7 +11,8 @@ from typing import cast
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.grants import Grants, order_hash
-from facility_agent.core.workspaces import Workspaces, report
+from facility_agent.core.reports import report
+from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.link import CommandDecoder, Event
 from facility_agent.ports.store import GrantRow, WorkspaceRow
 from shared.catalogue import SearchPage, SearchQuery

@@ -148,8 +148,7 @@ class Grants:
                 tx.expire_grant(old.grant_id, now + SUPERSEDED_LIFE)
 
         await self._store.transact(work)
-        ordered = tuple(sorted(scopes, key=lambda scope: scope.value))
-        return Redeemed(grant_id, ordered, int(life * 1000), int(now * 1000))
+        return Redeemed(grant_id, tuple(sorted(scopes)), int(life * 1000), int(now * 1000))
 
     async def verify(self, body: bytes, grant_id: str, mac: bytes) -> GrantRow:
         """The grant whose secret made this MAC. Raises SignInNeeded; an unknown grant costs the same time."""

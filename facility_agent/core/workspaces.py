@@ -6,20 +6,20 @@ import asyncio
 import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.offers import Offers
+from facility_agent.core.reports import entered, report, safe_name
 from facility_agent.ports.compute import ComputeBackend, Endpoint, Mount, Observation, RunState, StartSpec
 from facility_agent.ports.directory import Account
 from facility_agent.ports.store import GrantRow, Store, Transaction, Vault, WorkspaceRow
-from shared.errors import BackendError, Conflict, FlavourTooLarge, NotFound, ParasolError, QuotaExceeded
-from shared.facilities import Environment, Flavour
+from shared.errors import BackendError, Conflict, NotFound, ParasolError, QuotaExceeded
 from shared.workspaces import (
     LaunchRequest,
     StepName,
-    StepReport,
     WorkspaceInventory,
     WorkspaceReport,
     WorkspaceState,
@@ -31,26 +31,16 @@ REMEMBERED = 86_400.0
 START_WITHIN = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """An environment of the configuration with what only the site knows of it."""
-
-    environment: Environment
-    command: tuple[str, ...]
-    variables: tuple[tuple[str, str], ...] = ()
-    headers: tuple[tuple[str, str], ...] = ()
-
-
 class Workspaces:
     """All workspaces of this facility. `clock` is this machine's POSIX time in seconds."""
 
     def __init__(
         self, store: Store, vault: Vault, accounts: Accounts, catalogue: Catalogue, compute: ComputeBackend,
-        offers: Mapping[str, Offer], flavours: Mapping[str, Flavour], per_account: int,
+        offers: Offers, per_account: int,
         clock: Callable[[], float], changed: Callable[[WorkspaceRow], None],
     ) -> None:  # fmt: skip
         self._store, self._vault, self._accounts, self._catalogue = store, vault, accounts, catalogue
-        self._compute, self._offers, self._flavours, self._most = compute, offers, flavours, per_account
+        self._compute, self._offers, self._most = compute, offers, per_account
         self._clock, self._changed = clock, changed
         self._rows: dict[str, WorkspaceRow] = {}
         self._gone: dict[str, int] = {}
@@ -70,10 +60,10 @@ class Workspaces:
 
         Raises NotFound, FlavourTooLarge, QuotaExceeded, ProposalDenied, AccountNotLinked, IdentityRefused, Conflict.
         """
-        offer, flavour = self._offered(request)
+        offer, flavour = self._offers.choose(request)
         account = await self._accounts.account_of(grant)
         locations = await self._catalogue.locate(request.proposals, account)
-        mounts = tuple(Mount(_safe_name(item.proposal), item.folder) for item in locations)
+        mounts = tuple(Mount(safe_name(item.proposal), item.folder) for item in locations)
         now, secret = self._clock(), secrets.token_urlsafe(32)
         steps = json.dumps([[StepName.ASK, now, ""], [StepName.ACCOUNT, now, ""], [StepName.DATA, now, ""]])
         row = WorkspaceRow(
@@ -105,23 +95,10 @@ class Workspaces:
             self._begin(row, self._spec(row, mounts, secret), account)
         return report(stored, self._clock())
 
-    def _offered(self, request: LaunchRequest) -> tuple[Offer, Flavour]:
-        offer, flavour = self._offers.get(request.environment), self._flavours.get(request.flavour)
-        if offer is None:
-            raise NotFound("The facility does not offer this environment.")
-        if flavour is None or flavour.id not in offer.environment.flavours:
-            raise FlavourTooLarge(f"{offer.environment.title} is not offered in this size here.")
-        if request.lifetime_s > flavour.longest_s:
-            raise FlavourTooLarge(
-                f"This size lives at most {flavour.longest_s // 3600} hours here.",
-                metadata={"longest_s": str(flavour.longest_s)},
-            )
-        return offer, flavour
-
     def _spec(self, row: WorkspaceRow, mounts: tuple[Mount, ...], secret: str) -> StartSpec:
-        offer = self._offers[row.environment]
+        offer = self._offers.environments[row.environment]
         return StartSpec(
-            row.workspace_id, row.environment, offer.command, self._flavours[row.flavour], mounts, row.lifetime_s,
+            row.workspace_id, row.environment, offer.command, self._offers.flavours[row.flavour], mounts, row.lifetime_s,
             secret, offer.variables, offer.headers,
         )  # fmt: skip
 
@@ -143,7 +120,7 @@ class Workspaces:
             )
         else:
             await self._change(
-                workspace_id, lambda row: replace(_entered(row, StepName.START, self._clock()), handle=handle)
+                workspace_id, lambda row: replace(entered(row, StepName.START, self._clock()), handle=handle)
             )
             self._wake.set()
 
@@ -204,7 +181,7 @@ class Workspaces:
         return after
 
     async def _step(self, workspace_id: str, name: StepName, detail: str = "") -> None:
-        await self._change(workspace_id, lambda row: _entered(row, name, self._clock(), detail))
+        await self._change(workspace_id, lambda row: entered(row, name, self._clock(), detail))
 
     async def _end(self, workspace_id: str, state: WorkspaceState, reason: str, message: str) -> None:
         now = self._clock()
@@ -290,7 +267,7 @@ class Workspaces:
             await self._change(
                 row.workspace_id,
                 lambda old: replace(
-                    _entered(old, StepName.READY, now), state=WorkspaceState.RUNNING,
+                    entered(old, StepName.READY, now), state=WorkspaceState.RUNNING,
                     ends_at=old.ends_at or now + old.lifetime_s,
                 ),
             )  # fmt: skip
@@ -311,23 +288,3 @@ class Workspaces:
         reason = "" if clean else observed.reason or BackendError.reason
         message = "" if clean else observed.message or "It ended by itself."
         await self._end(row.workspace_id, state, reason, message)
-
-
-def _entered(row: WorkspaceRow, name: StepName, now: float, detail: str = "") -> WorkspaceRow:
-    steps: list[Sequence[object]] = json.loads(row.steps)
-    if any(step[0] == name for step in steps):
-        return row
-    return replace(row, steps=json.dumps([*steps, [name, now, detail]]))
-
-
-def _safe_name(proposal: str) -> str:
-    """A folder name for a proposal: its letters, digits, dots, hyphens and underscores."""
-    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in proposal).lstrip(".")
-    return name or "proposal"
-
-
-def report(row: WorkspaceRow, now: float) -> WorkspaceReport:
-    """The facility's word on a row."""
-    steps = tuple(StepReport(StepName(n), max(0.0, now - at), detail) for n, at, detail in json.loads(row.steps))
-    ends_in = row.ends_at - now if row.ends_at is not None and row.ended_at is None else None
-    return WorkspaceReport(row.workspace_id, row.sequence, row.state, steps, ends_in, row.reason, row.message)

@@ -13,13 +13,22 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from facility_agent.adapters.compute import landlock, supervisor
+from facility_agent.adapters.compute.process_records import (
+    filled,
+    is_alive,
+    is_young,
+    observed_end,
+    program_folders,
+    read_record,
+    reaper,
+)
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
     Capacity,
@@ -94,7 +103,7 @@ class ProcessCompute(ComputeBackend):
                 folder.mkdir(mode=0o700, exist_ok=True)
             self._mount(spec, work / "proposals")
             fill = {"socket": str(home / "s"), "work": str(work), "secret": spec.secret}
-            headers = [[name, _filled(value, fill)] for name, value in spec.headers]
+            headers = [[name, filled(value, fill)] for name, value in spec.headers]
             supervisor.write_json(meta.with_suffix(".json"), {"socket": str(home / "s"), "headers": headers})
             self._spawn(self._order(spec, meta, home, fill))
         except OSError as error:
@@ -111,16 +120,16 @@ class ProcessCompute(ComputeBackend):
             link.symlink_to(mount.folder)
 
     def _order(self, spec: StartSpec, meta: Path, home: Path, fill: Mapping[str, str]) -> dict[str, Any]:
-        command = [_filled(word, fill) for word in spec.command]
+        command = [filled(word, fill) for word in spec.command]
         variables = {
             "PATH": f"{Path(command[0]).parent}:/usr/local/bin:/usr/bin:/bin",
             "HOME": fill["work"],
             "LANG": "C.UTF-8",
             "TMPDIR": str(home / "tmp"),
-            **{name: _filled(value, fill) for name, value in spec.variables},
+            **{name: filled(value, fill) for name, value in spec.variables},
         }
         program = Path(command[0])
-        readable = [*SYSTEM, *_program_folders(program), *self._settings.readable]
+        readable = [*SYSTEM, *program_folders(program), *self._settings.readable]
         readable += [mount.folder for mount in spec.mounts if mount.read_only]
         writable = [home, DEVICES, *(mount.folder for mount in spec.mounts if not mount.read_only)]
         return {
@@ -141,14 +150,14 @@ class ProcessCompute(ComputeBackend):
             assert process.stdin is not None
             process.stdin.write(json.dumps(order).encode())
             process.stdin.close()
-        _reaper.add(process)
+        reaper.add(process)
 
     # --- looking
 
     async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
         """One look at many."""
         looks = await asyncio.gather(*(self._inspect(handle) for handle in handles))
-        _reaper.collect()
+        reaper.collect()
         return dict(zip(handles, looks, strict=True))
 
     async def _inspect(self, handle: str) -> Observation:
@@ -164,22 +173,22 @@ class ProcessCompute(ComputeBackend):
 
     def _look(self, handle: str) -> Observation:
         meta = self._meta(handle)
-        ended = _read(meta.with_suffix(".exit"))
+        ended = read_record(meta.with_suffix(".exit"))
         if ended is not None:
             self._ready.discard(handle)
-            return _end(ended)
-        running = _read(meta.with_suffix(".run"))
+            return observed_end(ended)
+        running = read_record(meta.with_suffix(".run"))
         if running is None:
             # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
-            return Observation(RunState.STARTING if self._locked(meta) or _is_young(meta) else RunState.GONE)
-        if not _is_alive(running):
+            return Observation(RunState.STARTING if self._locked(meta) or is_young(meta) else RunState.GONE)
+        if not is_alive(running):
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
         return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
 
     async def _answers(self, handle: str) -> bool:
         """Whether its endpoint answers HTTP with less than 500."""
-        known = _read(self._meta(handle).with_suffix(".json"))
+        known = read_record(self._meta(handle).with_suffix(".json"))
         if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return False
         headers = "".join(f"{name}: {value}\r\n" for name, value in known["headers"])
@@ -211,10 +220,10 @@ class ProcessCompute(ComputeBackend):
         deadline = asyncio.get_running_loop().time() + self._settings.grace_s + 10
         told = False
         while True:
-            running = _read(meta.with_suffix(".run"))
-            if meta.with_suffix(".exit").exists() or (running is not None and not _is_alive(running)):
+            running = read_record(meta.with_suffix(".run"))
+            if meta.with_suffix(".exit").exists() or (running is not None and not is_alive(running)):
                 break
-            if running is None and not self._locked(meta) and not _is_young(meta):
+            if running is None and not self._locked(meta) and not is_young(meta):
                 break
             if running is not None and not told:
                 os.kill(running["pid"], signal.SIGTERM)
@@ -223,7 +232,7 @@ class ProcessCompute(ComputeBackend):
                 raise BackendError("The facility could not stop the workspace yet; it tries again.")
             await asyncio.sleep(0.05)
         self._ready.discard(handle)
-        _reaper.collect()
+        reaper.collect()
 
     async def list_owned(self) -> Mapping[str, str]:
         """Everything that was started here and has not recorded its end."""
@@ -235,7 +244,7 @@ class ProcessCompute(ComputeBackend):
 
     async def endpoint(self, handle: str) -> Endpoint | None:
         """Its Unix socket and the headers that let the proxy in."""
-        known = _read(self._meta(handle).with_suffix(".json")) if is_workspace_id(handle) else None
+        known = read_record(self._meta(handle).with_suffix(".json")) if is_workspace_id(handle) else None
         if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return None
         return Endpoint(Path(known["socket"]), tuple((name, value) for name, value in known["headers"]))
@@ -268,79 +277,6 @@ class ProcessCompute(ComputeBackend):
         except OSError:
             return True
         return False
-
-
-class _Reaper:
-    """Supervisors are children of the agent that started them; collect those that have ended."""
-
-    def __init__(self) -> None:
-        self._children: list[Any] = []
-
-    def add(self, process: Any) -> None:
-        self._children.append(process)
-
-    def collect(self) -> None:
-        self._children = [process for process in self._children if process.poll() is None]
-
-
-_reaper = _Reaper()
-
-
-def _filled(text: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", value)
-    return text
-
-
-def _program_folders(program: Path) -> Iterable[Path]:
-    """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
-    yield program.parent.parent
-    resolved = program.resolve()
-    if resolved.parent != program.parent:
-        yield resolved.parent.parent
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        value: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    return value
-
-
-def _is_alive(running: Mapping[str, Any]) -> bool:
-    """Found again by pid *and* start time *and* boot."""
-    if running["boot_id"] != supervisor.boot_id():
-        return False
-    try:
-        return bool(supervisor.start_time(running["pid"]) == running["start_time"])
-    except OSError:
-        return False
-
-
-def _is_young(meta: Path) -> bool:
-    import time
-
-    try:
-        return time.time() - meta.with_suffix(".json").stat().st_mtime < 5
-    except OSError:
-        return False
-
-
-def _end(ended: Mapping[str, Any]) -> Observation:
-    code = ended.get("code")
-    if ended.get("stopped"):
-        return Observation(RunState.GONE, exit_code=code if code is not None else 0)
-    if not ended.get("started"):
-        message = "The facility could not start the environment's program; its operators can see why in its log."
-        return Observation(RunState.GONE, "BACKEND_FAILED", message)
-    if code == 0:
-        return Observation(RunState.GONE, exit_code=0, message="It ended by itself.")
-    if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        return Observation(RunState.GONE, "KILLED", f"It was ended from outside ({name}).", code)
-    message = "It ended with a fault; its output is kept at the facility."
-    return Observation(RunState.GONE, "EXITED", message, code)
 
 
 class ProcessPlugin:

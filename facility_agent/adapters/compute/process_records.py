@@ -1,0 +1,90 @@
+"""What is written down of a process workspace, and what it means."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from facility_agent.adapters.compute import supervisor
+from facility_agent.ports.compute import Observation, RunState
+
+
+class Reaper:
+    """Supervisors are children of the agent that started them; collect those that have ended."""
+
+    def __init__(self) -> None:
+        self._children: list[Any] = []
+
+    def add(self, process: Any) -> None:
+        """Remember one."""
+        self._children.append(process)
+
+    def collect(self) -> None:
+        """Collect those that have ended."""
+        self._children = [process for process in self._children if process.poll() is None]
+
+
+reaper = Reaper()
+
+
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its placeholders filled in."""
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def program_folders(program: Path) -> Iterable[Path]:
+    """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
+    yield program.parent.parent
+    resolved = program.resolve()
+    if resolved.parent != program.parent:
+        yield resolved.parent.parent
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A record, None when there is none (yet)."""
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def is_alive(running: Mapping[str, Any]) -> bool:
+    """Found again by pid *and* start time *and* boot."""
+    if running["boot_id"] != supervisor.boot_id():
+        return False
+    try:
+        return bool(supervisor.start_time(running["pid"]) == running["start_time"])
+    except OSError:
+        return False
+
+
+def is_young(meta: Path) -> bool:
+    """Whether it was ordered within the last five seconds."""
+    try:
+        return time.time() - meta.with_suffix(".json").stat().st_mtime < 5
+    except OSError:
+        return False
+
+
+def observed_end(ended: Mapping[str, Any]) -> Observation:
+    """What a recorded end means, as a person can read it."""
+    code = ended.get("code")
+    if ended.get("stopped"):
+        return Observation(RunState.GONE, exit_code=code if code is not None else 0)
+    if not ended.get("started"):
+        message = "The facility could not start the environment's program; its operators can see why in its log."
+        return Observation(RunState.GONE, "BACKEND_FAILED", message)
+    if code == 0:
+        return Observation(RunState.GONE, exit_code=0, message="It ended by itself.")
+    if code is not None and code < 0:
+        name = signal.Signals(-code).name
+        return Observation(RunState.GONE, "KILLED", f"It was ended from outside ({name}).", code)
+    message = "It ended with a fault; its output is kept at the facility."
+    return Observation(RunState.GONE, "EXITED", message, code)

@@ -1,0 +1,31 @@
+"""Pure: what a workspace's row says, and how it grows by a step."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+from facility_agent.ports.store import WorkspaceRow
+from shared.workspaces import StepName, StepReport, WorkspaceReport
+
+
+def entered(row: WorkspaceRow, name: StepName, now: float, detail: str = "") -> WorkspaceRow:
+    """The row once a step was entered; entering it again changes nothing."""
+    steps: list[Sequence[object]] = json.loads(row.steps)
+    if any(step[0] == name for step in steps):
+        return row
+    return replace(row, steps=json.dumps([*steps, [name, now, detail]]))
+
+
+def safe_name(proposal: str) -> str:
+    """A folder name for a proposal: its letters, digits, dots, hyphens and underscores."""
+    name = "".join(c if c.isalnum() or c in "-_." else "_" for c in proposal).lstrip(".")
+    return name or "proposal"
+
+
+def report(row: WorkspaceRow, now: float) -> WorkspaceReport:
+    """The facility's word on a row."""
+    steps = tuple(StepReport(StepName(n), max(0.0, now - at), detail) for n, at, detail in json.loads(row.steps))
+    ends_in = row.ends_at - now if row.ends_at is not None and row.ended_at is None else None
+    return WorkspaceReport(row.workspace_id, row.sequence, row.state, steps, ends_in, row.reason, row.message)
