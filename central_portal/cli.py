@@ -65,32 +65,18 @@ def _serve() -> None:
 
 
 async def _run() -> None:
-    import uvicorn
-
     from central_portal.composition import compose
     from central_portal.settings import centre_settings, federation
+    from shared.limits import LIMITS
+    from shared.serving import serve
 
     settings = centre_settings()
     centre = compose(settings, federation())
     await centre.facilities.load()
     await centre.hub.start()
     host, _, port = settings.listen.rpartition(":")
-    config = uvicorn.Config(
-        centre.app,
-        host=host,
-        port=int(port),
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=64 * 1024,
-        access_log=False,
-        log_config=None,
-        lifespan="off",
-        server_header=False,
-        timeout_graceful_shutdown=5,
-        proxy_headers=False,
-    )
     try:
-        await uvicorn.Server(config).serve()
+        await serve(centre.app, host, int(port), grace_s=5, ws_max_size=LIMITS.graphql_bytes)
     finally:
         await asyncio.wait_for(centre.hub.stop(), 10)
 

@@ -148,7 +148,7 @@ class Agent:
         grants = Grants(self._store, vault, config.facility.id, lives, clock)
         catalogue = Catalogue(self._made.catalogue, self._made.accounts)
         self.workspaces = Workspaces(
-            self._store, vault, accounts, catalogue, self._made.compute, Offers(self._offers(config), {f.id: f for f in flavours(config)}),
+            self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed,
         )  # fmt: skip
         core = AgentCore(
@@ -158,13 +158,14 @@ class Agent:
         self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper)
         self._link = AgentLink(self._link_settings(located), core)
 
-    def _offers(self, config: Any) -> dict[str, Offer]:
+    def _offers(self, config: Any) -> Offers:
         isolation = getattr(self._made.compute, "isolation", "account")
         advertised = {e.id: e for e in environments(config, isolation)}
-        return {
+        offers = {
             e.id: Offer(advertised[e.id], e.command, tuple(e.variables.items()), tuple(e.headers.items()))
             for e in config.environments
         }
+        return Offers(offers, {f.id: f for f in flavours(config)})
 
     def _link_settings(self, located: Located) -> LinkSettings:
         centre = located.config.centre

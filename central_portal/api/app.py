@@ -118,9 +118,7 @@ class GraphQLOverHTTP:
             return
         operation = get_operation_ast(document, name)
         if operation is None or operation.operation is OperationType.SUBSCRIPTION:
-            message = (
-                "Subscriptions go over the WebSocket." if operation else "The document has no such operation."
-            )
+            message = "The document has no such query or mutation; subscriptions go over the WebSocket."
             await self._refuse(send, kind, 400, "BAD_REQUEST", message)
             return
         caller = None if anonymous else await self._services.identity.caller(cookies_of(scope))

@@ -15,6 +15,7 @@ from starlette.staticfiles import StaticFiles
 from facility_agent.config import Located
 from facility_agent.gateway.authorize import Authorize
 from facility_agent.gateway.pages import HERE, Pages
+from facility_agent.gateway.proxy import FRAME
 from facility_agent.gateway.sessions import Sessions
 from facility_agent.gateway.settings import GatewaySettings, gateway_settings
 from facility_agent.gateway.sign_in import SignIn
@@ -23,6 +24,7 @@ from facility_agent.gateway.workspaces import WorkspaceDoors
 from facility_agent.ports.doorkeeper import Doorkeeper
 from shared.door import Door, Site, security_headers
 from shared.limits import LIMITS
+from shared.serving import serve as shared_serve
 from shared.workspaces import is_workspace_id
 
 
@@ -102,7 +104,6 @@ class Gateway:
 
 def serve(located: Located) -> None:
     """Run the gateway until SIGTERM."""
-    import uvicorn
     import uvloop
 
     from facility_agent.socket.client import DoorkeeperClient
@@ -113,13 +114,8 @@ def serve(located: Located) -> None:
         client = DoorkeeperClient(settings.socket, settings.token_file)
         gateway = Gateway(settings, client)
         watcher = asyncio.create_task(gateway.watch())
-        config = uvicorn.Config(
-            gateway.app, host=settings.host, port=settings.port, http="httptools", ws="websockets-sansio",
-            ws_max_size=64 * 2**20, ws_per_message_deflate=False, access_log=False, log_config=None, lifespan="off",
-            server_header=False, proxy_headers=False, timeout_graceful_shutdown=3,
-        )  # fmt: skip
         try:
-            await uvicorn.Server(config).serve()
+            await shared_serve(gateway.app, settings.host, settings.port, grace_s=3, ws_max_size=FRAME)
         finally:
             watcher.cancel()
             with suppress(asyncio.CancelledError):

@@ -42,11 +42,12 @@ def running(argv: list[str], variables: dict[str, str] | None = None) -> Iterato
         yield process
         assert alive(process), process.communicate()[0].decode()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0, process.communicate()[0].decode()
+        process.wait(20)
     finally:
         if alive(process):
             process.kill()
-        process.communicate()
+        said = process.communicate()[0].decode()
+    assert process.returncode == 0, said
 
 
 def secret(path: Path) -> None:
