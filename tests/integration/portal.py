@@ -1,0 +1,151 @@
+"""A whole centre on its database, with agents that the test plays through the port `Links`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+
+from central_portal.api.app import GraphQLOverHTTP
+from central_portal.api.build import make_schema
+from central_portal.api.execute import Documents
+from central_portal.api.resolvers import Services
+from central_portal.catalogue.services import FederatedSearch
+from central_portal.facilities.services import Facilities
+from central_portal.identity.services import COOKIE, Identity
+from central_portal.link.ports import SealedBody
+from central_portal.settings import FacilityTable, Federation
+from central_portal.workspaces.services import Broadcaster, Workspaces
+from shared.catalogue import Dataset, SearchPage
+from shared.commands import Answer, Redeemed, Verb
+from shared.errors import DeadlineExceeded, FacilityUnavailable
+from shared.facilities import (
+    CarriedBy,
+    Environment,
+    FacilityDescription,
+    Flavour,
+    Outcome,
+    Software,
+    UsedAs,
+)
+from shared.identity import Scope, Subject
+from shared.wire.commands import decode_body, encode_body
+
+Reply = Callable[[Any, SealedBody], Awaitable[Answer]]
+
+
+class Agents:
+    """Implements `Links`: each facility answers as the test says; absent ones are offline."""
+
+    def __init__(self) -> None:
+        self.replies: dict[str, Reply] = {}
+        self.asked: list[tuple[str, Verb, str]] = []
+
+    def online(self, facility_id: str) -> bool:
+        return facility_id in self.replies
+
+    async def ask(self, facility_id: str, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
+        if facility_id not in self.replies:
+            raise FacilityUnavailable
+        self.asked.append((facility_id, verb, command.grant_id))
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.replies[facility_id](decode_body(command.body), command)
+        except TimeoutError:
+            raise DeadlineExceeded from None
+
+
+def dataset(pid: str, started: float | None, *, is_open: bool = True) -> Dataset:
+    return Dataset(pid, f"Title {pid}", "P1", "I1", "S", "NXsas", started, None, 10, 1, is_open)
+
+
+def finds(*datasets: Dataset) -> Reply:
+    async def reply(command: Any, _: SealedBody) -> Answer:
+        return Answer(Outcome.OK, SearchPage(datasets[: command.parameters.limit]))
+
+    return reply
+
+
+def description(slug: str) -> FacilityDescription:
+    flavours = (Flavour("small", "Small", 1, 2**30, 0, 0, 3600), Flavour("huge", "Huge", 99, 2**40, 0, 0, 3600))
+    environment = Environment(
+        "jupyter",
+        "Notebook",
+        "",
+        UsedAs.NOTEBOOK,
+        CarriedBy.PROCESS,
+        (Software("pyFAI", "1"),),
+        ("small",),
+        "small",
+        "none",
+    )
+    return FacilityDescription(
+        slug, slug.title(), "Town", "FR", "", "", "", "", "1", environments=(environment,), flavours=flavours
+    )
+
+
+class Portal:
+    """The centre of a test."""
+
+    def __init__(self, slugs: tuple[str, ...] = ("alpha", "beta"), deadline: float = 0.3) -> None:
+        tables = tuple(
+            FacilityTable(
+                id=s,
+                name=s.title(),
+                public_key="x",
+                gateway=f"http://{s}.localhost:1",
+                workspace_zone=f"{s}-w.localhost:1",
+            )
+            for s in slugs
+        )
+        self.agents, self.federation = Agents(), Federation(facilities=tables)
+        self.identity = Identity(self.agents, encode_body, 3600)
+        self.facilities = Facilities(self.federation)
+        self.workspaces = Workspaces(self.identity, self.facilities, Broadcaster(), deadline)
+        search = FederatedSearch(self.identity, self.facilities, deadline)
+        self.services = Services(self.identity, self.facilities, self.workspaces, search, self.federation)
+        schema = make_schema()
+        self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)
+        self.executed = 0
+
+    async def connect(self, slug: str, reply: Reply) -> None:
+        self.agents.replies[slug] = reply
+        await self.facilities.connected(slug, 1, description(slug))
+
+    async def person(self, sub: str, *granted: str) -> str:
+        """Somebody who is signed in, with grants at these facilities; their cookie."""
+        cookie = await self.identity.sign_in(
+            "", Subject("http://op", sub), sub.title(), "umbrella", f"sid-{sub}", "t"
+        )
+        caller = await self.identity.caller({COOKIE: cookie})
+        assert caller is not None
+        for slug in granted:
+            grant = Redeemed(f"grant-{sub}-{slug}", (Scope.READ, Scope.RUN), 3_600_000, 0)
+            await self.identity.keep_grant(caller, slug, grant, b"s" * 32)
+        return cookie
+
+    async def ask(self, query: str, variables: dict[str, Any] | None = None, cookie: str = "") -> dict[str, Any]:
+        status, body = await self.post(json.dumps({"query": query, "variables": variables}).encode(), cookie)
+        answer: dict[str, Any] = orjson.loads(body)
+        answer["status"] = status
+        return answer
+
+    async def post(
+        self, body: bytes, cookie: str = "", method: str = "POST", kind: bytes = b"application/json"
+    ) -> tuple[int, bytes]:
+        headers = [(b"content-type", kind)]
+        if cookie:
+            headers.append((b"cookie", f"{COOKIE}={cookie}".encode()))
+        sent: list[dict[str, Any]] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        await self._app({"type": "http", "method": method, "path": "/graphql", "headers": headers}, receive, send)
+        return sent[0]["status"], sent[1]["body"]
