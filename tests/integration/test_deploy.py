@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,13 @@ def password_hash() -> str:
         [BIN / "facility-agent", "hash-password"], input=b"correct horse\n", capture_output=True, check=True
     )
     return done.stdout.decode().strip()
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """Unix sockets lie below it, and their paths are at most about 100 bytes long."""
+    with tempfile.TemporaryDirectory(prefix="pa-", dir="/tmp") as folder:
+        yield Path(folder)
 
 
 @pytest.mark.skipif(
