@@ -1,0 +1,89 @@
+import { readFileSync } from 'node:fs';
+import { I18nProvider } from '@lingui/react';
+import {
+  createMemoryHistory, createRootRoute, createRoute, createRouter, RouterProvider,
+} from '@tanstack/react-router';
+import { render } from '@testing-library/react';
+import { buildSchema, graphql } from 'graphql';
+import type { ReactNode } from 'react';
+import { fetchExchange, Provider } from 'urql';
+import { createGraphqlClient } from '../src/api/client';
+import type { FacilityFull, FlavourFull } from '../src/facilities/queries';
+import { i18n } from '../src/i18n';
+import { formatAddress, parseAddress } from '../src/lib/address';
+
+const schema = buildSchema(readFileSync(`${process.cwd()}/../api/schema.graphql`, 'utf8'));
+
+/** Resolvers of the root fields, by name. */
+export type Roots = Record<string, (variables: never) => unknown>;
+
+/** A centre that answers by the committed schema; `roots` says what. Requests are counted by operation name. */
+export class Centre {
+  readonly asked: string[] = [];
+  roots: Roots;
+  reachable = true;
+
+  constructor(roots: Roots) {
+    this.roots = { signInProviders: () => [{ id: 'umbrella', title: 'UmbrellaID', url: '/signin/umbrella' }], ...roots };
+  }
+
+  readonly fetch: typeof fetch = async (_address, request) => {
+    const { query, variables, operationName } = JSON.parse(String(request?.body));
+    this.asked.push(operationName);
+    if (!this.reachable) throw new TypeError('The network is gone.');
+    const result = await graphql({ schema, source: query, variableValues: variables, rootValue: this.roots });
+    return new Response(JSON.stringify(result), { headers: { 'content-type': 'application/json' } });
+  };
+}
+
+/** Draws `element` at `path`, with a centre behind it; the other paths say their own name. */
+export async function show(element: ReactNode, centre: Centre, path = '/') {
+  const root = createRootRoute();
+  const here = createRoute({ getParentRoute: () => root, path: '/', component: () => element });
+  const others = ['/workspaces', '/launch', '/connect/$slug'].map((each) =>
+    createRoute({ getParentRoute: () => root, path: each as '/', component: () => <p>at {each}</p> }),
+  );
+  const history = createMemoryHistory({ initialEntries: [path] });
+  const router = createRouter({
+    routeTree: root.addChildren([here, ...others]), history, parseSearch: parseAddress, stringifySearch: formatAddress,
+  });
+  await router.load();
+  const client = createGraphqlClient('http://portal.test/graphql', [fetchExchange], centre.fetch);
+  const view = render(
+    <I18nProvider i18n={i18n}>
+      <Provider value={client}>
+        <RouterProvider router={router as never} />
+      </Provider>
+    </I18nProvider>,
+  );
+  return { ...view, router };
+}
+
+const GIB = 2 ** 30;
+const flavour = (slug: string, cpus: number, longestSeconds: number): FlavourFull => ({
+  id: `V:${slug}`, slug, title: slug[0]?.toUpperCase() + slug.slice(1), cpus, memory: cpus * 4 * GIB, gpus: 0, storage: 1e9, longestSeconds,
+});
+
+/** A facility with a notebook in two sizes and a desktop in two. */
+export function facility(slug: string, more: Partial<FacilityFull> = {}): FacilityFull {
+  const [small, medium, large] = [flavour('small', 1, 24 * 3600), flavour('medium', 4, 24 * 3600), flavour('large', 16, 8 * 3600)];
+  const environment = {
+    description: '', carriedBy: 'PROCESS' as const, isolation: 'NONE' as const, software: [{ name: 'pyFAI', version: '2025.3' }],
+  };
+  return {
+    id: `F:${slug}`, slug, name: 'Alpha Light Source', place: '', country: '', description: '', website: null, dataPortal: null,
+    contact: null, state: 'ONLINE', stateSince: null, agentVersion: null, describedAt: null, instruments: [], openProposals: ['OPEN-1'],
+    capabilities: [], services: [], accountLink: null,
+    environments: [
+      {
+        ...environment, id: 'E:jupyter', slug: 'jupyter', title: 'JupyterLab', usedAs: 'NOTEBOOK', flavours: [small, medium],
+        recommendedFlavour: medium,
+      },
+      {
+        ...environment, id: 'E:desktop', slug: 'desktop', title: 'Desktop', usedAs: 'DESKTOP', flavours: [large, medium],
+        recommendedFlavour: null,
+      },
+    ],
+    ...more,
+  };
+}
