@@ -33,6 +33,7 @@ check: setup web ## Lint, types, import directions, generated files, client chec
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 	$(PY) proto/generate.py --check
+	$(PY) -m deploy.setup.reference --check
 	$(PY) -m tests.architecture.size_report
 	cd $(WEB) && $(NPM) run --silent check && $(NPM) test --silent && $(NPM) run --silent size
 

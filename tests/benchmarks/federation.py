@@ -1,0 +1,121 @@
+"""A centre in a process of its own, with facilities that one helper process plays over the real link."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from facility_agent.link.client import AgentLink
+from facility_agent.link.keys import load_or_create_key
+from facility_agent.link.settings import LinkSettings
+from shared.catalogue import Dataset, SearchPage
+from shared.commands import Answer
+from shared.facilities import Capability, FacilityDescription, Outcome
+from shared.workspaces import WorkspaceInventory
+from tests.waiting import free_port, http_status, until
+
+ROOT = Path(__file__).resolve().parents[2]
+HOST = "portal.localhost"
+
+
+class BenchCore:
+    """A facility that answers every search from memory: what is measured is the centre and the link."""
+
+    def __init__(self, slug: str) -> None:
+        self._slug = slug
+        rows = [
+            Dataset(f"{slug}-{i}", f"Dataset {i} of {slug}", f"P{i % 7}", "I1", "Sample", "NXsas", 1e9 - i * 10, None, 10**6, 1, is_open=True)
+            for i in range(100)
+        ]  # fmt: skip
+        self._rows = tuple(rows)
+
+    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: object) -> Answer:
+        command = decode(body)  # type: ignore[operator]
+        return Answer(Outcome.OK, SearchPage(self._rows[: command.parameters.limit]))
+
+    def description(self) -> FacilityDescription:
+        capabilities = tuple(Capability(f"c{i}", "kind", f"Capability {i}", "What it does") for i in range(5))
+        slug = self._slug
+        return FacilityDescription(
+            slug, f"Facility {slug}", "Town", "FR", "A sentence about it.", "https://example.org/", "https://example.org/d",
+            "https://example.org/c", "1.0", ("I1",), ("P1",), capabilities,
+        )  # fmt: skip
+
+    def inventory(self) -> WorkspaceInventory:
+        return WorkspaceInventory()
+
+    def subscribe(self, listener: object) -> object:
+        return lambda: None
+
+
+def slug_of(number: int) -> str:
+    """The slug of a facility of the benchmark."""
+    return f"facility-{number:02d}"
+
+
+@contextmanager
+def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int]]:
+    """(port, pid) of a centre with this many connected facilities."""
+    port, hub = free_port(), free_port()
+    tables = []
+    for number in range(facilities):
+        key = load_or_create_key(folder / f"{number}.key").public_key()
+        text = base64.b64encode(key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+        slug = slug_of(number)
+        tables.append(
+            f'[[facilities]]\nid="{slug}"\nname="{slug}"\npublic_key="{text}"\ngateway="http://{slug}.localhost:1"\nworkspace_zone="{slug}-w.localhost:1"\n'
+        )
+    (folder / "federation.toml").write_text("\n".join(tables))
+    variables = {
+        **os.environ, "PARASOL_ORIGIN": f"http://{HOST}:{port}", "PARASOL_LISTEN": f"127.0.0.1:{port}",
+        "PARASOL_DATA": str(folder / "data"), "PARASOL_FEDERATION": str(folder / "federation.toml"),
+        "PARASOL_HUB_LISTEN": f"127.0.0.1:{hub}", "PARASOL_HUB_PLAINTEXT": "1",
+    }  # fmt: skip
+    with (folder / "centre.log").open("wb") as log:
+        serving = subprocess.Popen(
+            [Path(sys.executable).parent / "central-portal", "serve"], env=variables, stdout=log, stderr=log
+        )
+        agents = subprocess.Popen(
+            [sys.executable, "-m", __name__, str(folder), str(facilities), str(hub)],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            until(lambda: http_status(port, "/healthz", f"{HOST}:{port}") == 200, "the centre is up")
+            until(lambda: (folder / "data" / "centre.sqlite3").exists(), "its database")
+            until(
+                lambda: (folder / "centre.log").read_bytes().count(b"Connected to the hub") >= facilities,
+                "all agents connected",
+            )
+            yield port, serving.pid
+        finally:
+            for process in (agents, serving):
+                process.terminate()
+                process.wait(15)
+
+
+async def play(folder: Path, facilities: int, hub: int) -> None:
+    """Be all agents at once."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO)
+    async with asyncio.TaskGroup() as tasks:
+        for number in range(facilities):
+            settings = LinkSettings(
+                facility_id=slug_of(number), hub=f"127.0.0.1:{hub}", audience="parasol-hub",
+                key_file=folder / f"{number}.key", store_id=str(number), boot_counter=1, plaintext=True,
+            )  # fmt: skip
+            tasks.create_task(AgentLink(settings, BenchCore(slug_of(number))).run())  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    asyncio.run(play(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
