@@ -28,7 +28,8 @@ def portal_site(origin: str, federation: Federation) -> Site:
         form_action=[*providers, *gateways],
         hsts=origin.startswith("https://"),
     )
-    starts = ("/signout", *(f"/connect/{facility.id}/start" for facility in federation.facilities))
+    # POST /signout needs no place here: no foreign page may post, and /signout/done is where a provider returns to.
+    starts = tuple(f"/connect/{facility.id}/start" for facility in federation.facilities)
     backchannels = frozenset(f"/backchannel/{p.id}" for p in federation.providers)
     return Site(origin, headers, starts, backchannels, body_limit=LIMITS.form_bytes)
 

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import sys
+from pathlib import Path
 
 from shared import resolver
 
@@ -20,19 +21,19 @@ def main() -> None:
     command = parser.parse_args().command
     resolver.install()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
-    from central_portal.settings import SettingsError, centre_settings, federation
+    from central_portal.link.hub import HubMisconfigured
+    from central_portal.settings import SettingsError, centre_settings, federation, refuse_unknown_variables
 
     try:
+        refuse_unknown_variables()
         settings, members = centre_settings(), federation()
         if command == "check":
             _check()
             print(f"{settings.origin}: {len(members.providers)} providers, {len(members.facilities)} facilities")
             return
-        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_data_folder(settings.data)
         _serve()
-    except SettingsError as error:
-        sys.exit(_mistake(error))
-    except ValueError as error:
+    except (SettingsError, HubMisconfigured) as error:
         sys.exit(_mistake(error))
 
 
@@ -41,10 +42,24 @@ def _mistake(error: Exception) -> int:
     return 2
 
 
-def _check() -> None:
-    from central_portal.facilities.registry import FacilityRegistry
-    from central_portal.settings import federation, secret_of
+def _make_data_folder(folder: Path) -> None:
+    from central_portal.settings import SettingsError
 
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(f"PARASOL_DATA: {folder}: {error.strerror}") from None
+
+
+def _check() -> None:
+    import django
+
+    django.setup()  # the registry's module knows its tables
+    from central_portal.composition import hub_settings
+    from central_portal.facilities.registry import FacilityRegistry
+    from central_portal.settings import centre_settings, federation, secret_of
+
+    hub_settings(centre_settings()).address()
     FacilityRegistry(federation())
     for provider in federation().providers:
         secret_of(provider)
@@ -69,14 +84,15 @@ async def _run() -> None:
     from central_portal.settings import centre_settings, federation
     from shared.limits import LIMITS
     from shared.serving import serve
+    from shared.wire.addresses import parse_address
 
     settings = centre_settings()
     centre = compose(settings, federation())
     await centre.facilities.load()
     await centre.hub.start()
-    host, _, port = settings.listen.rpartition(":")
+    address = parse_address(settings.listen)
     try:
-        await serve(centre.app, host, int(port), grace_s=5, ws_max_size=LIMITS.graphql_bytes)
+        await serve(centre.app, address.host, address.port, grace_s=5, ws_max_size=LIMITS.graphql_bytes)
     finally:
         await asyncio.wait_for(centre.hub.stop(), 10)
 

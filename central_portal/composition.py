@@ -40,17 +40,22 @@ class Centre:
     services: Services
 
 
+def hub_settings(settings: CentreSettings) -> HubSettings:
+    """The hub's part of the settings; its own `address()` says whether it may be used."""
+    return HubSettings(
+        listen=settings.hub_listen,
+        audience=settings.hub_audience,
+        certificate=settings.hub_certificate,
+        key=settings.hub_key,
+        plaintext=settings.hub_plaintext,
+    )
+
+
 def compose(settings: CentreSettings, federation: Federation) -> Centre:
     """Wire everything. Raises SettingsError; opens nothing."""
     events = _LateEvents()
     hub = Hub(
-        HubSettings(
-            listen=settings.hub_listen,
-            audience=settings.hub_audience,
-            certificate=settings.hub_certificate,
-            key=settings.hub_key,
-            plaintext=settings.hub_plaintext,
-        ),
+        hub_settings(settings),
         FacilityRegistry(federation),
         events,  # type: ignore[arg-type]
     )

@@ -5,17 +5,21 @@ This module is also Django's settings module; what Django wants is derived from 
 
 from __future__ import annotations
 
+import difflib
+import os
 import sys
 import tomllib
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback
+from shared.wire.addresses import is_loopback, parse_address
 
 
 def _on_this_machine(host: str) -> bool:
@@ -31,6 +35,18 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
+def _provider_url(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname or parts.username or parts.query or parts.fragment:
+        raise ValueError("must be an address such as https://login.example.org, as the provider writes it")
+    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
+        raise ValueError("must be https; http is for loopback and *.localhost only")
+    return url
+
+
+Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
+
+
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -44,7 +60,17 @@ class ProviderTable(_Table):
     discovery: str = ""
     client_id: str = Field(min_length=1)
     client_secret_file: Path
-    algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256")
+    algorithms: tuple[Algorithm, ...] = Field(default=("ES256", "RS256", "PS256"), min_length=1)
+
+    @field_validator("issuer")
+    @classmethod
+    def _issuer(cls, value: str) -> str:
+        return _provider_url(value)
+
+    @field_validator("discovery")
+    @classmethod
+    def _discovery(cls, value: str) -> str:
+        return _provider_url(value) if value else value
 
     @property
     def discovery_url(self) -> str:
@@ -117,6 +143,12 @@ class CentreSettings(BaseSettings):
     def _portal(cls, value: str) -> str:
         return _origin(value)
 
+    @field_validator("listen")
+    @classmethod
+    def _listen(cls, value: str) -> str:
+        parse_address(value)
+        return value
+
 
 class SettingsError(Exception):
     """A mistake in the environment or in federation.toml, as one sentence."""
@@ -152,6 +184,8 @@ def federation() -> Federation:
         loaded = Federation.model_validate(tables)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"{path}: {error}") from None
     except ValidationError as error:
@@ -170,15 +204,31 @@ def secret_of(provider: ProviderTable) -> str:
     base = (centre_settings().federation or Path()).parent
     path = base / provider.client_secret_file
     try:
-        return path.read_text().strip()
+        secret = path.read_text().strip()
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"{path}: is not UTF-8 text") from None
+    if not secret:
+        raise SettingsError(f"{path}: is empty; it holds the client secret of provider {provider.id}")
+    return secret
+
+
+def refuse_unknown_variables(environment: Mapping[str, str] = os.environ) -> None:
+    """A `PARASOL_` variable that nobody reads is a typo. Raises SettingsError naming it and its likeness."""
+    known = {f"PARASOL_{name.upper()}" for name in CentreSettings.model_fields}
+    for name in sorted(environment):
+        if name.startswith("PARASOL_") and name not in known:
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"environment: {name} is not a known variable{hint}")
 
 
 try:
     _settings = centre_settings()
 except SettingsError as _error:
-    sys.exit(str(_error))
+    sys.stderr.write(f"{_error}\n")
+    sys.exit(2)
 
 SECRET_KEY = "unused-by-design"  # noqa: S105 (nothing is signed with it: no Django sessions, no password resets)
 DEBUG = False

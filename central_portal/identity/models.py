@@ -15,9 +15,13 @@ class Person(models.Model):
 
 
 class PortalSession(models.Model):
-    """A browser's session under the hash of its cookie; `id_token` is sealed under the cookie itself."""
+    """A browser's session under the hash of its cookie; `id_token` is sealed under the cookie itself.
+
+    `family` is shared by a session and all that came from it by renewal: they end together.
+    """
 
     hash = models.CharField(max_length=64, primary_key=True)
+    family = models.CharField(max_length=64, db_index=True)
     person = models.ForeignKey(Person, on_delete=models.CASCADE)
     provider = models.CharField(max_length=40)
     sid = models.CharField(max_length=255, db_index=True)

@@ -17,6 +17,7 @@ from shared.commands import PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeem
 from shared.errors import SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import LinkState, Scope, Subject
+from shared.oidc import SignedOut
 from shared.wire.proof import hashed, mac, token
 
 COOKIE = "__Host-parasol"
@@ -47,7 +48,10 @@ class AccountLinkInfo:
 
 
 class Identity:
-    """Sessions and grants. Database work runs in threads; no transaction is held across a call."""
+    """Sessions and grants. Database work runs in threads; no transaction is held across a call.
+
+    `session_life` is in seconds; `clock` gives POSIX seconds.
+    """
 
     def __init__(
         self,
@@ -56,7 +60,8 @@ class Identity:
         session_life: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._links, self._write, self._life, self._clock = links, write_command, session_life, clock
+        self._links, self._write, self._clock = links, write_command, clock
+        self.session_life = session_life
         self._ended: dict[str, set[Callable[[], None]]] = defaultdict(set)
 
     # --- who
@@ -79,15 +84,16 @@ class Identity:
         self._ended[session_hash].add(callback)
 
         def unsubscribe() -> None:
-            self._ended[session_hash].discard(callback)
-            if not self._ended[session_hash]:
-                del self._ended[session_hash]
+            waiting = self._ended.get(session_hash, set())
+            waiting.discard(callback)
+            if not waiting:
+                self._ended.pop(session_hash, None)
 
         return unsubscribe
 
     def _announce(self, hashes: list[str]) -> None:
         for session_hash in hashes:
-            for callback in tuple(self._ended.get(session_hash, ())):
+            for callback in self._ended.pop(session_hash, ()):
                 callback()
 
     # --- sessions
@@ -99,7 +105,7 @@ class Identity:
         cookie, now = token(), self._clock()
         try:
             touched = await in_database(store.open_session)(
-                cookie, old_cookie, subject, name, provider, sid, id_token, now, now + self._life
+                cookie, old_cookie, subject, name, provider, sid, id_token, now, now + self.session_life
             )
         except PermissionError:
             raise SignInNeeded("You have signed out meanwhile; sign in again.") from None
@@ -129,23 +135,28 @@ class Identity:
         ]
         return [(facility, body) for facility, body in made if body is not None]
 
-    async def end(self, *, caller: Caller | None = None, provider: str = "", sid: str = "", sub: str = "",
-                  issuer: str = "") -> None:  # fmt: skip
-        """End the sessions of a caller (all of the same provider session), of a `sid`, or of a subject."""
-        end = in_database(store.end_sessions)
-        now = self._clock()
-        hashes: list[str] = []
-        if caller is not None:
-            row = await in_database(store.session_of)(caller.session_hash, now)
-            if row and row.sid:
-                hashes += await end(provider=row.provider, sid=row.sid, now=now)
-            hashes += await end(hashes=[caller.session_hash], now=now)
-            hashes.append(caller.session_hash)
-        elif sid:
-            hashes += await end(provider=provider, sid=sid, now=now)
-        elif sub:
-            hashes += await end(provider=provider, person=Subject(issuer, sub), now=now)
-        self._announce(hashes)
+    async def end(self, caller: Caller) -> None:
+        """The caller signs out: this session and all of the same provider session end."""
+        self._announce(await in_database(store.end_own)(caller.session_hash, self._clock()))
+
+    async def ended_at_provider(self, provider: str, told: SignedOut) -> None:
+        """The provider says that a session has ended, or all of a subject's when it names none."""
+        if told.sid:
+            ended = await in_database(store.end_sid)(provider, told.sid, self._clock())
+        else:
+            ended = await in_database(store.end_subject)(provider, Subject(told.issuer, told.sub))
+        self._announce(ended)
+
+    # --- visits to gateways
+
+    async def begin_visit(self, caller: Caller, state: str, facility_id: str, return_to: str) -> None:
+        """Remember that this session's browser is on its way to a facility's gateway."""
+        save = in_database(store.save_attempt)
+        await save(state, caller.session_hash, facility_id, return_to, self._clock())
+
+    async def end_visit(self, caller: Caller, state: str) -> tuple[str, str] | None:
+        """(facility, return_to) of a visit that this session began, once; None for any other state."""
+        return await in_database(store.take_attempt)(state, caller.session_hash, self._clock())
 
     # --- grants
 

@@ -39,10 +39,7 @@ class SessionRow:
 
 def session_of(session_hash: str, now: float) -> SessionRow | None:
     """The session under a hash: not expired, and replaced no longer ago than the grace."""
-    alive = Q(replaced_at=None) | Q(replaced_at__gt=now - LIMITS.cookie_grace)
-    row = (
-        PortalSession.objects.select_related("person").filter(alive, hash=session_hash, expires_at__gt=now).first()
-    )
+    row = PortalSession.objects.select_related("person").filter(_alive(now), hash=session_hash).first()
     if row is None:
         return None
     person = row.person
@@ -68,32 +65,39 @@ def open_session(
         person, _ = Person.objects.update_or_create(
             issuer=subject.issuer, sub=subject.sub, defaults={"name": name}
         )
+        old = _renewable(old_cookie, now)
+        same = old is not None and old.person_id == person.pk
         new = PortalSession.objects.create(
-            hash=hashed(cookie), person=person, provider=provider, sid=sid, created_at=now, expires_at=expires_at,
+            hash=hashed(cookie), family=old.family if old and same else hashed(cookie), person=person,
+            provider=provider, sid=sid, created_at=now, expires_at=expires_at,
             id_token=seal(sealing_key(cookie), ID_TOKEN_LABEL, id_token.encode()),
         )  # fmt: skip
-        old = (
-            PortalSession.objects.filter(hash=hashed(old_cookie), replaced_at=None).first() if old_cookie else None
-        )
-        touched = [old.hash] if old else []
-        if old and old.person_id == person.pk:
+        touched = []
+        if old and same:
             _move(old, new, sealing_key(old_cookie), sealing_key(cookie))
             PortalSession.objects.filter(pk=old.pk).update(replaced_at=now)
+            touched = [old.hash]
         elif old:
-            old.delete()
+            touched = _delete_families([old.family])
         _sweep(now)
     return touched
+
+
+def _renewable(cookie: str, now: float) -> PortalSession | None:
+    """The session of a cookie while it may still be moved on to another: alive and not replaced."""
+    living = PortalSession.objects.filter(hash=hashed(cookie), replaced_at=None, expires_at__gt=now)
+    return living.first() if cookie else None
 
 
 def renew(cookie: str, old_cookie: str, now: float) -> bool:
     """Put a session under a new cookie, in one transaction. False when it was renewed before or is gone."""
     with transaction.atomic():
-        old = PortalSession.objects.filter(hash=hashed(old_cookie), replaced_at=None, expires_at__gt=now).first()
+        old = _renewable(old_cookie, now)
         if old is None:
             return False
         token = unseal(sealing_key(old_cookie), ID_TOKEN_LABEL, bytes(old.id_token)) or b""
         new = PortalSession.objects.create(
-            hash=hashed(cookie), person_id=old.person_id, provider=old.provider, sid=old.sid,
+            hash=hashed(cookie), family=old.family, person_id=old.person_id, provider=old.provider, sid=old.sid,
             created_at=old.created_at, expires_at=old.expires_at,
             id_token=seal(sealing_key(cookie), ID_TOKEN_LABEL, token),
         )  # fmt: skip
@@ -120,22 +124,56 @@ def _sweep(now: float) -> None:
     ConnectAttempt.objects.filter(expires_at__lt=now).delete()
 
 
-def end_sessions(*, provider: str = "", sid: str = "", person: Subject | None = None, hashes: list[str] | None = None,
-                 now: float) -> list[str]:  # fmt: skip
-    """Delete sessions by hash, by the provider's sid, or all of a subject's; returns their hashes."""
+def end_own(session_hash: str, now: float) -> list[str]:
+    """A person signs out: end this session with its provider session's others; returns the hashes that ended.
+
+    A cookie that was renewed within the grace ends its successor too.
+    """
     with transaction.atomic():
-        if sid:
-            found = PortalSession.objects.filter(provider=provider, sid=sid)
-            EndedSid.objects.create(provider=provider, sid=sid, until=now + LIMITS.sid_memory)
-        elif person:
-            found = PortalSession.objects.filter(
-                provider=provider, person__issuer=person.issuer, person__sub=person.sub
-            )
-        else:
-            found = PortalSession.objects.filter(hash__in=hashes or [])
-        ended = list(found.values_list("hash", flat=True))
-        found.delete()
+        row = PortalSession.objects.filter(hash=session_hash).first()
+        if row is None:
+            return []
+        ended = _end_sid(row.provider, row.sid, now) if row.sid else []
+        return ended + _delete_families([row.family])
+
+
+def end_sid(provider: str, sid: str, now: float) -> list[str]:
+    """A provider's session has ended: end ours that came from it, and let no sign-in under way revive it."""
+    with transaction.atomic():
+        return _end_sid(provider, sid, now)
+
+
+def end_subject(provider: str, subject: Subject) -> list[str]:
+    """A provider says that a subject has signed out everywhere; returns the hashes that ended."""
+    with transaction.atomic():
+        found = PortalSession.objects.filter(
+            provider=provider, person__issuer=subject.issuer, person__sub=subject.sub
+        )
+        return _delete_families(list(found.values_list("family", flat=True)))
+
+
+def _end_sid(provider: str, sid: str, now: float) -> list[str]:
+    EndedSid.objects.filter(until__lt=now).delete()
+    EndedSid.objects.create(provider=provider, sid=sid, until=now + LIMITS.sid_memory)
+    found = PortalSession.objects.filter(provider=provider, sid=sid)
+    living = found.filter(_alive(now))
+    families = list(living.values_list("family", flat=True))
+    ended = list(found.exclude(family__in=families).values_list("hash", flat=True))
+    PortalSession.objects.filter(hash__in=ended).delete()
+    return ended + _delete_families(families)
+
+
+def _delete_families(families: list[str]) -> list[str]:
+    found = PortalSession.objects.filter(family__in=families)
+    ended = list(found.values_list("hash", flat=True))
+    found.delete()
     return ended
+
+
+def _alive(now: float) -> Q:
+    """Not expired, and replaced no longer ago than the grace."""
+    unreplaced = Q(replaced_at=None) | Q(replaced_at__gt=now - LIMITS.cookie_grace)
+    return unreplaced & Q(expires_at__gt=now)
 
 
 def save_attempt(state: str, session_hash: str, facility: str, return_to: str, now: float) -> None:
@@ -171,9 +209,12 @@ class GrantRow:
 
 
 def save_grant(session_hash: str, grant: GrantRow) -> bool:
-    """Keep a grant in a session, in place of an earlier one there. False when the session has ended meanwhile."""
+    """Keep a grant in a session, in place of an earlier one there.
+
+    False when the session has ended or moved to another cookie meanwhile: what is sealed under this one is lost.
+    """
     with transaction.atomic():
-        if not PortalSession.objects.filter(hash=session_hash).exists():
+        if not PortalSession.objects.filter(hash=session_hash, replaced_at=None).exists():
             return False
         SealedGrant.objects.update_or_create(
             session_id=session_hash, facility=grant.facility,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -13,8 +12,6 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
-from central_portal.database import in_database
-from central_portal.identity import store
 from central_portal.identity.logic import format_scopes, outcome_of_oauth, parse_scopes, safe_return, with_outcome
 from central_portal.identity.services import ATTEMPT_COOKIE, COOKIE, Caller, Identity
 from central_portal.link.ports import Links, SealedBody
@@ -64,6 +61,11 @@ def wired() -> Wiring:
 
 def _set_cookie(response: HttpResponse, name: str, value: str, max_age: int) -> None:
     response.set_cookie(name, value, max_age=max_age, secure=True, httponly=True, samesite="Lax", path="/")
+
+
+def _with_session(response: HttpResponse, cookie: str) -> HttpResponse:
+    _set_cookie(response, COOKIE, cookie, int(wired().identity.session_life))
+    return response
 
 
 def _drop_cookie(response: HttpResponse, name: str) -> None:
@@ -119,9 +121,7 @@ async def sign_in_callback(request: HttpRequest, provider: str) -> HttpResponse:
         return _failed("ACCESS_DENIED" if error.reason == "access_denied" else "PROVIDER_REFUSED")
     except SignInNeeded:
         return _failed("SIGNED_OUT_MEANWHILE")
-    response = Redirect(safe_return(unpacked[0]))
-    _set_cookie(response, COOKIE, cookie, 30 * 86400)
-    return response
+    return _with_session(Redirect(safe_return(unpacked[0])), cookie)
 
 
 # --- sign-out
@@ -136,7 +136,7 @@ async def sign_out(request: HttpRequest) -> HttpResponse:
     if caller is not None:
         id_token = await identity.id_token(caller)
         releases = await identity.releases(caller)
-        await identity.end(caller=caller)
+        await identity.end(caller)
         task = asyncio.ensure_future(_release(releases))
         _background.add(task)
         task.add_done_callback(_background.discard)
@@ -172,7 +172,7 @@ async def backchannel(request: HttpRequest, provider: str) -> HttpResponse:
     except OidcError as error:
         log.warning("logout token of %s refused: %s", provider, error.reason)
         return JsonResponse({"error": "invalid_request"}, status=400)
-    await wired().identity.end(provider=provider, sid=told.sid, sub=told.sub, issuer=told.issuer)
+    await wired().identity.ended_at_provider(provider, told)
     return HttpResponse(status=200)
 
 
@@ -182,9 +182,7 @@ async def renew(request: HttpRequest) -> HttpResponse:
     cookie = await wired().identity.renew(request.COOKIES.get(COOKIE, ""))
     if cookie is None:
         return JsonResponse({"reason": "CONFLICT", "message": "This session was renewed already."}, status=409)
-    response = JsonResponse({})
-    _set_cookie(response, COOKIE, cookie, 30 * 86400)
-    return response
+    return _with_session(JsonResponse({}), cookie)
 
 
 # --- a visit to a facility's gateway
@@ -200,8 +198,7 @@ async def connect(request: HttpRequest, facility: str) -> HttpResponse:
     if caller is None:
         return Redirect(with_outcome(return_to, facility, Outcome.SIGN_IN_NEEDED))
     state, attempt = new_state(), _attempt(request)
-
-    await in_database(store.save_attempt)(state, caller.session_hash, facility, return_to, time.time())
+    await wired().identity.begin_visit(caller, state, facility, return_to)
     query = {
         "response_type": "code",
         "client_id": wired().origin,
@@ -224,7 +221,7 @@ async def connect_callback(request: HttpRequest) -> HttpResponse:
     attempt = request.COOKIES.get(ATTEMPT_COOKIE, "")
     if caller is None or not state or len(attempt) != 43:
         return _failed("NO_SUCH_ATTEMPT")
-    taken = await in_database(store.take_attempt)(state, caller.session_hash, time.time())
+    taken = await wired().identity.end_visit(caller, state)
     if taken is None:
         return _failed("NO_SUCH_ATTEMPT")
     facility, return_to = taken
@@ -244,6 +241,8 @@ async def _redeem(caller: Caller, facility: str, request: HttpRequest, state: st
             await identity.learn(caller, facility, LinkState.NOT_LINKED)
         return outcome
     code, theirs = request.GET.get("code", ""), request.GET.get("key", "")
+    if not code:
+        return Outcome.FAILED
     mine = proof.private_key_of(attempt, state)
     try:
         secret = proof.grant_secret(mine, theirs, code, proof.public_half(mine), theirs)

@@ -37,6 +37,7 @@ class Migration(migrations.Migration):
             name='PortalSession',
             fields=[
                 ('hash', models.CharField(max_length=64, primary_key=True, serialize=False)),
+                ('family', models.CharField(db_index=True, max_length=64)),
                 ('provider', models.CharField(max_length=40)),
                 ('sid', models.CharField(db_index=True, max_length=255)),
                 ('id_token', models.BinaryField()),
