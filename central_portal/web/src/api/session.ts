@@ -29,13 +29,20 @@ export interface SessionView {
   me: Me | null | undefined;
   providers: SignInProvider[];
   failed: boolean;
+  again: () => void;
 }
 
 /** Who is signed in. Asked once per page, and again when the session changed. */
 export function useSession(): SessionView {
   const [{ data, error }, execute] = useQuery({ query: doc(Session), variables: {}, requestPolicy: 'cache-first' });
-  useEffect(() => connection.onResync(() => execute({ requestPolicy: 'network-only' })), [execute]);
-  return { me: data ? data.me ?? null : undefined, providers: data?.signInProviders ?? [], failed: !data && !!error };
+  const again = () => execute({ requestPolicy: 'network-only' });
+  useEffect(() => connection.onResync(again), [execute]);
+  return {
+    me: data ? (data.me ?? null) : undefined,
+    providers: data?.signInProviders ?? [],
+    failed: !data && !!error,
+    again,
+  };
 }
 
 const RENEW_EVERY_MS = 30 * 60_000;

@@ -6,7 +6,7 @@ import { useNow } from '../lib/now';
 import { Notice } from '../ui/Notice';
 import { ReadError } from '../ui/ReadError';
 import { Skeleton } from '../ui/Skeleton';
-import { Ago } from '../ui/Time';
+import { Ago, LongSince } from '../ui/Time';
 import { USED_AS } from '../words/states';
 import { ConnectLink } from './ConnectLink';
 import { AccountLinkState, FacilityState } from './FacilityState';
@@ -73,7 +73,7 @@ function FacilityCard({ facility, now }: { facility: FacilitySummary; now: numbe
         {place ? <p className="muted">{place}</p> : null}
         {facility.state === 'OFFLINE' ? (
           <p>
-            {facility.stateSince ? <Trans>Not connected since <Ago iso={facility.stateSince} />.</Trans> : <Trans>Not connected.</Trans>}{' '}
+            {facility.stateSince ? <Trans>Not connected for <LongSince iso={facility.stateSince} />.</Trans> : <Trans>Not connected.</Trans>}{' '}
             <Trans>Workspaces there keep running; searching and starting wait until it is back.</Trans>
           </p>
         ) : facility.description ? (

@@ -6,7 +6,7 @@ import { Missing } from '../shell/fallbacks';
 import { Notice } from '../ui/Notice';
 import { ReadError } from '../ui/ReadError';
 import { Skeleton } from '../ui/Skeleton';
-import { Ago } from '../ui/Time';
+import { LongSince } from '../ui/Time';
 import { AccountPanel, CapabilitiesPanel, LinksPanel } from './panels';
 import { EnvironmentCard } from './EnvironmentCard';
 import { FacilityState } from './FacilityState';
@@ -53,7 +53,7 @@ function Head({ facility }: { facility: FacilityFull }) {
         {facility.stateSince ? (
           <span className="muted">
             <Trans>
-              since <Ago iso={facility.stateSince} />
+              for <LongSince iso={facility.stateSince} />
             </Trans>
           </span>
         ) : null}

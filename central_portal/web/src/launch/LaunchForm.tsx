@@ -1,5 +1,5 @@
 import { Trans, useLingui } from '@lingui/react/macro';
-import { useRef, useState, type FormEvent } from 'react';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { Button } from 'react-aria-components';
 import { useSession } from '../api/session';
 import type { FacilityFull } from '../facilities/queries';
@@ -13,6 +13,31 @@ import { BlockedNotice, LaunchOutcome, Mending } from './LaunchOutcome';
 import { rememberEnvironment } from './memory';
 import { ProposalsField } from './ProposalsField';
 import { useLaunch } from './useLaunch';
+
+function TitleField({ title, fallback, onChange }: { title: string; fallback: string; onChange: (title: string) => void }) {
+  return (
+    <label className="field">
+      <span className="field-label">
+        <Trans>Title</Trans>
+      </span>
+      <input
+        type="text"
+        value={title}
+        maxLength={LONGEST_TITLE}
+        placeholder={fallback}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </label>
+  );
+}
+
+function StartButton({ title, busy, isDisabled }: { title: string; busy: boolean; isDisabled: boolean }) {
+  return (
+    <Button className="btn primary" type="submit" isPending={busy} isDisabled={isDisabled}>
+      {busy ? <Trans>Starting …</Trans> : <Trans>Start {title}</Trans>}
+    </Button>
+  );
+}
 
 interface LaunchFormProps {
   facility: FacilityFull;
@@ -30,16 +55,24 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
   const [wanted, setWanted] = useState(first);
   const end = useRef<HTMLDivElement>(null);
   const launching = useLaunch();
+  const { result } = launching;
+  // What came of a press must not lie below the fold, or behind the buttons.
+  useEffect(() => {
+    if (result.kind !== 'none') end.current?.scrollIntoView({ block: 'end' });
+  }, [result]);
   const offer = offerOf(facility, wanted);
   if (!offer) return null;
   const choice = settled(wanted, offer);
   const change = (changes: Partial<Choice>) => setWanted({ ...choice, ...changes });
-  const blocker = me === undefined ? null : blockerOf(me !== null, facility, now);
+  const unread = me === undefined;
+  // While it is not known who is signed in, only what holds for everybody is said.
+  const found = blockerOf(!!me, facility, now);
+  const blocker = unread && found !== 'OFFLINE' ? null : found;
   const back = `/launch${formatAddress({ ...linkOf(facility, choice, dataset) })}`;
 
   async function submit(event: FormEvent) {
     event.preventDefault();
-    if (!offer || blocker) return;
+    if (!offer || blocker || unread) return;
     const title = choice.title.trim() || offer.environment.title;
     const taken = await launching.start({
       environment: offer.environment.id,
@@ -53,8 +86,6 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
       rememberEnvironment(facility.slug, offer.environment.slug);
       announce(t`${title} was requested at ${facility.name}.`);
       onStarted();
-    } else {
-      end.current?.scrollIntoView({ block: 'nearest' });
     }
   }
 
@@ -64,21 +95,10 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
       <SizeField offer={offer} onChange={(flavour) => change({ flavour })} />
       <LifetimeField offer={offer} lifetime={choice.lifetime} onChange={(lifetime) => change({ lifetime })} />
       <ProposalsField proposals={choice.proposals} known={facility.openProposals} onChange={(proposals) => change({ proposals })} />
-      <label className="field">
-        <span className="field-label">
-          <Trans>Title</Trans>
-        </span>
-        <input
-          type="text"
-          value={wanted.title}
-          maxLength={LONGEST_TITLE}
-          placeholder={offer.environment.title}
-          onChange={(event) => change({ title: event.target.value })}
-        />
-      </label>
+      <TitleField title={wanted.title} fallback={offer.environment.title} onChange={(title) => change({ title })} />
       <div ref={end} className="stack-tight">
         {blocker ? <BlockedNotice blocker={blocker} facility={facility} /> : null}
-        <LaunchOutcome result={launching.result} facility={facility} back={back} />
+        <LaunchOutcome result={result} facility={facility} back={back} />
       </div>
       <div className="dialog-actions">
         {onCancel ? (
@@ -86,12 +106,10 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
             <Trans>Cancel</Trans>
           </Button>
         ) : null}
-        {blocker === 'SIGN_IN' || blocker === 'LINK' || blocker === 'CONNECT' ? (
+        {blocker && blocker !== 'OFFLINE' ? (
           <Mending blocker={blocker} facility={facility} back={back} />
         ) : (
-          <Button className="btn primary" type="submit" isPending={launching.busy} isDisabled={blocker === 'OFFLINE'}>
-            {launching.busy ? <Trans>Starting …</Trans> : <Trans>Start {offer.environment.title}</Trans>}
-          </Button>
+          <StartButton title={offer.environment.title} busy={launching.busy} isDisabled={unread || blocker === 'OFFLINE'} />
         )}
       </div>
     </form>

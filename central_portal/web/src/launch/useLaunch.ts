@@ -6,6 +6,8 @@ import { problemOf, type ProblemData } from '../words/problems';
 import { Launch } from './queries';
 
 const LaunchDocument = doc(Launch);
+/** Problems after which the earlier press may still have started something. */
+const INDEFINITE: readonly string[] = ['DEADLINE_EXCEEDED', 'INTERNAL'];
 
 /** How a press on Start went. `unknown`: the portal did not answer, so it may or may not have started. */
 export type LaunchResult =
@@ -43,7 +45,7 @@ export function useLaunch(): Launching {
     const refused = payload?.workspace?.state === 'FAILED' ? payload.workspace.problem : null;
     const problem = payload?.problem ?? refused ?? problemOf(error);
     if (problem) {
-      id.current = crypto.randomUUID();
+      if (refused || !INDEFINITE.includes(problem.code)) id.current = crypto.randomUUID();
       setResult({ kind: 'refused', problem });
       return false;
     }

@@ -2,7 +2,7 @@ import { Trans, useLingui } from '@lingui/react/macro';
 import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { useConnection } from '../api/connection';
-import { useSession, useSessionRenewal } from '../api/session';
+import { useSession, useSessionRenewal, type SessionView } from '../api/session';
 import { LiveRegion } from '../ui/announce';
 import { Status } from '../ui/Status';
 import { VisitNotice } from '../visits/VisitNotice';
@@ -44,6 +44,20 @@ function MainMenu() {
         </li>
       </ul>
     </nav>
+  );
+}
+
+function SessionStrip({ session }: { session: SessionView }) {
+  if (!session.failed) return null;
+  return (
+    <div className="strip" role="alert">
+      <Status tone="warn">
+        <Trans>It could not be read whether you are signed in.</Trans>
+      </Status>
+      <button type="button" className="btn small" onClick={session.again}>
+        <Trans>Try again</Trans>
+      </button>
+    </div>
   );
 }
 
@@ -99,7 +113,10 @@ export function Shell() {
           </div>
         </div>
       </header>
-      <ConnectionStrip />
+      <div>
+        <ConnectionStrip />
+        <SessionStrip session={session} />
+      </div>
       <main id="main" ref={main} tabIndex={-1}>
         <VisitNotice />
         <Outlet />

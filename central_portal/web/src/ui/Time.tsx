@@ -1,5 +1,5 @@
 import { formatLocale } from '../i18n';
-import { ago, instant } from '../lib/format';
+import { ago, duration, instant } from '../lib/format';
 import { useNow } from '../lib/now';
 
 /** "2 hours ago", ticking, with the exact instant in the element and its title. */
@@ -8,6 +8,16 @@ export function Ago({ iso }: { iso: string }) {
   return (
     <time dateTime={iso} title={instant(iso, formatLocale)}>
       {ago(iso, now, formatLocale)}
+    </time>
+  );
+}
+
+/** "2 hr 5 min", ticking: how long ago it was, for "online for …". */
+export function LongSince({ iso }: { iso: string }) {
+  const now = useNow();
+  return (
+    <time dateTime={iso} title={instant(iso, formatLocale)}>
+      {duration((now - Date.parse(iso)) / 1000, formatLocale)}
     </time>
   );
 }
