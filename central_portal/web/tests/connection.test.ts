@@ -77,7 +77,17 @@ describe('a subscription', () => {
     expect(end.error).toHaveBeenCalledTimes(1);
   });
 
-  it('fails at once for any other reason', async () => {
+  it('is tried at growing distances when the server failed', async () => {
+    const { begun, socket } = closingSocket(1011);
+    const end = sink();
+    forwardOver(socket, new Connection())({ query: 'subscription { x }' } as never, {} as never).subscribe(end as never);
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(begun.times).toBeGreaterThan(20);
+    expect(begun.times).toBeLessThan(60);
+    expect(end.error).not.toHaveBeenCalled();
+  });
+
+  it('fails at once when the client itself asked wrongly', async () => {
     const { begun, socket } = closingSocket(4400);
     const end = sink();
     forwardOver(socket, new Connection())({ query: 'subscription { x }' } as never, {} as never).subscribe(end as never);

@@ -9,7 +9,6 @@ import { linkMend } from '../facilities/links';
 import type { FacilitySummary } from '../facilities/queries';
 import { formatLocale } from '../i18n';
 import { listed } from '../lib/format';
-import { useNow } from '../lib/now';
 import { announce } from '../ui/announce';
 import { Confirm } from '../ui/Confirm';
 import { Notice } from '../ui/Notice';
@@ -25,10 +24,9 @@ type Failure = { kind: 'problem'; problem: ProblemData } | { kind: 'unreached' }
 
 function GrantLine({ facility }: { facility: FacilitySummary }) {
   const { i18n } = useLingui();
-  const now = useNow();
   const link = facility.accountLink;
   const grant = link?.grant;
-  if (grant && Date.parse(grant.expiresAt) > now) {
+  if (grant) {
     const scopes = listed(grant.scopes.map((scope) => i18n._(SCOPES[scope])), formatLocale);
     return (
       <Trans>
@@ -81,10 +79,9 @@ function UnlinkButton({ facility, onFailure }: { facility: FacilitySummary; onFa
 
 /** How one's account stands at one facility, with what can be done about it. */
 export function FacilityAccount({ facility }: { facility: FacilitySummary }) {
-  const now = useNow();
   const [failure, setFailure] = useState<Failure | null>(null);
   const link = facility.accountLink;
-  const mend = linkMend(facility, now);
+  const mend = linkMend(facility);
   return (
     <li className="account-row">
       <div className="account-text">

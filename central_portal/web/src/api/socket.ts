@@ -4,6 +4,8 @@ import type { Connection } from './connection';
 
 /** The centre closes with it when the session ended or moved to a new cookie. */
 const SESSION_CHANGED = 4401;
+/** What this client asked was wrong, and would be again. */
+const OWN_FAULT: readonly number[] = [4400, 4406, 4409];
 const UNANSWERED_PING = 4408;
 const PING_EVERY_MS = 12_000;
 const PONG_WITHIN_MS = 5_000;
@@ -55,30 +57,34 @@ export function createSocket(url: string, connection: Connection): SocketClient 
 
 /**
  * Subscriptions over the socket. When the session changed under a subscription, everything read with
- * the old one is asked again and the subscription starts anew, a few times at most.
+ * the old one is asked again and the subscription starts anew, a few times at most. A server that
+ * failed and closed is tried for as long as somebody looks, at growing distances.
  */
 export function forwardOver(socket: SocketClient, connection: Connection): SubscriptionForwarder {
   return (operation) => ({
     subscribe(sink) {
       let unsubscribe: (() => void) | undefined;
       let ended = false;
-      let changes = 0;
+      let failures = 0;
+      const mayBeginAgain = (code: number) =>
+        code === SESSION_CHANGED ? failures < SESSION_CHANGES_IN_A_ROW : !OWN_FAULT.includes(code);
       const begin = () => {
         if (ended) return;
         unsubscribe = socket.subscribe(
           { query: operation.query ?? '', variables: (operation.variables ?? {}) as Record<string, unknown> },
           {
             next(result) {
-              changes = 0;
+              failures = 0;
               sink.next(result as Parameters<typeof sink.next>[0]);
             },
             error(error) {
-              if (isClose(error) && error.code === SESSION_CHANGED && changes++ < SESSION_CHANGES_IN_A_ROW) {
-                connection.resync();
-                setTimeout(begin, retryDelay(changes));
-              } else {
+              if (!isClose(error) || !mayBeginAgain(error.code)) {
                 sink.error(error);
+                return;
               }
+              failures += 1;
+              if (error.code === SESSION_CHANGED) connection.resync();
+              setTimeout(begin, retryDelay(failures));
             },
             complete: () => sink.complete(),
           },

@@ -2,7 +2,6 @@ import { Plural, Trans, useLingui } from '@lingui/react/macro';
 import { Link } from '@tanstack/react-router';
 import { formatLocale } from '../i18n';
 import { listed } from '../lib/format';
-import { useNow } from '../lib/now';
 import { Notice } from '../ui/Notice';
 import { ReadError } from '../ui/ReadError';
 import { Skeleton } from '../ui/Skeleton';
@@ -56,8 +55,8 @@ function Facts({ facility }: { facility: FacilitySummary }) {
   );
 }
 
-function FacilityCard({ facility, now }: { facility: FacilitySummary; now: number }) {
-  const mend = linkMend(facility, now);
+function FacilityCard({ facility }: { facility: FacilitySummary }) {
+  const mend = linkMend(facility);
   const place = [facility.place, facility.country].filter(Boolean).join(', ');
   return (
     <li className="card">
@@ -101,7 +100,6 @@ function FacilityCard({ facility, now }: { facility: FacilitySummary; now: numbe
 export function FacilitiesPage() {
   const { t } = useLingui();
   const { facilities, data, error, pending, again } = useFacilities();
-  const now = useNow();
   return (
     <div className="page">
       <title>{t`Facilities – Parasol`}</title>
@@ -127,7 +125,7 @@ export function FacilitiesPage() {
       ) : null}
       <ul className="cards">
         {facilities.map((facility) => (
-          <FacilityCard key={facility.id} facility={facility} now={now} />
+          <FacilityCard key={facility.id} facility={facility} />
         ))}
       </ul>
     </div>

@@ -12,10 +12,9 @@ import type { FacilityFull } from './queries';
 
 /** One's account link there, with the button that mends it; nothing for an anonymous reader. */
 export function AccountPanel({ facility }: { facility: FacilityFull }) {
-  const now = useNow();
   const link = facility.accountLink;
   if (!link) return null;
-  const mend = linkMend(facility, now);
+  const mend = linkMend(facility);
   return (
     <section className="card stack-tight" aria-labelledby="your-account">
       <div className="card-head">

@@ -4,7 +4,6 @@ import { Button } from 'react-aria-components';
 import { useSession } from '../api/session';
 import type { FacilityFull } from '../facilities/queries';
 import { formatAddress } from '../lib/address';
-import { useNow } from '../lib/now';
 import { announce } from '../ui/announce';
 import { blockerOf } from './blocker';
 import { linkOf, LONGEST_TITLE, offerOf, settled, type Choice } from './choice';
@@ -50,7 +49,6 @@ interface LaunchFormProps {
 /** What to start, how large, until when, with which proposals. Starting always needs a press. */
 export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: LaunchFormProps) {
   const { t } = useLingui();
-  const now = useNow();
   const { me } = useSession();
   const [wanted, setWanted] = useState(first);
   const end = useRef<HTMLDivElement>(null);
@@ -66,7 +64,7 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
   const change = (changes: Partial<Choice>) => setWanted({ ...choice, ...changes });
   const unread = me === undefined;
   // While it is not known who is signed in, only what holds for everybody is said.
-  const found = blockerOf(!!me, facility, now);
+  const found = blockerOf(!!me, facility);
   const blocker = unread && found !== 'OFFLINE' ? null : found;
   const back = `/launch${formatAddress({ ...linkOf(facility, choice, dataset) })}`;
 
