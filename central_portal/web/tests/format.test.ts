@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { ago, day, duration, instant, listed, memory, volume } from '../src/lib/format';
+import { ago, day, duration, instant, listed, memory, placeName, volume } from '../src/lib/format';
 
 const LOCALES = ['en-GB', 'en-US', 'de-DE', 'fr-FR'];
 const plain = (text: string) => text.replace(/[\u00a0\u202f]/g, ' ');
@@ -82,5 +82,13 @@ describe('listed', () => {
   it('joins in words', () => {
     expect(listed(['a', 'b', 'c'], 'en-GB')).toBe('a, b and c');
     expect(listed([], 'en-GB')).toBe('');
+  });
+});
+
+describe('placeName', () => {
+  it('writes a country code out and leaves anything else as it is', () => {
+    expect(placeName('Grenoble', 'FR', 'en-GB')).toBe('Grenoble, France');
+    expect(placeName('Lund', 'Sweden', 'en-GB')).toBe('Lund, Sweden');
+    expect(placeName('', '', 'en-GB')).toBe('');
   });
 });

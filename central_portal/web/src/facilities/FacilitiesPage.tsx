@@ -1,7 +1,7 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro';
 import { Link } from '@tanstack/react-router';
 import { formatLocale } from '../i18n';
-import { listed } from '../lib/format';
+import { listed, placeName } from '../lib/format';
 import { Notice } from '../ui/Notice';
 import { ReadError } from '../ui/ReadError';
 import { Skeleton } from '../ui/Skeleton';
@@ -57,7 +57,7 @@ function Facts({ facility }: { facility: FacilitySummary }) {
 
 function FacilityCard({ facility }: { facility: FacilitySummary }) {
   const mend = linkMend(facility);
-  const place = [facility.place, facility.country].filter(Boolean).join(', ');
+  const place = placeName(facility.place, facility.country, formatLocale);
   return (
     <li className="card">
       <article aria-labelledby={`facility-${facility.slug}`}>

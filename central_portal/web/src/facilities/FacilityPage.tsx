@@ -2,6 +2,8 @@ import { Trans, useLingui } from '@lingui/react/macro';
 import { Link, useParams } from '@tanstack/react-router';
 import { doc } from '../api/doc';
 import { useRead } from '../api/read';
+import { formatLocale } from '../i18n';
+import { placeName } from '../lib/format';
 import { Missing } from '../shell/fallbacks';
 import { Notice } from '../ui/Notice';
 import { ReadError } from '../ui/ReadError';
@@ -39,7 +41,7 @@ function Environments({ facility }: { facility: FacilityFull }) {
 }
 
 function Head({ facility }: { facility: FacilityFull }) {
-  const place = [facility.place, facility.country].filter(Boolean).join(', ');
+  const place = placeName(facility.place, facility.country, formatLocale);
   return (
     <div className="page-head">
       <p className="crumb">

@@ -76,7 +76,9 @@ export function LinksPanel({ facility }: { facility: FacilityFull }) {
       </ul>
       {facility.contact ? (
         <p className="muted">
-          <Trans>Contact: {facility.contact}</Trans>
+          <Trans>
+            Contact: <OutboundLink href={facility.contact}>{facility.contact}</OutboundLink>
+          </Trans>
         </p>
       ) : null}
     </section>

@@ -81,3 +81,10 @@ export function listed(items: readonly string[], locale: string): string {
 export function count(value: number, locale: string): string {
   return new Intl.NumberFormat(locale).format(value);
 }
+
+/** Town and country: "Grenoble, France"; a two-letter country code is written out. */
+export function placeName(town: string, country: string, locale: string): string {
+  const isCode = /^[A-Z]{2}$/.test(country);
+  const name = isCode ? (new Intl.DisplayNames(locale, { type: 'region' }).of(country) ?? country) : country;
+  return [town, name].filter(Boolean).join(', ');
+}
