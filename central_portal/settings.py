@@ -155,8 +155,9 @@ class SettingsError(Exception):
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """The first mistake of a validation as one sentence that names the key."""
-    first = error.errors()[0]
+    """The first mistake of a validation as one sentence that names the key; a misspelt key before a missing one."""
+    mistakes = error.errors()
+    first = next((m for m in mistakes if m["type"] == "extra_forbidden"), mistakes[0])
     key = ".".join(str(part) for part in first["loc"]) or "the file"
     what = (
         "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
@@ -164,9 +165,8 @@ def explain(error: ValidationError, where: str) -> str:
     return f"{where}: {key}: {what}"
 
 
-@cache
-def centre_settings() -> CentreSettings:
-    """The settings of this process. Raises SettingsError."""
+def read_settings() -> CentreSettings:
+    """The settings as the environment has them now. Raises SettingsError."""
     try:
         return CentreSettings()
     except ValidationError as error:
@@ -174,11 +174,20 @@ def centre_settings() -> CentreSettings:
 
 
 @cache
+def centre_settings() -> CentreSettings:
+    """The settings of this process. Raises SettingsError."""
+    return read_settings()
+
+
+@cache
 def federation() -> Federation:
     """The federation's file; an empty federation when none is named. Raises SettingsError."""
     path = centre_settings().federation
-    if path is None:
-        return Federation()
+    return Federation() if path is None else read_federation(path)
+
+
+def read_federation(path: Path) -> Federation:
+    """A federation's file. Raises SettingsError."""
     try:
         tables = tomllib.loads(path.read_text())
         loaded = Federation.model_validate(tables)
