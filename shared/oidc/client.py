@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import requests
+from authlib.common.errors import AuthlibBaseError
 from authlib.integrations.requests_client import OAuth2Session
-from authlib.oauth2.base import OAuth2Error
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
@@ -113,7 +113,7 @@ class OidcProvider:
                     code_verifier=verifier_of(attempt, state),
                     timeout=TIMEOUT,
                 )
-        except (OAuth2Error, requests.RequestException, ValueError) as error:
+        except (AuthlibBaseError, requests.RequestException, ValueError) as error:
             raise OidcError("token_refused") from error
         raw = token.get("id_token")
         if not isinstance(raw, str):
