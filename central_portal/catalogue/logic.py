@@ -54,11 +54,12 @@ class Merged:
     done: bool
 
 
-def is_honest(page: SearchPage, limit: int) -> bool:
-    """Whether a page keeps its promise: no more than asked, in order, no pid twice."""
+def is_honest(page: SearchPage, limit: int, after: str = "") -> bool:
+    """Whether a page keeps its promise: no more than asked, in order, no pid twice, and going on from `after`."""
     keys = [sort_key(dataset) for dataset in page.datasets]
     pids = {dataset.pid for dataset in page.datasets}
-    return len(keys) <= limit and keys == sorted(keys) and len(pids) == len(keys)
+    goes_on = not page.next or page.next != after
+    return len(keys) <= limit and keys == sorted(keys) and len(pids) == len(keys) and goes_on
 
 
 def merge(
@@ -66,19 +67,31 @@ def merge(
 ) -> Merged:
     """The first `limit` datasets of all pages, newest first; the cursor goes on exactly after them.
 
-    A facility's datasets that did not fit are not lost: its position stays before the first of them.
+    A facility's datasets that did not fit are not lost: its position stays before the first of them. What
+    lies after the last known dataset of a facility that has more is held back for the next page, since
+    that facility may have something in between.
     """
     ranked = sorted(
         (sort_key(dataset), answer.facility_id, index)
         for answer in answers
         for index, dataset in enumerate(answer.page.datasets)
-    )[:limit]
+    )
+    known_to = min((_last(answer) for answer in answers if answer.page.next), default=None)
+    ranked = [entry for entry in ranked if known_to is None or entry[:2] <= known_to][:limit]
     taken = Counter(facility_id for _, facility_id, _ in ranked)
     pages = {answer.facility_id: answer for answer in answers}
     found = tuple(Found(facility_id, pages[facility_id].page.datasets[index]) for _, facility_id, index in ranked)
     after = {answer.facility_id: _advance(answer, positions, taken[answer.facility_id]) for answer in answers}
     more = any(not position.exhausted for position in after.values())
-    return Merged(found, tuple(answers), write_cursor(after) if more and found else "", done)
+    # Without any progress the same question would only be asked again: what could not be reached ends here.
+    moved = any(position != positions.get(slug, Position()) for slug, position in after.items())
+    return Merged(found, tuple(answers), write_cursor(after) if more and moved else "", done)
+
+
+def _last(answer: FacilityAnswer) -> tuple[tuple[float, str], str]:
+    """The rank of the last dataset that is known of a facility; before everything when none is."""
+    datasets = answer.page.datasets
+    return (sort_key(datasets[-1]) if datasets else (float("-inf"), ""), answer.facility_id)
 
 
 @dataclass(frozen=True, slots=True)

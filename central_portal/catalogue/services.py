@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from central_portal.catalogue.logic import FacilityAnswer, Merged, Position, is_honest, merge, read_cursor, trimmed
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import OUTCOME_OF_REASON, Answer, GetDataset, Problem, Verb
-from shared.errors import BackendError, FacilityUnavailable, NotFound, ParasolError
+from shared.errors import BackendError, DeadlineExceeded, FacilityUnavailable, NotFound, ParasolError
 from shared.facilities import Outcome
 from shared.identity import LinkState, Scope
 from shared.limits import LIMITS
 from shared.wire.status import error_of
+
+log = logging.getLogger(__name__)
 
 
 class FederatedSearch:
@@ -52,6 +56,8 @@ class FederatedSearch:
         }
         answers: dict[str, FacilityAnswer] = {}
         pending = set(tasks)
+        if not pending:
+            yield merge((), positions, query.limit)
         try:
             while pending:
                 finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
@@ -68,7 +74,7 @@ class FederatedSearch:
         view = self._facilities.get(facility_id)
         if not view.online:
             raise FacilityUnavailable(metadata={"facility": facility_id})
-        answer = await self._identity.ask(caller, facility_id, Verb.GET, GetDataset(pid), timeout_s=self._deadline)
+        answer, _ = await self._ask(caller, facility_id, Verb.GET, GetDataset(pid))
         if isinstance(answer.payload, Dataset):
             return answer.payload
         raise error_of(answer.problem) if answer.problem else NotFound("There is no such dataset.")
@@ -95,41 +101,52 @@ class FederatedSearch:
         started = self._clock()
         try:
             async with asyncio.timeout(self._deadline + 0.25):
-                page, answer = await self._page(caller, slug, query, position)
+                page, answer, kept_out = await self._page(caller, slug, query, position)
         except ParasolError as error:
             return FacilityAnswer(
                 slug, OUTCOME_OF_REASON.get(error.reason, Outcome.FAILED), problem=Problem.of(error)
             )
         except TimeoutError:
-            return FacilityAnswer(slug, Outcome.TIMED_OUT)
+            return FacilityAnswer(slug, Outcome.TIMED_OUT, problem=Problem.of(DeadlineExceeded()))
+        except Exception:  # one facility's fault must not take the others' answers along
+            log.exception("the search at %s failed on our side", slug)
+            return FacilityAnswer(slug, Outcome.FAILED, problem=Problem.of(ParasolError()))
         took = int((self._clock() - started) * 1000)
         if answer.payload is None:
             return FacilityAnswer(slug, answer.outcome, took_ms=took, problem=answer.problem)
-        outcome = answer.outcome if page.complete else Outcome.PARTIAL
-        if state is LinkState.NOT_LINKED:
-            outcome = Outcome.NOT_LINKED
-        elif state is LinkState.UNKNOWN:
-            outcome = Outcome.SIGN_IN_NEEDED
+        outcome = (
+            kept_out
+            or (_MEANS.get(state) if state else None)
+            or (answer.outcome if page.complete else Outcome.PARTIAL)
+        )
         problem = answer.problem or (Problem("PARTIAL", page.note, retryable=True) if page.note else None)
         return FacilityAnswer(slug, outcome, page, took, problem)
 
     async def _page(
         self, caller: Caller | None, slug: str, query: SearchQuery, position: Position
-    ) -> tuple[SearchPage, Answer]:
+    ) -> tuple[SearchPage, Answer, Outcome | None]:
         if not self._facilities.get(slug).online:
             raise FacilityUnavailable(metadata={"facility": slug})
         wanted = min(LIMITS.page, query.limit + position.skip)
-        asked = SearchQuery(
-            query.text, query.proposals, query.instruments, query.since, query.until, wanted, position.after
-        )
-        answer = await self._identity.ask(caller, slug, Verb.SEARCH, asked, timeout_s=self._deadline)
-        if answer.outcome is Outcome.SIGN_IN_NEEDED and caller is not None:
-            # The grant has ended meanwhile: what is open can still be shown.
-            answer = await self._identity.ask(None, slug, Verb.SEARCH, asked, timeout_s=self._deadline)
+        asked = replace(query, limit=wanted, after=position.after)
+        answer, kept_out = await self._ask(caller, slug, Verb.SEARCH, asked)
         page = answer.payload if isinstance(answer.payload, SearchPage) else SearchPage()
-        if not is_honest(page, wanted):
+        if not is_honest(page, wanted, position.after):
             raise BackendError("The facility's catalogue answered with something else than what was asked.")
-        return trimmed(page, position), answer
+        return trimmed(page, position), answer, kept_out
+
+    async def _ask(
+        self, caller: Caller | None, slug: str, verb: Verb, asked: SearchQuery | GetDataset
+    ) -> tuple[Answer, Outcome | None]:
+        """The answer; when the facility lets this person in no more, that of open data, and why it is that."""
+        answer = await self._identity.ask(caller, slug, verb, asked, timeout_s=self._deadline)
+        if caller is None or answer.outcome not in (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED):
+            return answer, None
+        return await self._identity.ask(None, slug, verb, asked, timeout_s=self._deadline), answer.outcome
+
+
+_MEANS = {LinkState.NOT_LINKED: Outcome.NOT_LINKED, LinkState.UNKNOWN: Outcome.SIGN_IN_NEEDED}
+"""What is said of open data that a person without a grant gets; nothing for an anonymous one."""
 
 
 def _open(positions: Mapping[str, Position], slug: str) -> bool:

@@ -36,7 +36,9 @@ def _shown(field: Any) -> str:
 
 def _type(annotation: Any) -> str:
     if get_origin(annotation) is None:
-        return {"int": "number or amount"}.get(getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation)))
+        return {"int": "number or amount"}.get(
+            getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation))
+        )
     inner = [_type(a) for a in get_args(annotation) if a is not type(None) and a is not Ellipsis]
     return " of ".join(["list", *inner]) if get_origin(annotation) is tuple else " or ".join(inner) or "table"
 
