@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,3 +24,44 @@ def database() -> Path:
 
     call_command("migrate", interactive=False, verbosity=0)
     return Path(os.environ["PARASOL_DATA"])
+
+
+@pytest.fixture(scope="session")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, Any]]:
+    """A provider, a centre as its own process, and a facility on the link."""
+    from tests.integration.openid import Op, serving
+    from tests.integration.whole_centre import running_centre
+
+    with serving(Op()) as op, running_centre(tmp_path_factory.mktemp("centre"), op) as (centre, facility):
+        facility.linked()
+        facility.connect()
+        yield op, centre, facility
+
+
+@pytest.fixture
+def op(whole: tuple[Any, Any, Any]) -> Any:
+    """The provider, honest again, with a person whom nobody has seen."""
+    from shared.wire.proof import token
+
+    provider = whole[0]
+    provider.calm()
+    provider.person = (f"ada-{token()[:8]}", f"sid-{token()}")
+    return provider
+
+
+@pytest.fixture
+def centre(whole: tuple[Any, Any, Any]) -> Any:
+    """The running centre."""
+    return whole[1]
+
+
+@pytest.fixture
+def facility(whole: tuple[Any, Any, Any]) -> Any:
+    """The facility, connected."""
+    return whole[2]
+
+
+@pytest.fixture
+def tab(centre: Any) -> Any:
+    """A browser's tab without a cookie."""
+    return centre.tab()

@@ -55,7 +55,8 @@ class Op:
         return f"http://127.0.0.1:{self.port}"
 
     def calm(self) -> None:
-        """An honest provider again."""
+        """An honest provider again, that nobody has visited."""
+        self.visits.clear()
         self.metadata, self.change, self.sign, self.token = {}, lambda claims: None, None, lambda answer: None
         self.person = ("ada", "sid-ada")
 
