@@ -25,10 +25,11 @@ from graphql import (
 )
 
 from central_portal.api.errors import refusal
-from central_portal.api.guard import guard
+from central_portal.api.guard import guard, guard_repeats
 from shared.limits import LIMITS
 
 DOCUMENTS = 512
+OBJECTS = 20_000
 
 
 def iso(seconds: float) -> str:
@@ -59,6 +60,8 @@ class Documents:
         known = self._kept.get(text)
         try:
             document = known or parse(text, max_tokens=LIMITS.graphql_tokens, no_location=True)
+            if known is None:
+                guard_repeats(document)
             guard(self._schema, document, variables)
         except GraphQLError as error:
             return [error]
@@ -77,6 +80,7 @@ class Documents:
 
 
 Completer = Callable[[Any], Any]
+Plan = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class PlainContext(ExecutionContext):
@@ -90,32 +94,39 @@ class PlainContext(ExecutionContext):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._plans: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]] | None] = {}
+        self._plans: dict[tuple[int, ...], Plan | None] = {}
+        self._left = OBJECTS
 
     def complete_object_value(
         self, return_type: GraphQLObjectType, field_nodes: list[FieldNode], info: Any, path: Any, result: Any
     ) -> Any:
-        """Apply the compiled plan to a dict; anything else takes the usual way."""
+        """Apply the compiled plan to a dict; anything else takes the usual way. Raises when the answer grows too large."""
+        self._count()
         if type(result) is dict:
             plan = self._plan(return_type, field_nodes)
             if plan is not None:
                 try:
                     return plan(result)
-                except _Surprise:
-                    pass
+                except _TooLarge:
+                    raise
+                except (_Surprise, GraphQLError, ArithmeticError, LookupError, TypeError, ValueError):
+                    pass  # the usual way finds it again and says where it is
         return super().complete_object_value(return_type, field_nodes, info, path, result)
 
-    def _plan(
-        self, kind: GraphQLObjectType, nodes: list[FieldNode]
-    ) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
-        key = (kind.name, id(nodes[0]))
+    def _count(self) -> None:
+        """The guard estimates the size of lists; what they really hold is bounded here."""
+        self._left -= 1
+        if self._left < 0:
+            raise _TooLarge
+
+    def _plan(self, kind: GraphQLObjectType, nodes: list[FieldNode]) -> Plan | None:
+        # All the nodes: those of one fragment meet other ones in each place where it is spread.
+        key = (id(kind), *map(id, nodes))
         if key not in self._plans:
             self._plans[key] = self._compile(kind, nodes)
         return self._plans[key]
 
-    def _compile(
-        self, kind: GraphQLObjectType, nodes: list[FieldNode]
-    ) -> Callable[[dict[str, Any]], dict[str, Any]] | None:
+    def _compile(self, kind: GraphQLObjectType, nodes: list[FieldNode]) -> Plan | None:
         entries: list[tuple[str, str, Completer]] = []
         for key, selected in self.collect_subfields(kind, nodes).items():
             name = selected[0].name.value
@@ -149,15 +160,30 @@ class PlainContext(ExecutionContext):
             item = self._completer(kind.of_type, nodes)
             return item and (lambda values: [item(value) for value in values])
         if is_object_type(kind):
-            # Looked up when used: types refer to each other in circles.
+            plan: Plan | None = None
+
+            # Compiled when first used: most branches of a query have no row.
             def complete(value: Any) -> Any:
-                plan = self._plan(kind, nodes) if type(value) is dict else None
+                nonlocal plan
+                self._count()
                 if plan is None:
+                    plan = self._plan(kind, nodes)
+                if plan is None or type(value) is not dict:
                     raise _Surprise
                 return plan(value)
 
             return complete
         return None
+
+
+class _TooLarge(GraphQLError):
+    """Found while executing, and reported once: it is caught by the nearest field that may be null."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The answer would be too large; ask for fewer or smaller pages.",
+            extensions={"code": "QUERY_TOO_COMPLEX", "retryable": False},
+        )
 
 
 class _Surprise(Exception):

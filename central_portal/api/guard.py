@@ -5,6 +5,7 @@ Validation itself can be made expensive (300 equal fields cost 120 ms), so nothi
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,26 @@ from shared.limits import LIMITS
 
 ROOT_FIELDS = 20
 DEFAULT_LIST = 20
+REPEATS = 50
 _PAGED = frozenset({"FacilityConnection", "WorkspaceConnection", "SearchResult"})
+
+
+def guard_repeats(document: DocumentNode) -> None:
+    """Raises GraphQLError when one name is written too often, wherever it stands.
+
+    Validation compares each pair of equal names that may meet, also in fragments that nobody uses.
+    """
+    seen: Counter[str] = Counter()
+    waiting: list[Any] = list(document.definitions)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, FieldNode):
+            name = (node.alias or node.name).value
+            seen[name] += 1
+            if seen[name] > REPEATS:
+                raise refusal("QUERY_TOO_COMPLEX", f"The query names one field more than {REPEATS} times.")
+        selections = getattr(node, "selection_set", None)
+        waiting.extend(selections.selections if selections else ())
 
 
 def guard(schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str, Any] | None) -> int:
@@ -45,8 +65,18 @@ def guard(schema: GraphQLSchema, document: DocumentNode, variables: Mapping[str,
             root = schema.get_root_type(definition.operation)
             if len(definition.selection_set.selections) > ROOT_FIELDS:
                 raise refusal("QUERY_TOO_COMPLEX", f"A query has at most {ROOT_FIELDS} fields at its top.")
+            walk.defaults = _defaults(definition)
             total += walk.cost(definition.selection_set, root, 1, frozenset(), DEFAULT_LIST)
     return total
+
+
+def _defaults(operation: OperationDefinitionNode) -> dict[str, object]:
+    """The whole numbers that variables stand for when the request gives none."""
+    return {
+        definition.variable.name.value: int(definition.default_value.value[:9])
+        for definition in operation.variable_definitions or ()
+        if isinstance(definition.default_value, IntValueNode)
+    }
 
 
 class _Walk:
@@ -54,6 +84,7 @@ class _Walk:
         self._schema, self._variables = schema, variables
         self._fragments = {d.name.value: d for d in document.definitions if isinstance(d, FragmentDefinitionNode)}
         self._nodes = self._aliases = 0
+        self.defaults: dict[str, object] = {}
 
     def cost(
         self,
@@ -119,7 +150,8 @@ class _Walk:
                 if isinstance(argument.value, IntValueNode):
                     value = int(argument.value.value[:9])
                 elif isinstance(argument.value, VariableNode):
-                    value = self._variables.get(argument.value.name.value)
+                    name = argument.value.name.value
+                    value = self._variables.get(name, self.defaults.get(name))
                 if isinstance(value, int) and value > 0:
                     return value
         return LIMITS.page // 2
