@@ -1,14 +1,16 @@
 """Subscriptions: graphql-transport-ws on Channels.
 
 The cookie is seen once, at the handshake. The socket keeps the sealing key, looks the session up again for each
-operation, and closes with 4401 when the session is renewed or ends.
+operation, and closes with 4401 when the session is renewed, ends or expires.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any
 
@@ -34,6 +36,7 @@ from shared.limits import LIMITS
 
 PROTOCOL = "graphql-transport-ws"
 INIT_WITHIN = 10.0
+READ_WITHIN = 20.0
 OPERATIONS = 32
 
 
@@ -47,53 +50,67 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         """Accept the one protocol we speak, and learn who this is."""
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._initialised = False
+        self._initialised = self._closed = False
         self._caller: Caller | None = None
-        self._unsubscribe: Any = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._undo: list[Callable[[], object]] = []
         if PROTOCOL not in self.scope.get("subprotocols", []):
-            await self.close(4406)
+            await self._close(4406, "Subprotocol not acceptable")
             return
         self._caller = await self.services.identity.caller(cookies_of(self.scope))
         loop = asyncio.get_running_loop()
         if self._caller is not None:
-            self._unsubscribe = self.services.identity.on_session_end(
-                self._caller.session_hash, lambda: self._end(4401, "The session has changed.")
+            self._undo.append(
+                self.services.identity.on_session_end(
+                    self._caller.session_hash, lambda: self._end(4401, "The session has changed.")
+                )
             )
+            left = max(0.0, self._caller.expires_at - time.time())
+            self._undo.append(loop.call_later(left, self._end, 4401, "The session has expired.").cancel)
         await self.accept(PROTOCOL)
         self._timer = loop.call_later(INIT_WITHIN, self._end, 4408, "Connection initialisation timeout")
+        self._undo.append(self._timer.cancel)
 
     def _end(self, code: int, reason: str) -> None:
-        task = asyncio.ensure_future(self._close(code, reason))
-        self._closing = task
+        self._closing = asyncio.ensure_future(self._close(code, reason))
 
     async def _close(self, code: int, reason: str) -> None:
+        """Close once; nothing is told afterwards, and every operation stops."""
+        if self._closed:
+            return
+        self._closed = True
+        self._stop()
         try:
             await self.close(code, reason)
         except RuntimeError:
-            return  # it is closed already
+            return  # the other side was faster
+
+    def _stop(self) -> None:
+        for undo in self._undo:
+            undo()
+        self._undo.clear()
+        running = asyncio.current_task()
+        for task in self._operations.values():
+            if task is not running:
+                task.cancel()
 
     async def disconnect(self, code: int) -> None:
         """Stop every operation."""
-        if self._timer:
-            self._timer.cancel()
-        if self._unsubscribe:
-            self._unsubscribe()
-        tasks = list(self._operations.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._closed = True
+        self._stop()
+        await asyncio.gather(*self._operations.values(), return_exceptions=True)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         """One message of the protocol."""
         if text_data is None or len(text_data) > LIMITS.graphql_bytes:
-            await self.close(4400, "Invalid message")
+            await self._close(4400, "Invalid message")
+            return
+        if self._closed:
             return
         try:
             message = json.loads(text_data)
             kind = message["type"]
         except (ValueError, TypeError, KeyError, RecursionError):
-            await self.close(4400, "Invalid message")
+            await self._close(4400, "Invalid message")
             return
         if kind == "connection_init":
             await self._init()
@@ -106,26 +123,25 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             if task:
                 task.cancel()
         elif kind != "pong":
-            await self.close(4400, "Unknown message type")
+            await self._close(4400, "Unknown message type")
 
     async def _init(self) -> None:
         if self._initialised:
-            await self.close(4429, "Too many initialisation requests")
+            await self._close(4429, "Too many initialisation requests")
             return
         self._initialised = True
-        if self._timer:
-            self._timer.cancel()
+        self._timer.cancel()
         await self._tell(type="connection_ack")
 
     async def _subscribe(self, name: object, payload: object) -> None:
         if not self._initialised:
-            await self.close(4401, "Unauthorized")
+            await self._close(4401, "Unauthorized")
             return
         if not isinstance(name, str) or not name or not isinstance(payload, dict):
-            await self.close(4400, "Invalid message")
+            await self._close(4400, "Invalid message")
             return
         if name in self._operations:
-            await self.close(4409, f"Subscriber for {name[:40]} already exists")
+            await self._close(4409, f"Subscriber for {name[:40]} already exists")
             return
         if len(self._operations) >= OPERATIONS:
             error = refusal("RATE_LIMITED", "This socket has too many operations under way.")
@@ -135,24 +151,34 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _run(self, name: str, payload: dict[str, Any]) -> None:
         try:
-            if self._caller is not None:
-                self._caller = await self.services.identity.refresh(self._caller)
-                if self._caller is None:
-                    self._end(4401, "The session has ended.")
-                    return
-            async for result in self._results(payload):
-                if isinstance(result, list):
-                    await self._tell(id=name, type="error", payload=result)
-                    return
-                await self._tell(id=name, type="next", payload=result_of(result))
+            caller = self._caller and await self.services.identity.refresh(self._caller)
+            if self._caller is not None and caller is None:
+                await self._close(4401, "The session has ended.")
+                return
+            async with aclosing(self._results(payload, caller)) as results:
+                async for result in results:
+                    if isinstance(result, list):
+                        await self._tell(id=name, type="error", payload=result)
+                        return
+                    await self._tell(id=name, type="next", payload=result_of(result))
+                    if self._closed:
+                        return
             await self._tell(id=name, type="complete")
+        except Exception as error:  # noqa: BLE001 (`formatted` logs it, and the browser must hear of it)
+            await self._tell(id=name, type="error", payload=[formatted(GraphQLError("", original_error=error))])
         finally:
             if self._operations.get(name) is asyncio.current_task():
                 del self._operations[name]
 
-    async def _results(self, payload: dict[str, Any]) -> AsyncIterator[ExecutionResult | list[Any]]:
+    async def _results(
+        self, payload: dict[str, Any], caller: Caller | None
+    ) -> AsyncGenerator[ExecutionResult | list[Any], None]:
         query, variables, operation_name = (payload.get(key) for key in ("query", "variables", "operationName"))
-        if not isinstance(query, str) or not isinstance(variables, dict | None):
+        if not (
+            isinstance(query, str)
+            and isinstance(variables, dict | None)
+            and isinstance(operation_name, str | None)
+        ):
             yield [formatted(refusal("BAD_REQUEST", "The payload has no query."))]
             return
         document = self.documents.prepare(query, variables)
@@ -164,7 +190,7 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             yield [formatted(refusal("BAD_REQUEST", "The document has no such operation."))]
             return
         options: dict[str, Any] = {
-            "context_value": Context(self.services, self._caller), "variable_values": variables,
+            "context_value": Context(self.services, caller), "variable_values": variables,
             "operation_name": operation_name,
         }  # fmt: skip
         if operation.operation is not OperationType.SUBSCRIPTION:
@@ -189,7 +215,16 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
                 await close()
 
     async def _tell(self, **message: Any) -> None:
-        await self.send(orjson.dumps(message).decode())
+        """Send unless the socket has been closed. Who does not read for long is let go."""
+        if self._closed:
+            return
+        try:
+            async with asyncio.timeout(READ_WITHIN):
+                await self.send(orjson.dumps(message).decode())
+        except TimeoutError:
+            await self._close(4408, "Too slow")
+        except RuntimeError:
+            self._closed = True  # the other side was faster
 
 
 def socket_application(schema: GraphQLSchema, documents: Documents, services: Services) -> Any:
