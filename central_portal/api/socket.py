@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 from channels.generic.websocket import AsyncWebsocketConsumer
 from graphql import (
+    DocumentNode,
     ExecutionResult,
     GraphQLError,
     GraphQLSchema,
@@ -197,6 +198,14 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             done = execute(self.schema, document, execution_context_class=PlainContext, **options)
             yield await done if isawaitable(done) else done
             return
+        async with aclosing(self._events(document, options)) as events:
+            async for result in events:
+                yield result
+
+    async def _events(
+        self, document: DocumentNode, options: dict[str, Any]
+    ) -> AsyncGenerator[ExecutionResult | list[Any], None]:
+        """One result per event of a subscription; its source is closed with it."""
         source = await create_source_event_stream(self.schema, document, **options)
         if isinstance(source, ExecutionResult):
             yield [formatted(error) for error in source.errors or ()]
