@@ -159,9 +159,7 @@ async def workspaces(
     context, (count, offset) = _context(info), _page(first, after)
     views, total = await context.services.workspaces.page(context.signed_in(), count, offset)
     homes = await context.homes()
-    return render.connection(
-        [_workspace(context, view, homes) for view in views if view.facility in homes], offset, total
-    )
+    return render.connection([_workspace(context, view, homes) for view in views], offset, total)
 
 
 def _workspace(context: Context, view: WorkspaceView, homes: Mapping[str, render.Data]) -> render.Data:
@@ -185,7 +183,9 @@ async def workspace_changed(_: Any, info: GraphQLResolveInfo) -> AsyncIterator[r
     context = _context(info)
     async with aclosing(context.services.workspaces.changes(context.signed_in())) as changes:  # type: ignore[type-var]
         async for view in changes:
-            yield {"workspaceChanged": _workspace(context, view, await context.homes())}
+            homes = await context.homes()
+            if view.facility in homes:
+                yield {"workspaceChanged": _workspace(context, view, homes)}
 
 
 async def node(root: Any, info: GraphQLResolveInfo, id: str) -> render.Data | None:  # noqa: A002 (GraphQL's name)

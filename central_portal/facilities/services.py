@@ -85,7 +85,9 @@ class Facilities:
         return lambda: self._listeners.discard(listener)
 
     async def connected(self, slug: str, epoch: int, description: FacilityDescription) -> None:
-        """Its agent has opened a session."""
+        """Its agent has opened a session. One that a newer session has overtaken is left alone."""
+        if slug not in self._views or epoch < self._views[slug].epoch:
+            return
         now = self._clock()
         self._change(slug, description=description, described_at=now, online=True, state_since=now, epoch=epoch)
         await self._save(slug)

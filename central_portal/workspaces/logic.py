@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shared.commands import Problem
-from shared.workspaces import STEPS, StepName, WorkspaceReport, WorkspaceState, accepts, shown_state
+from shared.workspaces import STEPS, LaunchRequest, StepName, WorkspaceReport, WorkspaceState, accepts, shown_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,21 +48,22 @@ class WorkspaceView:
         """Why it failed or ended, None when there is nothing to say."""
         return Problem(self.reason, self.message) if self.reason else None
 
-    def asks_the_same(self, other: WorkspaceView) -> bool:
-        """Whether both were asked for by the same person with the same words."""
-        return _asked(self) == _asked(other)
-
-
-def _asked(view: WorkspaceView) -> tuple[object, ...]:
-    return (
-        view.id, view.person_id, view.facility, view.environment, view.flavour, view.proposals, view.dataset,
-        view.title, view.lifetime_s,
-    )  # fmt: skip
+    def is_answer_to(self, person_id: int, facility_id: str, request: LaunchRequest) -> bool:
+        """Whether this is what the same person asked for with the same words."""
+        asked = LaunchRequest(
+            self.environment, self.flavour, self.proposals, self.dataset, self.title, self.lifetime_s
+        )
+        return (self.person_id, self.facility, asked) == (person_id, facility_id, request)
 
 
 def fold(view: WorkspaceView, report: WorkspaceReport, now: float) -> WorkspaceView:
-    """The row after a report: changed when the report is newer and nothing has ended; seen in any case."""
-    if not accepts(view.state, view.sequence, report):
+    """The row after a report: changed when the report is newer and nothing has ended; seen in any case.
+
+    An end that only the centre's patience concluded yields to the facility's word.
+    """
+    given_up = view.state is WorkspaceState.FAILED and view.sequence == 0 and view.reason == NEVER_ARRIVED.reason
+    known = WorkspaceState.REQUESTED if given_up else view.state
+    if not accepts(known, view.sequence, report):
         return replace(view, seen_at=now)
     steps = tuple(Step(step.name, now - step.entered_ago, step.detail) for step in report.steps)
     return replace(
@@ -97,6 +98,11 @@ def failed(view: WorkspaceView, problem: Problem, now: float) -> WorkspaceView:
     return replace(
         view, state=WorkspaceState.FAILED, reason=problem.reason, message=problem.message, changed_at=now
     )
+
+
+def refused(view: WorkspaceView, problem: Problem, now: float) -> WorkspaceView:
+    """The row when the answer to its launch was no; what was reported meanwhile stands."""
+    return failed(view, problem, now) if view.sequence == 0 and not view.state.is_final else view
 
 
 class StepState(StrEnum):

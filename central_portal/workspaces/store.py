@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 
 from django.db import IntegrityError, transaction
@@ -71,9 +71,11 @@ def get(workspace_id: str) -> WorkspaceView | None:
     return view_of(row) if row else None
 
 
-def of_person(person_id: int, first: int, offset: int) -> tuple[list[WorkspaceView], int]:
-    """A person's rows, newest first, and how many there are."""
-    rows = Workspace.objects.filter(person_id=person_id).order_by("-requested_at", "id")
+def of_person(
+    person_id: int, first: int, offset: int, facilities: Collection[str]
+) -> tuple[list[WorkspaceView], int]:
+    """A person's rows at these facilities, newest first, and how many there are."""
+    rows = Workspace.objects.filter(person_id=person_id, facility__in=facilities).order_by("-requested_at", "id")
     return [view_of(row) for row in rows[offset : offset + first]], rows.count()
 
 
