@@ -27,6 +27,9 @@ class Verb(StrEnum):
 ORDERS = frozenset({Verb.LAUNCH, Verb.STOP, Verb.UNLINK})
 """Verbs with exactly one effect; the others are queries."""
 
+NEVER_EXPIRES = frozenset({Verb.STOP, Verb.UNLINK})
+"""Orders that end something: they wait for their facility for ever, as long as their grant holds."""
+
 SCOPE_OF: dict[Verb, Scope | None] = {
     Verb.REDEEM: None,
     Verb.RELEASE: None,

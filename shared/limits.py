@@ -19,6 +19,9 @@ class Limits:
     queue_envelopes: int = 1024
     credits_query: int = 64
     credits_order: int = 16
+    credits_result: int = 64
+    order_life: float = 595.0  # 10 min, less what a facility's clock may drift between grant and order
+    order_memory: float = 7 * 86_400.0
     command_ahead: float = 600.0
     token_life: float = 60.0
     page: int = 100

@@ -71,6 +71,10 @@ def test_no_bytes_but_those_that_are_read_again_by_this_contract() -> None:
         "parasol.link.v1.Body.parameters",
         "parasol.link.v1.Result.payload",
         "parasol.link.v1.Event.payload",
+        "parasol.link.v1.Order.body",
+        "parasol.link.v1.Order.mac",
+        "parasol.link.v1.OrderResult.payload",
+        "parasol.link.v1.BulkChunk.data",
     }
 
 

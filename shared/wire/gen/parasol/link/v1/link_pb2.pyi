@@ -19,7 +19,7 @@ class CentreFrame(_message.Message):
     def __init__(self, envelopes: _Optional[_Iterable[_Union[CentreEnvelope, _Mapping]]] = ...) -> None: ...
 
 class AgentEnvelope(_message.Message):
-    __slots__ = ("epoch", "traceparent", "critical", "hello", "heartbeat", "result", "event", "reject", "drain")
+    __slots__ = ("epoch", "traceparent", "critical", "hello", "heartbeat", "result", "event", "reject", "drain", "accepted", "order_result")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     CRITICAL_FIELD_NUMBER: _ClassVar[int]
@@ -29,6 +29,8 @@ class AgentEnvelope(_message.Message):
     EVENT_FIELD_NUMBER: _ClassVar[int]
     REJECT_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    ORDER_RESULT_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     traceparent: str
     critical: _containers.RepeatedScalarFieldContainer[str]
@@ -38,10 +40,12 @@ class AgentEnvelope(_message.Message):
     event: Event
     reject: Reject
     drain: Drain
-    def __init__(self, epoch: _Optional[int] = ..., traceparent: _Optional[str] = ..., critical: _Optional[_Iterable[str]] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., reject: _Optional[_Union[Reject, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+    accepted: Accepted
+    order_result: OrderResult
+    def __init__(self, epoch: _Optional[int] = ..., traceparent: _Optional[str] = ..., critical: _Optional[_Iterable[str]] = ..., hello: _Optional[_Union[Hello, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., result: _Optional[_Union[Result, _Mapping]] = ..., event: _Optional[_Union[Event, _Mapping]] = ..., reject: _Optional[_Union[Reject, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., accepted: _Optional[_Union[Accepted, _Mapping]] = ..., order_result: _Optional[_Union[OrderResult, _Mapping]] = ...) -> None: ...
 
 class CentreEnvelope(_message.Message):
-    __slots__ = ("epoch", "traceparent", "critical", "welcome", "heartbeat", "command", "reject", "drain")
+    __slots__ = ("epoch", "traceparent", "critical", "welcome", "heartbeat", "command", "reject", "drain", "order", "acknowledged")
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     CRITICAL_FIELD_NUMBER: _ClassVar[int]
@@ -50,6 +54,8 @@ class CentreEnvelope(_message.Message):
     COMMAND_FIELD_NUMBER: _ClassVar[int]
     REJECT_FIELD_NUMBER: _ClassVar[int]
     DRAIN_FIELD_NUMBER: _ClassVar[int]
+    ORDER_FIELD_NUMBER: _ClassVar[int]
+    ACKNOWLEDGED_FIELD_NUMBER: _ClassVar[int]
     epoch: int
     traceparent: str
     critical: _containers.RepeatedScalarFieldContainer[str]
@@ -58,10 +64,12 @@ class CentreEnvelope(_message.Message):
     command: Command
     reject: Reject
     drain: Drain
-    def __init__(self, epoch: _Optional[int] = ..., traceparent: _Optional[str] = ..., critical: _Optional[_Iterable[str]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., reject: _Optional[_Union[Reject, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ...) -> None: ...
+    order: Order
+    acknowledged: Acknowledged
+    def __init__(self, epoch: _Optional[int] = ..., traceparent: _Optional[str] = ..., critical: _Optional[_Iterable[str]] = ..., welcome: _Optional[_Union[Welcome, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., command: _Optional[_Union[Command, _Mapping]] = ..., reject: _Optional[_Union[Reject, _Mapping]] = ..., drain: _Optional[_Union[Drain, _Mapping]] = ..., order: _Optional[_Union[Order, _Mapping]] = ..., acknowledged: _Optional[_Union[Acknowledged, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("facility_id", "instance_id", "store_id", "boot_counter", "version_min", "version_max", "software_version", "description", "inventory")
+    __slots__ = ("facility_id", "instance_id", "store_id", "boot_counter", "version_min", "version_max", "software_version", "description", "inventory", "query_credits", "order_credits", "certificate_s", "previous_ending")
     FACILITY_ID_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     STORE_ID_FIELD_NUMBER: _ClassVar[int]
@@ -71,6 +79,10 @@ class Hello(_message.Message):
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
+    QUERY_CREDITS_FIELD_NUMBER: _ClassVar[int]
+    ORDER_CREDITS_FIELD_NUMBER: _ClassVar[int]
+    CERTIFICATE_S_FIELD_NUMBER: _ClassVar[int]
+    PREVIOUS_ENDING_FIELD_NUMBER: _ClassVar[int]
     facility_id: str
     instance_id: str
     store_id: str
@@ -80,21 +92,29 @@ class Hello(_message.Message):
     software_version: str
     description: bytes
     inventory: bytes
-    def __init__(self, facility_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., store_id: _Optional[str] = ..., boot_counter: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., software_version: _Optional[str] = ..., description: _Optional[bytes] = ..., inventory: _Optional[bytes] = ...) -> None: ...
+    query_credits: int
+    order_credits: int
+    certificate_s: int
+    previous_ending: str
+    def __init__(self, facility_id: _Optional[str] = ..., instance_id: _Optional[str] = ..., store_id: _Optional[str] = ..., boot_counter: _Optional[int] = ..., version_min: _Optional[int] = ..., version_max: _Optional[int] = ..., software_version: _Optional[str] = ..., description: _Optional[bytes] = ..., inventory: _Optional[bytes] = ..., query_credits: _Optional[int] = ..., order_credits: _Optional[int] = ..., certificate_s: _Optional[int] = ..., previous_ending: _Optional[str] = ...) -> None: ...
 
 class Welcome(_message.Message):
-    __slots__ = ("session_id", "epoch", "version", "heartbeat_ms", "dead_after_ms")
+    __slots__ = ("session_id", "epoch", "version", "heartbeat_ms", "dead_after_ms", "result_credits", "reconcile")
     SESSION_ID_FIELD_NUMBER: _ClassVar[int]
     EPOCH_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_MS_FIELD_NUMBER: _ClassVar[int]
     DEAD_AFTER_MS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_CREDITS_FIELD_NUMBER: _ClassVar[int]
+    RECONCILE_FIELD_NUMBER: _ClassVar[int]
     session_id: str
     epoch: int
     version: int
     heartbeat_ms: int
     dead_after_ms: int
-    def __init__(self, session_id: _Optional[str] = ..., epoch: _Optional[int] = ..., version: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., dead_after_ms: _Optional[int] = ...) -> None: ...
+    result_credits: int
+    reconcile: bool
+    def __init__(self, session_id: _Optional[str] = ..., epoch: _Optional[int] = ..., version: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., dead_after_ms: _Optional[int] = ..., result_credits: _Optional[int] = ..., reconcile: _Optional[bool] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
     __slots__ = ("counter", "echo", "held_ms")
@@ -119,6 +139,58 @@ class Command(_message.Message):
     ticket: int
     timeout_ms: int
     def __init__(self, body: _Optional[bytes] = ..., grant_id: _Optional[str] = ..., mac: _Optional[bytes] = ..., ticket: _Optional[int] = ..., timeout_ms: _Optional[int] = ...) -> None: ...
+
+class Order(_message.Message):
+    __slots__ = ("order_id", "body", "grant_id", "mac")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    BODY_FIELD_NUMBER: _ClassVar[int]
+    GRANT_ID_FIELD_NUMBER: _ClassVar[int]
+    MAC_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    body: bytes
+    grant_id: str
+    mac: bytes
+    def __init__(self, order_id: _Optional[str] = ..., body: _Optional[bytes] = ..., grant_id: _Optional[str] = ..., mac: _Optional[bytes] = ...) -> None: ...
+
+class Accepted(_message.Message):
+    __slots__ = ("order_id",)
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    def __init__(self, order_id: _Optional[str] = ...) -> None: ...
+
+class OrderResult(_message.Message):
+    __slots__ = ("order_id", "outcome", "payload", "problem")
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    OUTCOME_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    outcome: str
+    payload: bytes
+    problem: Problem
+    def __init__(self, order_id: _Optional[str] = ..., outcome: _Optional[str] = ..., payload: _Optional[bytes] = ..., problem: _Optional[_Union[Problem, _Mapping]] = ...) -> None: ...
+
+class Acknowledged(_message.Message):
+    __slots__ = ("order_id",)
+    ORDER_ID_FIELD_NUMBER: _ClassVar[int]
+    order_id: str
+    def __init__(self, order_id: _Optional[str] = ...) -> None: ...
+
+class BulkChunk(_message.Message):
+    __slots__ = ("session_id", "ticket", "data")
+    SESSION_ID_FIELD_NUMBER: _ClassVar[int]
+    TICKET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    session_id: str
+    ticket: int
+    data: bytes
+    def __init__(self, session_id: _Optional[str] = ..., ticket: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class BulkReceipt(_message.Message):
+    __slots__ = ("bytes",)
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    bytes: int
+    def __init__(self, bytes: _Optional[int] = ...) -> None: ...
 
 class Body(_message.Message):
     __slots__ = ("facility_id", "command_id", "verb", "parameters", "expires_ms")

@@ -40,6 +40,11 @@ class LinkStub:
                 request_serializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.AgentFrame.SerializeToString,
                 response_deserializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.CentreFrame.FromString,
                 _registered_method=True)
+        self.PutBulk = channel.stream_unary(
+                '/parasol.link.v1.Link/PutBulk',
+                request_serializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.BulkChunk.SerializeToString,
+                response_deserializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.BulkReceipt.FromString,
+                _registered_method=True)
 
 
 class LinkServicer:
@@ -53,6 +58,13 @@ class LinkServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PutBulk(self, request_iterator, context):
+        """Carries one answer that is too large for the stream; opened by the agent, beside its session.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LinkServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -60,6 +72,11 @@ def add_LinkServicer_to_server(servicer, server):
                     servicer.Connect,
                     request_deserializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.AgentFrame.FromString,
                     response_serializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.CentreFrame.SerializeToString,
+            ),
+            'PutBulk': grpc.stream_unary_rpc_method_handler(
+                    servicer.PutBulk,
+                    request_deserializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.BulkChunk.FromString,
+                    response_serializer=shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.BulkReceipt.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class Link:
             '/parasol.link.v1.Link/Connect',
             shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.AgentFrame.SerializeToString,
             shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.CentreFrame.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PutBulk(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/parasol.link.v1.Link/PutBulk',
+            shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.BulkChunk.SerializeToString,
+            shared_dot_wire_dot_gen_dot_parasol_dot_link_dot_v1_dot_link__pb2.BulkReceipt.FromString,
             options,
             channel_credentials,
             insecure,

@@ -57,7 +57,11 @@ class Step(_message.Message):
     def __init__(self, name: _Optional[str] = ..., entered_ago: _Optional[float] = ..., detail: _Optional[str] = ...) -> None: ...
 
 class Inventory(_message.Message):
-    __slots__ = ("reports",)
+    __slots__ = ("reports", "unowned", "complete")
     REPORTS_FIELD_NUMBER: _ClassVar[int]
+    UNOWNED_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
     reports: _containers.RepeatedCompositeFieldContainer[Report]
-    def __init__(self, reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ...) -> None: ...
+    unowned: _containers.RepeatedScalarFieldContainer[str]
+    complete: bool
+    def __init__(self, reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ..., unowned: _Optional[_Iterable[str]] = ..., complete: _Optional[bool] = ...) -> None: ...
