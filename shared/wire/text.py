@@ -30,13 +30,15 @@ class Malformed(ValueError):
 
 def plain(text: str, most: int = TITLE) -> str:
     """One line of visible text of at most `most` characters: no control, format or direction marks."""
-    shown = "".join(" " if c.isspace() else c for c in text[: 4 * most] if c.isspace() or not _hidden(c))
+    shown = text[: 4 * most]
+    if not shown.isprintable():  # what is printable has nothing hidden and no space but " "
+        shown = "".join(" " if c.isspace() else c for c in shown if c.isspace() or not _hidden(c))
     return " ".join(shown.split())[:most].rstrip()
 
 
 def is_plain(text: str, most: int) -> bool:
     """Whether `text` has at most `most` characters, all visible or spaces."""
-    return len(text) <= most and not any(map(_hidden, text))
+    return len(text) <= most and (text.isprintable() or not any(map(_hidden, text)))
 
 
 def is_identifier(text: str, most: int = IDENTIFIER) -> bool:
