@@ -90,11 +90,14 @@ async def _run() -> None:
     centre = compose(settings, federation())
     await centre.facilities.load()
     await centre.hub.start()
+    expiring = asyncio.create_task(centre.reports.expire())
     address = parse_address(settings.listen)
     try:
         await serve(centre.app, address.host, address.port, grace_s=5, ws_max_size=LIMITS.graphql_bytes)
     finally:
+        expiring.cancel()
         await asyncio.wait_for(centre.hub.stop(), 10)
+        await centre.writer.close()
 
 
 if __name__ == "__main__":

@@ -8,16 +8,23 @@ from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
 from central_portal.asgi import application
 from central_portal.catalogue.services import FederatedSearch
+from central_portal.database import Writer
 from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
 from central_portal.identity.oidc import providers
 from central_portal.identity.services import Identity
+from central_portal.identity.unlinking import Unlinking
 from central_portal.identity.views import Wiring, bind
 from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
+from central_portal.link.orders import OrderRows
+from central_portal.link.settlements import Settlements
+from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import CentreSettings, Federation
+from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
-from central_portal.workspaces.services import Broadcaster, Workspaces
+from central_portal.workspaces.reports import Reports
+from central_portal.workspaces.services import Workspaces
 from shared.door import App
 
 
@@ -38,6 +45,8 @@ class Centre:
     hub: Hub
     facilities: Facilities
     services: Services
+    reports: Reports
+    writer: Writer
 
 
 def hub_settings(settings: CentreSettings) -> HubSettings:
@@ -53,18 +62,24 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
 
 def compose(settings: CentreSettings, federation: Federation) -> Centre:
     """Wire everything. Raises SettingsError; opens nothing."""
-    events = _LateEvents()
+    events, wakes, writer = _LateEvents(), MemoryWakes(), Writer()
     hub = Hub(
         hub_settings(settings),
         FacilityRegistry(federation),
         events,  # type: ignore[arg-type]
+        OrderRows(),
     )
     identity = Identity(hub.links, command_body, settings.session_hours * 3600)
     facilities = Facilities(federation)
-    workspaces = Workspaces(identity, facilities, Broadcaster(), settings.query_deadline)
-    events.target = PortalEvents(facilities, workspaces)
+    broadcaster, settlements = Broadcaster(), Settlements(wakes)
+    workspaces = Workspaces(
+        identity, facilities, hub.links, settlements, writer, broadcaster, settings.query_deadline
+    )
+    unlinking = Unlinking(identity, facilities, hub.links, settlements, writer, settings.query_deadline)
+    reports = Reports(writer, broadcaster, wakes)
+    events.target = PortalEvents(facilities, reports)
     search = FederatedSearch(identity, facilities, settings.query_deadline)
-    services = Services(identity, facilities, workspaces, search, federation)
+    services = Services(identity, facilities, workspaces, search, unlinking, federation)
     bind(
         Wiring(
             identity,
@@ -75,4 +90,6 @@ def compose(settings: CentreSettings, federation: Federation) -> Centre:
             settings.query_deadline,
         )
     )
-    return Centre(application(settings.origin, federation, build_api(services)), hub, facilities, services)
+    return Centre(
+        application(settings.origin, federation, build_api(services)), hub, facilities, services, reports, writer
+    )

@@ -13,7 +13,8 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from central_portal.link.ports import LinkEvents, Links, Registry, SealedBody
+from central_portal.link.delivery import Delivery
+from central_portal.link.ports import LinkEvents, Links, OrderQueue, Registry, SealedBody
 from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
 from central_portal.link.tokens import TokenCheck, TokenRefused
@@ -48,8 +49,9 @@ class Hub:
     """
 
     def __init__(
-        self, settings: HubSettings, registry: Registry, events: LinkEvents, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, settings: HubSettings, registry: Registry, events: LinkEvents, orders: OrderQueue,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         self._settings, self._registry, self._events = settings, registry, events
         self._tokens = TokenCheck(settings.audience, registry, clock)
         self._server: Any = None
@@ -58,8 +60,10 @@ class Hub:
         self._tasks: dict[Session, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._stopping = False
+        self._delivery = Delivery(orders, self._sessions)
+        self._delivering: asyncio.Task[None] | None = None
         self.port = 0
-        self.links: Links = LocalLinks(self._sessions)
+        self.links: Links = LocalLinks(self._sessions, self._delivery)
 
     async def start(self) -> None:
         """Listens; `port` then says where. Raises HubMisconfigured, also when the port is taken."""
@@ -77,6 +81,7 @@ class Hub:
             raise HubMisconfigured(f"The hub cannot listen on {address}.") from error
         await server.start()
         self._server = server
+        self._delivering = asyncio.create_task(self._delivery.run())
         log.info("The hub listens on %s:%d.", address.host, self.port)
 
     async def stop(self) -> None:
@@ -94,6 +99,8 @@ class Hub:
             await asyncio.wait(list(self._tasks.values()))
         if self._server is not None:
             await self._server.stop(grace=1.0)
+        if self._delivering is not None:
+            self._delivering.cancel()
 
     def _credentials(self) -> Any:
         certificate, key = self._settings.certificate, self._settings.key
@@ -111,8 +118,9 @@ class Hub:
             await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
         session = Session(
-            facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit
-        )
+            facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit,
+            self._delivery,
+        )  # fmt: skip
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
         try:
@@ -167,8 +175,8 @@ class Hub:
 class LocalLinks:
     """`ports.Links` over the sessions of this process."""
 
-    def __init__(self, sessions: dict[str, Session]) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: dict[str, Session], delivery: Delivery) -> None:
+        self._sessions, self._delivery = sessions, delivery
 
     def online(self, facility_id: str) -> bool:
         """Whether a session of this facility's agent is open and alive."""
@@ -181,6 +189,10 @@ class LocalLinks:
         if session is None:
             raise FacilityUnavailable
         return await session.ask(verb, command, timeout_s)
+
+    def deliver(self, facility_id: str) -> None:
+        """See `ports.Links.deliver`."""
+        self._delivery.wake(facility_id)
 
 
 def _bearer(metadata: Any) -> str:
