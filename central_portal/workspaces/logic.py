@@ -89,7 +89,8 @@ def absent(view: WorkspaceView, now: float) -> WorkspaceView:
 
 
 LOST = Problem(
-    "STORE_LOST", "The facility lost its records, but this still runs there; its operator can end it or give it back."
+    "STORE_LOST",
+    "The facility lost its records, but this still runs there; its operator can end it or give it back.",
 )
 
 

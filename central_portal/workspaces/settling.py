@@ -38,7 +38,7 @@ def settle(facility_id: str, epoch: int, answers: Sequence[OrderAnswer], now: fl
             continue  # settled before, or none of ours: the agent need not say it again
         answer = answered.read(standing.verb)
         orders.settle(standing.id, answer, epoch, now)
-        done.changed += _mean(facility_id, standing, answer, now)
+        done.changed += mean(facility_id, standing, answer, now)
     return done
 
 
@@ -51,7 +51,8 @@ def expire(now: float) -> Settled:
     return done
 
 
-def _mean(facility_id: str, order: OrderStanding, answer: Answer, now: float) -> Iterable[WorkspaceView]:
+def mean(facility_id: str, order: OrderStanding, answer: Answer, now: float) -> Iterable[WorkspaceView]:
+    """Write what the answer to an order means; the workspaces that changed."""
     if answer.outcome is Outcome.NOT_LINKED or (order.verb is Verb.UNLINK and answer.outcome is Outcome.OK):
         identity.learn_link(order.person, facility_id, LinkState.NOT_LINKED, now)
         identity.drop_grants(order.person, facility_id)

@@ -14,11 +14,18 @@ from central_portal.api.build import make_schema
 from central_portal.api.execute import Documents
 from central_portal.api.resolvers import Services
 from central_portal.catalogue.services import FederatedSearch
+from central_portal.database import Writer
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import COOKIE, Identity
-from central_portal.link.ports import SealedBody
+from central_portal.identity.unlinking import Unlinking
+from central_portal.link.orders import OrderRows
+from central_portal.link.ports import OrderAnswer, SealedBody
+from central_portal.link.settlements import Settlements
+from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import FacilityTable, Federation
-from central_portal.workspaces.services import Broadcaster, Workspaces
+from central_portal.workspaces.broadcast import Broadcaster
+from central_portal.workspaces.reports import Reports
+from central_portal.workspaces.services import Workspaces
 from shared.catalogue import Dataset, SearchPage
 from shared.commands import Answer, Redeemed, Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
@@ -43,6 +50,9 @@ class Agents:
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.asked: list[tuple[str, Verb, str]] = []
+        self.settled: Callable[[str, int, list[OrderAnswer]], Awaitable[Any]] | None = None
+        self._delivering: set[asyncio.Task[None]] = set()
+        self._delivered: set[str] = set()
 
     def online(self, facility_id: str) -> bool:
         return facility_id in self.replies
@@ -56,6 +66,23 @@ class Agents:
                 return await self.replies[facility_id](decode_body(command.body), command)
         except TimeoutError:
             raise DeadlineExceeded from None
+
+
+    def deliver(self, facility_id: str) -> None:
+        """What is committed reaches a facility that is online, each order once."""
+        if facility_id in self.replies:
+            task = asyncio.create_task(self._deliver(facility_id))
+            self._delivering.add(task)
+            task.add_done_callback(self._delivering.discard)
+
+    async def _deliver(self, facility_id: str) -> None:
+        for order in await OrderRows().open_of({facility_id: self._delivered}, 100):
+            self._delivered.add(order.id)
+            command = decode_body(order.sealed.body)
+            self.asked.append((facility_id, command.verb, order.sealed.grant_id))
+            answer = await self.replies[facility_id](command, order.sealed)
+            assert self.settled is not None
+            await self.settled(facility_id, 1, [OrderAnswer(order.id, lambda _, said=answer: said)])
 
 
 def dataset(pid: str, started: float | None, *, is_open: bool = True) -> Dataset:
@@ -104,9 +131,16 @@ class Portal:
         self.agents, self.federation = Agents(), Federation(facilities=tables)
         self.identity = Identity(self.agents, encode_body, 3600)
         self.facilities = Facilities(self.federation)
-        self.workspaces = Workspaces(self.identity, self.facilities, Broadcaster(), deadline)
-        search = FederatedSearch(self.identity, self.facilities, deadline)
-        self.services = Services(self.identity, self.facilities, self.workspaces, search, self.federation)
+        wakes, writer, broadcaster = MemoryWakes(), Writer(), Broadcaster()
+        settlements = Settlements(wakes)
+        self.reports = Reports(writer, broadcaster, wakes)
+        self.agents.settled = self.reports.settled
+        parts = (self.identity, self.facilities, self.agents, settlements, writer)
+        self.workspaces = Workspaces(*parts, broadcaster, deadline)
+        search, unlinking = FederatedSearch(self.identity, self.facilities, deadline), Unlinking(*parts, deadline)
+        self.services = Services(
+            self.identity, self.facilities, self.workspaces, search, unlinking, self.federation
+        )  # fmt: skip
         schema = make_schema()
         self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)
         self.executed = 0
