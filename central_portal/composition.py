@@ -15,6 +15,7 @@ from central_portal.identity.services import Identity
 from central_portal.identity.views import Wiring, bind
 from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
+from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import CentreSettings, Federation
 from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.services import Broadcaster, Workspaces
@@ -60,7 +61,8 @@ def compose(settings: CentreSettings, federation: Federation) -> Centre:
         events,  # type: ignore[arg-type]
     )
     identity = Identity(hub.links, command_body, settings.session_hours * 3600)
-    facilities = Facilities(federation)
+    wakes = MemoryWakes()
+    facilities = Facilities(federation, wakes)
     workspaces = Workspaces(identity, facilities, Broadcaster(), settings.query_deadline)
     events.target = PortalEvents(facilities, workspaces)
     search = FederatedSearch(identity, facilities, settings.query_deadline)

@@ -14,10 +14,14 @@ from central_portal.api.build import make_schema
 from central_portal.api.execute import Documents
 from central_portal.api.resolvers import Services
 from central_portal.catalogue.services import FederatedSearch
+from central_portal.database import in_database
+from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import COOKIE, Identity
-from central_portal.link.ports import SealedBody
+from central_portal.link.ports import HelloFacts, HubPlace, SealedBody
+from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import FacilityTable, Federation
+from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.services import Broadcaster, Workspaces
 from shared.catalogue import Dataset, SearchPage
 from shared.commands import Answer, Redeemed, Verb
@@ -103,7 +107,7 @@ class Portal:
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
         self.identity = Identity(self.agents, encode_body, 3600)
-        self.facilities = Facilities(self.federation)
+        self.facilities = Facilities(self.federation, MemoryWakes())
         self.workspaces = Workspaces(self.identity, self.facilities, Broadcaster(), deadline)
         search = FederatedSearch(self.identity, self.facilities, deadline)
         self.services = Services(self.identity, self.facilities, self.workspaces, search, self.federation)
@@ -113,7 +117,14 @@ class Portal:
 
     async def connect(self, slug: str, reply: Reply) -> None:
         self.agents.replies[slug] = reply
-        await self.facilities.connected(slug, 1, description(slug))
+        hello = HelloFacts(f"session-{slug}", f"instance-{slug}", 1, "store")
+        admission = await in_database(sessions.admit)(slug, hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
+        await self.facilities.connected(slug, admission.epoch, description(slug))
+
+    async def disconnect(self, slug: str) -> None:
+        epoch = self.facilities.get(slug).epoch
+        await in_database(sessions.close)(slug, epoch, "LOST")
+        await PortalEvents(self.facilities, self.workspaces).disconnected(slug, epoch)
 
     async def person(self, sub: str, *granted: str) -> str:
         """Somebody who is signed in, with grants at these facilities; their cookie."""

@@ -162,8 +162,6 @@ async def test_only_the_owner_hears_of_a_workspace() -> None:
 
 
 async def test_a_facility_that_goes_makes_its_workspaces_unknown_on_the_socket() -> None:
-    from central_portal.workspaces.events import PortalEvents
-
     portal = centre()
     await portal.connect("alpha", starts)
     cookie = await portal.person("goes-ws", "alpha")
@@ -171,7 +169,7 @@ async def test_a_facility_that_goes_makes_its_workspaces_unknown_on_the_socket()
     async with socket(portal, cookie) as end:
         await end.subscribe("w", CHANGED)
         assert (await end.told())["payload"]["data"]["workspaceChanged"]["state"] == "STARTING"
-        await PortalEvents(portal.facilities, portal.workspaces).disconnected("alpha", 1)
+        await portal.disconnect("alpha")
         assert (await end.told())["payload"]["data"]["workspaceChanged"]["state"] == "UNKNOWN"
 
 
