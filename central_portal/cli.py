@@ -81,6 +81,8 @@ def _serve() -> None:
 
 async def _run() -> None:
     from central_portal.composition import compose
+    from central_portal.database import in_database
+    from central_portal.facilities.sessions import end_leases
     from central_portal.settings import centre_settings, federation
     from shared.limits import LIMITS
     from shared.serving import serve
@@ -88,7 +90,8 @@ async def _run() -> None:
 
     settings = centre_settings()
     centre = compose(settings, federation())
-    await centre.facilities.load()
+    await in_database(end_leases)()
+    await centre.facilities.refresh()
     await centre.hub.start()
     expiring = asyncio.create_task(centre.reports.expire())
     address = parse_address(settings.listen)

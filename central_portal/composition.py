@@ -8,7 +8,6 @@ from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
 from central_portal.asgi import application
 from central_portal.catalogue.services import FederatedSearch
-from central_portal.database import Writer
 from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
 from central_portal.identity.oidc import providers
@@ -25,6 +24,7 @@ from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
+from central_portal.writer import Writer
 from shared.door import App
 
 
@@ -70,7 +70,7 @@ def compose(settings: CentreSettings, federation: Federation) -> Centre:
         OrderRows(),
     )
     identity = Identity(hub.links, command_body, settings.session_hours * 3600)
-    facilities = Facilities(federation)
+    facilities = Facilities(federation, wakes)
     broadcaster, settlements = Broadcaster(), Settlements(wakes)
     workspaces = Workspaces(
         identity, facilities, hub.links, settlements, writer, broadcaster, settings.query_deadline

@@ -1,107 +1,54 @@
-"""Short synchronous work on the database, from asynchronous code."""
+"""Short synchronous work on the database, from asynchronous code; and the database's own clock."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, cast
 
 from channels.db import database_sync_to_async
-from django.db import Error, connection, transaction
+from django.db import connection
+from django.db.models import FloatField, Func
 
-from shared.errors import RateLimited
+from central_portal.django_database import CONNECTIONS
 
 P = ParamSpec("P")
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-GROUP = 64
-WAITING = 2048
+
+
+class DatabaseClock(Func):
+    """The database's time in POSIX seconds: the only clock that several processes have in common."""
+
+    output_field = FloatField()
+    POSTGRESQL = "EXTRACT(EPOCH FROM STATEMENT_TIMESTAMP())::double precision"
+    SQLITE = "((julianday('now') - 2440587.5) * 86400.0)"
+
+    def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        """For PostgreSQL."""
+        return self.POSTGRESQL, ()
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, tuple[Any, ...]]:
+        """For SQLite."""
+        return self.SQLITE, ()
+
+
+_threads: ThreadPoolExecutor | None = None
 
 
 def in_database(work: Callable[P, T]) -> Callable[P, Awaitable[T]]:
-    """`work` as a coroutine function that runs in Django's thread and returns its connection afterwards."""
-    return cast(Callable[P, Awaitable[T]], database_sync_to_async(work))
+    """`work` as a coroutine function that runs in a thread and returns its connection afterwards.
 
-
-Work = tuple[Callable[[], Any], "asyncio.Future[Any]"]
-Outcome = tuple[Any, BaseException | None]
-
-
-class Writer:
-    """Small writes in groups: what is asked while one transaction commits goes together into the next.
-
-    A commit costs more than what it commits, so under load many share one. Each work has a savepoint: what it
-    raises undoes it alone. One thread with a connection of its own; one loop.
+    SQLite has one writer, so one thread serves it; PostgreSQL gets as many as the pool has connections.
     """
-
-    def __init__(self) -> None:
-        self._waiting: deque[Work] = deque()
-        self._running: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "writer")
-
-    async def __call__(self, work: Callable[[], T]) -> T:
-        """What `work` returns once it is committed; raises what it raises, or RateLimited when too many wait."""
-        if len(self._waiting) >= WAITING:
-            raise RateLimited("The portal has too much to do at the moment; try again shortly.")
-        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((work, done))
-        if self._running is None:
-            self._running = asyncio.create_task(self._drain())
-        return await done
-
-    async def _drain(self) -> None:
-        loop = asyncio.get_running_loop()
-        try:
-            while self._waiting:
-                group = [self._waiting.popleft() for _ in range(min(GROUP, len(self._waiting)))]
-                try:
-                    results = await loop.run_in_executor(self._thread, _commit, [work for work, _ in group])
-                except Exception as error:  # noqa: BLE001 (the commit itself failed: nothing of the group happened)
-                    results = [(None, error)] * len(group)
-                for (_, done), (result, failure) in zip(group, results, strict=True):
-                    if done.cancelled():
-                        continue
-                    if failure is None:
-                        done.set_result(result)
-                    else:
-                        done.set_exception(failure)
-        finally:
-            self._running = None
-
-    async def close(self) -> None:
-        """Waits for what is under way and returns the connection."""
-        if self._running is not None:
-            await asyncio.wait([self._running])
-        await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
-        self._thread.shutdown()
+    if connection.vendor != "postgresql":
+        return cast(Callable[P, Awaitable[T]], database_sync_to_async(work))
+    return cast(
+        Callable[P, Awaitable[T]], database_sync_to_async(work, thread_sensitive=False, executor=_executor())
+    )
 
 
-def _commit(works: Sequence[Callable[[], Any]]) -> list[Outcome]:
-    try:
-        with transaction.atomic():
-            return [_attempt(work, alone=len(works) == 1) for work in works]
-    except _Alone as failed:
-        return [(None, failed.__cause__)]
-    except Error:
-        connection.close()  # a broken connection must not outlive the group that found it broken
-        raise
-
-
-class _Alone(Exception):
-    """Carries the failure of a work that had the transaction for itself, so that all of it is undone."""
-
-
-def _attempt(work: Callable[[], Any], *, alone: bool) -> Outcome:
-    if alone:
-        try:
-            return work(), None
-        except Exception as error:
-            raise _Alone from error
-    try:
-        with transaction.atomic():
-            return work(), None
-    except Exception as error:  # noqa: BLE001 (it is raised where the work was asked)
-        return None, error
+def _executor() -> ThreadPoolExecutor:
+    global _threads
+    if _threads is None:
+        _threads = ThreadPoolExecutor(CONNECTIONS, "database")
+    return _threads

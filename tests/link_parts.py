@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from central_portal.link.commands import command_body
-from central_portal.link.ports import FacilityKey, SealedBody
+from central_portal.link.ports import Admission, Beat, FacilityKey, HelloFacts, HubPlace, SealedBody
 from facility_agent.ports.link import CommandDecoder, Event
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
@@ -99,14 +99,21 @@ class Enrolment:
 
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    closed: list[tuple[str, int, str]] = field(default_factory=list)
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
         key = self.keys.get(facility_id)
         return FacilityKey(facility_id, key.public_key().public_bytes_raw()) if key else None
 
-    async def next_epoch(self, facility_id: str) -> int:
+    async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         self.epochs[facility_id] = self.epochs.get(facility_id, 0) + 1
-        return self.epochs[facility_id]
+        return Admission(self.epochs[facility_id])
+
+    async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
+        return frozenset(slug for slug, beat in sessions.items() if beat.epoch == self.epochs[slug])
+
+    async def close(self, facility_id: str, epoch: int, ending: str) -> None:
+        self.closed.append((facility_id, epoch, ending))
 
 
 class Recorder:

@@ -7,13 +7,13 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 
-from central_portal.database import Writer
 from central_portal.facilities.services import Facilities
 from central_portal.identity import store
 from central_portal.identity.services import Caller, Identity
 from central_portal.link import orders
 from central_portal.link.ports import OPEN_STATES, Links, NewOrder
 from central_portal.link.settlements import Settlements
+from central_portal.writer import Writer
 from shared.commands import Unlink, Verb
 from shared.limits import LIMITS
 from shared.wire.status import error_of

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import socket
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -14,7 +17,19 @@ import grpc
 import grpc.aio
 
 from central_portal.link.delivery import Delivery
-from central_portal.link.ports import LinkEvents, Links, OrderQueue, Registry, SealedBody
+from central_portal.link.leases import keep_leases
+from central_portal.link.metrics import CONNECTS, ENDINGS, EPOCH, QUARANTINES, SESSIONS
+from central_portal.link.ports import (
+    Admission,
+    Beat,
+    HelloFacts,
+    HubPlace,
+    LinkEvents,
+    Links,
+    OrderQueue,
+    Registry,
+    SealedBody,
+)
 from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
 from central_portal.link.tokens import TokenCheck, TokenRefused
@@ -59,7 +74,10 @@ class Hub:
         self._epochs: dict[Session, int] = {}
         self._tasks: dict[Session, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._renewing: asyncio.Task[None] | None = None
         self._stopping = False
+        self.id = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._delivery = Delivery(orders, self._sessions)
         self._delivering: asyncio.Task[None] | None = None
         self.port = 0
@@ -82,6 +100,9 @@ class Hub:
         await server.start()
         self._server = server
         self._delivering = asyncio.create_task(self._delivery.run())
+        self._renewing = asyncio.create_task(
+            keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
+        )
         log.info("The hub listens on %s:%d.", address.host, self.port)
 
     async def stop(self) -> None:
@@ -97,6 +118,9 @@ class Hub:
             session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
+        if self._renewing is not None:
+            self._renewing.cancel()
+            await asyncio.wait([self._renewing])
         if self._server is not None:
             await self._server.stop(grace=1.0)
         if self._delivering is not None:
@@ -140,22 +164,33 @@ class Hub:
         return None
 
     async def _serve(self, session: Session) -> None:
+        ending = Ending.LOST
         try:
             closed = await session.run()
-            log.info("The session of %s ended (%s): %s", session.facility_id, closed.ending, closed.message)
+            ending = closed.ending
+            log.info("The session of %s ended (%s): %s", session.facility_id, ending, closed.message)
         finally:
             if self._sessions.get(session.facility_id) is session:
                 del self._sessions[session.facility_id]
             epoch = self._epochs.pop(session, None)
             try:
                 if epoch is not None:
-                    await self._events.disconnected(session.facility_id, epoch)
+                    await self._ended(session.facility_id, epoch, ending)
             finally:
                 del self._tasks[session]
 
+    async def _ended(self, facility_id: str, epoch: int, ending: Ending) -> None:
+        ENDINGS.labels(ending).inc()
+        SESSIONS.set(len(self._epochs))
+        try:
+            await self._registry.close(facility_id, epoch, ending)
+        except Exception:  # then its lease runs out
+            log.exception("The end of %s's session could not be stored.", facility_id)
+        await self._events.disconnected(facility_id, epoch)
+
     async def _admit(
-        self, session: Session, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> int:
+        self, session: Session, hello: HelloFacts, description: FacilityDescription, inventory: WorkspaceInventory
+    ) -> Admission:
         """Makes `session` the facility's: an older one is cut first, with all that it has to report."""
         facility_id = session.facility_id
         async with self._locks.setdefault(facility_id, asyncio.Lock()):
@@ -165,11 +200,49 @@ class Hub:
                 await asyncio.wait([self._tasks[older]])
             if self._stopping:
                 raise StreamLost(_STOPPING)
-            epoch = await self._registry.next_epoch(facility_id)
-            self._epochs[session] = epoch  # from here on `disconnected` is owed, whatever happens
-            await self._events.connected(facility_id, epoch, description, inventory)
+            admission = await self._registry.admit(facility_id, hello, self.place)
+            if admission.quarantined:
+                QUARANTINES.labels(facility_id).inc()
+                log.error("%s is quarantined: %s", facility_id, admission.quarantined)
+                session.close(Ending.QUARANTINED, admission.quarantined)
+                raise StreamLost(admission.quarantined)
+            self._epochs[session] = admission.epoch  # from here on `disconnected` is owed, whatever happens
+            CONNECTS.labels(hello.previous_ending or "FIRST").inc()
+            EPOCH.labels(facility_id).set(admission.epoch)
+            SESSIONS.set(len(self._epochs))
+            await self._events.connected(facility_id, admission.epoch, description, inventory)
             self._sessions[facility_id] = session
-            return epoch
+            return admission
+
+    @property
+    def place(self) -> HubPlace:
+        """Who this hub is, and where web processes reach it."""
+        address = self._settings.address()
+        return HubPlace(self.id, self._settings.advertise or f"{address.host}:{self.port}")
+
+    def _held(self) -> Mapping[str, Beat]:
+        sessions = self._sessions.items()
+        return {name: Beat(self._epochs[session], session.rtt) for name, session in sessions}
+
+    def overtaken(self, facility_id: str, epoch: int, *, at_once: bool = False) -> None:
+        """The facility's session is now that of `epoch`, elsewhere. An older one here takes no more asks.
+
+        Those under way may still be answered for a moment, unless `at_once`.
+        """
+        session = self._sessions.get(facility_id)
+        if session is None or self._epochs[session] >= epoch:
+            return
+        del self._sessions[facility_id]
+        log.warning("The session of %s was overtaken by a newer one.", facility_id)
+        retiring = asyncio.create_task(self._retire(session, 0.0 if at_once else self._settings.drain))
+        self._retiring.add(retiring)
+        retiring.add_done_callback(self._retiring.discard)
+
+    async def _retire(self, session: Session, within: float) -> None:
+        pending = session.under_way()
+        if pending and within:
+            await asyncio.wait(pending, timeout=within)
+        session.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")
 
 
 class LocalLinks:

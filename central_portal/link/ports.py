@@ -101,6 +101,79 @@ class FacilityKey:
     public_key: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class HelloFacts:
+    """What an agent says of itself when it opens a session; see `Hello` in the contract."""
+
+    session_id: str
+    instance_id: str
+    boot_counter: int
+    store_id: str
+    software: str = ""
+    certificate_s: int = 0
+    previous_ending: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HubPlace:
+    """A hub process: an id that no other process ever has, and `host:port` where web processes reach it."""
+
+    id: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The centre's word on a session. `quarantined` says why it is refused, empty for admitted."""
+
+    epoch: int
+    reconcile: bool = False
+    quarantined: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """A session that its hub still holds, with its heartbeats' round trip in seconds."""
+
+    epoch: int
+    rtt: float | None = None
+
+
+class Topic(StrEnum):
+    """What rows changed; each with the key that is told."""
+
+    ORDER = "order"
+    """A facility's orders; the facility's id."""
+    SETTLED = "settled"
+    """An order; its id."""
+    FACILITY = "facility"
+    """A facility or its session; its id."""
+    WORKSPACE = "workspace"
+    """A workspace; `person_id/workspace_id`."""
+    SESSION = "session"
+    """A portal session; its cookie's hash."""
+
+
+class Wakes(Protocol):
+    """Hints between the centre's processes that rows changed. Any may be lost: whoever needs one also looks by itself."""
+
+    async def start(self) -> None:
+        """Begin to hear the other processes."""
+        ...
+
+    async def stop(self) -> None:
+        """Hear and tell nothing any more."""
+        ...
+
+    def tell(self, topic: Topic, key: str) -> None:
+        """Tell every listener of every process, after the rows are committed. In the event loop; never blocks or raises."""
+        ...
+
+    def listen(self, topic: Topic, callback: Callable[[str | None], None]) -> Callable[[], None]:
+        """Call `callback(key)` for each; None says that some may have been missed. Returns the unsubscribe."""
+        ...
+
+
 class Links(Protocol):
     """The way to the agents."""
 
@@ -119,28 +192,6 @@ class Links(Protocol):
 
     def deliver(self, facility_id: str) -> None:
         """A hint that orders of this facility were committed. Never blocks, never raises; losing it costs a second."""
-        ...
-
-
-class Topic(StrEnum):
-    """What a hint is about; the key says which one."""
-
-    ORDER = "order"
-    SETTLED = "settled"
-    FACILITY = "facility"
-    WORKSPACE = "workspace"
-    SESSION = "session"
-
-
-class Wakes(Protocol):
-    """Hints between the centre's processes that rows have changed. Any of them may get lost."""
-
-    def tell(self, topic: Topic, key: str) -> None:
-        """Hint. Never blocks, never raises."""
-        ...
-
-    def listen(self, topic: Topic, callback: Callable[[str], None]) -> Callable[[], None]:
-        """Call `callback(key)` for each hint from now on, in the loop's thread; returns the unsubscribe."""
         ...
 
 
@@ -197,8 +248,20 @@ class Registry(Protocol):
         """The key to check its token with; None for a facility that is not enrolled or is disabled."""
         ...
 
-    async def next_epoch(self, facility_id: str) -> int:
-        """A fencing number higher than every earlier one of this facility, durable before it is returned."""
+    async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
+        """Make this the facility's session, in one transaction, committed before it is returned.
+
+        The epoch is higher than every earlier one. A quarantined facility gets no session, and every
+        earlier one is over.
+        """
+        ...
+
+    async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
+        """Say that these sessions are alive; the facilities whose session they still are."""
+        ...
+
+    async def close(self, facility_id: str, epoch: int, ending: str) -> None:
+        """The session of this epoch has ended; a newer one is left alone."""
         ...
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from central_portal.link.bucket import Bucket
-from central_portal.link.ports import LinkEvents, OpenOrder, SealedBody
+from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
 from central_portal.link.session_orders import SessionOrders
 from central_portal.link.settings import HubSettings
 from shared.commands import Answer, Verb
@@ -18,6 +18,7 @@ from shared.facilities import FacilityDescription
 from shared.link.centre_end import CentreEnd
 from shared.link.outputs import Closed, Ending, Greeted, Output, PeerDrains, Reported, Settled
 from shared.link.pump import Pump
+from shared.wire import text
 from shared.wire.commands import decode_answer
 from shared.wire.events import decode_event
 from shared.wire.facilities import decode_description
@@ -29,7 +30,7 @@ from shared.workspaces import WorkspaceInventory
 log = logging.getLogger(__name__)
 Read = Callable[[], Awaitable[bytes | None]]
 Write = Callable[[bytes], Awaitable[None]]
-Admit = Callable[["Session", FacilityDescription, WorkspaceInventory], Awaitable[int]]
+Admit = Callable[["Session", HelloFacts, FacilityDescription, WorkspaceInventory], Awaitable[Admission]]
 
 
 class Dispatch(Protocol):
@@ -47,7 +48,7 @@ class Dispatch(Protocol):
 class Session:
     """The hub's side of one stream whose token was good for `facility_id`.
 
-    `admit` is awaited when a good Hello came: it makes this the facility's session and returns the
+    `admit` is awaited when a good Hello came: it makes this the facility's session and returns its
     epoch; until then nothing of the agent's reaches anybody.
     """
 
@@ -74,6 +75,11 @@ class Session:
     def ready(self) -> bool:
         """Whether it takes asks."""
         return self._end.ready
+
+    @property
+    def rtt(self) -> float | None:
+        """The round trip of its heartbeats in seconds, None before the first."""
+        return getattr(self._end, "rtt", None)
 
     def under_way(self) -> list[asyncio.Future[pb.Result]]:
         """The asks that are not settled."""
@@ -145,6 +151,7 @@ class Session:
     async def _greeted(self, greeted: Greeted) -> None:
         hello = greeted.hello
         try:
+            facts = _facts(self.id, hello)
             description = decode_description(hello.description)
             inventory = decode_inventory(hello.inventory)
         except Malformed as error:
@@ -153,8 +160,8 @@ class Session:
         if not hello.facility_id == description.facility_id == self.facility_id:
             self.close(Ending.PROTOCOL, "The Hello names another facility than the token.")
             return
-        epoch = await self._admit(self, description, inventory)
-        self._end.welcome(epoch, self.id, greeted.version, self._clock())
+        admission = await self._admit(self, facts, description, inventory)
+        self._end.welcome(admission.epoch, self.id, greeted.version, self._clock(), reconcile=admission.reconcile)
         self._pump.wake()
         self._dispatch.wake(self.facility_id)
 
@@ -169,3 +176,12 @@ class Session:
                 await self._events.described(self.facility_id, fact)
         elif fact is not None:
             await self._events.reported(self.facility_id, self._end.epoch, fact)
+
+
+def _facts(session_id: str, hello: pb.Hello) -> HelloFacts:
+    previous = hello.previous_ending
+    return HelloFacts(
+        session_id, text.optional_identifier(hello.instance_id, 64), min(hello.boot_counter, text.LARGEST),
+        text.optional_identifier(hello.store_id, 64), text.plain(hello.software_version, 40), hello.certificate_s,
+        previous if previous in Ending.__members__ else "",
+    )  # fmt: skip

@@ -21,8 +21,9 @@ class Settlements:
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
         wakes.listen(Topic.SETTLED, self._hint)
 
-    def _hint(self, order_id: str) -> None:
-        for event in self._waiting.get(order_id, ()):
+    def _hint(self, order_id: str | None) -> None:
+        """None says that hints may have been missed: everybody looks."""
+        for event in self._waiting.get(order_id, ()) if order_id else set().union(*self._waiting.values()):
             event.set()
 
     @contextmanager

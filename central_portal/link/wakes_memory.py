@@ -1,25 +1,38 @@
-"""`ports.Wakes` within one process."""
+"""Wakes within one process."""
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Callable
 
 from central_portal.link.ports import Topic
 
+log = logging.getLogger(__name__)
+Callback = Callable[[str | None], None]
+
 
 class MemoryWakes:
-    """Every hint reaches every listener of its topic at once."""
+    """Implements `ports.Wakes` for a centre in one process. Nothing is ever missed."""
 
     def __init__(self) -> None:
-        self._listeners: dict[Topic, set[Callable[[str], None]]] = defaultdict(set)
+        self._listeners: dict[Topic, set[Callback]] = defaultdict(set)
 
-    def tell(self, topic: Topic, key: str) -> None:
-        """See the port."""
-        for listener in tuple(self._listeners[topic]):
-            listener(key)
+    async def start(self) -> None:
+        """See `ports.Wakes`."""
 
-    def listen(self, topic: Topic, callback: Callable[[str], None]) -> Callable[[], None]:
-        """See the port."""
+    async def stop(self) -> None:
+        """See `ports.Wakes`."""
+
+    def tell(self, topic: Topic, key: str | None) -> None:
+        """See `ports.Wakes`; None tells that some may have been missed."""
+        for callback in tuple(self._listeners[topic]):
+            try:
+                callback(key)
+            except Exception:  # one listener's fault is no other's, nor the teller's
+                log.exception("a listener of %s failed", topic)
+
+    def listen(self, topic: Topic, callback: Callback) -> Callable[[], None]:
+        """See `ports.Wakes`."""
         self._listeners[topic].add(callback)
         return lambda: self._listeners[topic].discard(callback)

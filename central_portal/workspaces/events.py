@@ -34,7 +34,7 @@ class PortalEvents:
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         """A session has ended."""
         try:
-            await self._facilities.disconnected(facility_id, epoch)
+            await self._facilities.disconnected(facility_id)
             await self._reports.facility_changed(facility_id)
         except Exception:
             log.exception("the end of %s's session was not kept", facility_id)

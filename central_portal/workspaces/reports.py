@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Sequence, Set
 from functools import partial
 
-from central_portal.database import Writer, in_database
+from central_portal.database import in_database
 from central_portal.facilities.fence import fence
 from central_portal.link import orders
 from central_portal.link.ports import OrderAnswer, Topic, Wakes
@@ -16,6 +16,7 @@ from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, absent, fold, orphaned
 from central_portal.workspaces.settling import Settled, expire, settle
+from central_portal.writer import Writer
 from shared.workspaces import WorkspaceInventory, WorkspaceReport, is_workspace_id
 
 log = logging.getLogger(__name__)
@@ -64,10 +65,14 @@ class Reports:
         """End what waited too long, until cancelled. Any number of processes may do so."""
         while True:
             try:
-                self._tell(await self._write(partial(expire, self._clock())))
+                await self.sweep()
             except Exception:
                 log.exception("waiting orders could not be looked at")
             await asyncio.sleep(EXPIRE_EVERY)
+
+    async def sweep(self) -> None:
+        """End what has waited too long by now."""
+        self._tell(await self._write(partial(expire, self._clock())))
 
     def _tell(self, done: Settled) -> None:
         self._publish(done.changed)

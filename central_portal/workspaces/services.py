@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 
-from central_portal.database import Writer, in_database
+from central_portal.database import in_database
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
 from central_portal.link import orders
@@ -18,6 +18,7 @@ from central_portal.link.settlements import Settlements
 from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, cancelled
+from central_portal.writer import Writer
 from shared.commands import Stop, Verb
 from shared.errors import Conflict, FlavourTooLarge, InvalidRequest, NotFound
 from shared.limits import LIMITS

@@ -14,18 +14,21 @@ from central_portal.api.build import make_schema
 from central_portal.api.execute import Documents
 from central_portal.api.resolvers import Services
 from central_portal.catalogue.services import FederatedSearch
-from central_portal.database import Writer
+from central_portal.database import in_database
+from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import COOKIE, Identity
 from central_portal.identity.unlinking import Unlinking
 from central_portal.link.orders import OrderRows
-from central_portal.link.ports import OrderAnswer, SealedBody
+from central_portal.link.ports import HelloFacts, HubPlace, OrderAnswer, SealedBody
 from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import FacilityTable, Federation
 from central_portal.workspaces.broadcast import Broadcaster
+from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
+from central_portal.writer import Writer
 from shared.catalogue import Dataset, SearchPage
 from shared.commands import Answer, Redeemed, Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
@@ -51,6 +54,8 @@ class Agents:
         self.replies: dict[str, Reply] = {}
         self.asked: list[tuple[str, Verb, str]] = []
         self.settled: Callable[[str, int, list[OrderAnswer]], Awaitable[Any]] | None = None
+        self.epochs: dict[str, int] = {}
+        self.never = asyncio.Event()
         self._delivering: set[asyncio.Task[None]] = set()
         self._delivered: set[str] = set()
 
@@ -67,7 +72,6 @@ class Agents:
         except TimeoutError:
             raise DeadlineExceeded from None
 
-
     def deliver(self, facility_id: str) -> None:
         """What is committed reaches a facility that is online, each order once."""
         if facility_id in self.replies:
@@ -82,7 +86,12 @@ class Agents:
             self.asked.append((facility_id, command.verb, order.sealed.grant_id))
             answer = await self.replies[facility_id](command, order.sealed)
             assert self.settled is not None
-            await self.settled(facility_id, 1, [OrderAnswer(order.id, lambda _, said=answer: said)])
+            epoch = self.epochs[facility_id]
+            await self.settled(facility_id, epoch, [OrderAnswer(order.id, lambda _, said=answer: said)])
+
+    async def idle(self) -> None:
+        """Until everything under way is delivered and settled."""
+        await asyncio.gather(*self._delivering)
 
 
 def dataset(pid: str, started: float | None, *, is_open: bool = True) -> Dataset:
@@ -130,8 +139,8 @@ class Portal:
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
         self.identity = Identity(self.agents, encode_body, 3600)
-        self.facilities = Facilities(self.federation)
         wakes, writer, broadcaster = MemoryWakes(), Writer(), Broadcaster()
+        self.facilities = Facilities(self.federation, wakes)
         settlements = Settlements(wakes)
         self.reports = Reports(writer, broadcaster, wakes)
         self.agents.settled = self.reports.settled
@@ -147,7 +156,30 @@ class Portal:
 
     async def connect(self, slug: str, reply: Reply) -> None:
         self.agents.replies[slug] = reply
-        await self.facilities.connected(slug, 1, description(slug))
+        hello = HelloFacts(f"session-{slug}", f"instance-{slug}", 1, "store")
+        admission = await in_database(sessions.admit)(slug, hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
+        self.agents.epochs[slug] = admission.epoch
+        await self.facilities.connected(slug, admission.epoch, description(slug))
+
+    async def disconnect(self, slug: str) -> None:
+        epoch = self.facilities.get(slug).epoch
+        await in_database(sessions.close)(slug, epoch, "LOST")
+        self.agents.replies.pop(slug, None)
+        await PortalEvents(self.facilities, self.reports).disconnected(slug, epoch)
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        """The epoch of each facility's newest session."""
+        return self.agents.epochs
+
+    async def age_orders(self, seconds: float) -> None:
+        """Let this much time pass for every order."""
+        from django.db.models import F
+
+        from central_portal.link.models import Order
+
+        aged = Order.objects.update
+        await in_database(aged)(created_at=F("created_at") - seconds, expires_at=F("expires_at") - seconds)
 
     async def person(self, sub: str, *granted: str) -> str:
         """Somebody who is signed in, with grants at these facilities; their cookie."""

@@ -57,7 +57,8 @@ class Scene:
 
     @property
     def asked(self) -> list[Verb]:
-        return [verb for _, verb, _ in self.portal.agents.asked]
+        mine = f"grant-ada-{self.number[:8]}-alpha"
+        return [verb for _, verb, grant in self.portal.agents.asked if grant == mine]
 
 
 @pytest.fixture
@@ -137,8 +138,8 @@ async def test_an_overtaken_session_settles_nothing(scene: Scene) -> None:
     for epoch in (newest - 1, newest + 1):
         with pytest.raises(Overtaken):
             await scene.portal.reports.settled("alpha", epoch, [said])
+        report = WorkspaceReport(scene.number, 5, WorkspaceState.RUNNING)
         with pytest.raises(Overtaken):
-            report = WorkspaceReport(scene.number, 5, WorkspaceState.RUNNING)
             await scene.portal.reports.reported("alpha", epoch, report)
     assert (await scene.look())["state"] == "REQUESTED"
     assert list(await scene.portal.reports.settled("alpha", newest, [said])) == [scene.number]
@@ -152,7 +153,9 @@ async def test_a_result_counts_once_and_another_facilitys_never(scene: Scene) ->
     running = Answer(Outcome.OK, WorkspaceReport(scene.number, 4, WorkspaceState.RUNNING))
     gone = Answer(Outcome.FAILED, problem=Problem("BACKEND_FAILED", "No."))
     epochs = scene.portal.epochs
-    foreign = await scene.portal.reports.settled("beta", epochs["beta"], [OrderAnswer(scene.number, lambda _: gone)])
+    foreign = await scene.portal.reports.settled(
+        "beta", epochs["beta"], [OrderAnswer(scene.number, lambda _: gone)]
+    )
     assert list(foreign) == [scene.number], "it may forget what means nothing here"
     assert (await scene.look())["state"] == "REQUESTED"
     for answer in (running, gone):
