@@ -65,7 +65,7 @@ class Writer:
         """Waits for what is under way and returns the connection."""
         if self._running is not None:
             await asyncio.wait([self._running])
-        await asyncio.get_running_loop().run_in_executor(self._thread, connection.close)
+        await asyncio.get_running_loop().run_in_executor(self._thread, lambda: connection.close())
         self._thread.shutdown()
 
 

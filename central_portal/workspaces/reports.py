@@ -91,10 +91,12 @@ def _fold_reports(
     changed: list[WorkspaceView] = []
     for report in reports:
         if is_workspace_id(report.workspace_id):
-            changed += store.changed(
-                report.workspace_id, lambda row, r=report: fold(row, r, now) if row.facility == facility_id else row
-            )  # fmt: skip
+            changed += store.changed(report.workspace_id, partial(_folded, facility_id, report, now))
     return changed
+
+
+def _folded(facility_id: str, report: WorkspaceReport, now: float, row: WorkspaceView) -> WorkspaceView:
+    return fold(row, report, now) if row.facility == facility_id else row
 
 
 def _fold_silence(
