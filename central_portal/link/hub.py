@@ -48,6 +48,7 @@ _aio: Any = grpc.aio  # its published types lag behind
 _REFUSAL = "The token was refused."
 _STOPPING = "The hub stops."
 _STREAMS = 2000
+_LAST_ANSWERS = 1.0
 _OPTIONS = (
     *COMMON_OPTIONS,
     ("grpc.so_reuseport", 0),  # a second hub on the same port must fail, not share the agents
@@ -106,15 +107,21 @@ class Hub:
         log.info("The hub listens on %s:%d.", address.host, self.port)
 
     async def stop(self) -> None:
-        """Tells the agents, lets answers under way arrive for a moment, then closes every session."""
+        """Tells the agents, which open their next session elsewhere and leave; then closes what is left.
+
+        Until an agent has left, its session takes asks as before.
+        """
         self._stopping = True
-        sessions = list(self._tasks)
-        for session in sessions:
-            session.drain(self._settings.drain, SystemRandom().uniform(0.0, self._settings.drain))
-        pending = [future for session in sessions for future in session.under_way()]
-        if pending:
-            await asyncio.wait(pending, timeout=self._settings.drain)
+        drain = self._settings.drain
         for session in list(self._tasks):
+            session.drain(drain, SystemRandom().uniform(0.0, drain / 2))
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=drain)
+        left = list(self._tasks)
+        pending = [future for session in left for future in session.finish()]
+        if pending:
+            await asyncio.wait(pending, timeout=_LAST_ANSWERS)
+        for session in left:
             session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))

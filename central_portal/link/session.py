@@ -113,10 +113,14 @@ class Session:
         self._pump.close(ending, message, tell=True)
 
     def drain(self, deadline_s: float, reconnect_after_s: float) -> None:
-        """Tells the agent that the hub is about to close; takes no more asks."""
+        """Tells the agent that the hub is about to close, so that it opens its next session first."""
         self._end.drain(deadline_s, reconnect_after_s)
-        self._end.finish()
         self._pump.wake()
+
+    def finish(self) -> list[asyncio.Future[pb.Result]]:
+        """Takes no more asks; those under way."""
+        self._end.finish()
+        return self.under_way()
 
     def _settle(self, output: Output) -> bool:
         if not isinstance(output, Settled):
