@@ -25,7 +25,6 @@ class PortalEvents:
         try:
             await self._facilities.connected(facility_id, epoch, description)
             await self._workspaces.inventory(facility_id, inventory)
-            await self._workspaces.facility_changed(facility_id)
         except Exception:
             log.exception("what %s said when it connected was not kept", facility_id)
 
@@ -33,7 +32,6 @@ class PortalEvents:
         """A session has ended."""
         try:
             await self._facilities.disconnected(facility_id)
-            await self._workspaces.facility_changed(facility_id)
         except Exception:
             log.exception("the end of %s's session was not kept", facility_id)
 

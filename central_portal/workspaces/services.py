@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager
-from typing import Protocol
 
 from central_portal.database import in_database
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
 from central_portal.workspaces import store
+from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, absent, fold, refused
 from shared.commands import Problem, Stop, Verb
 from shared.errors import (
@@ -36,44 +34,6 @@ from shared.workspaces import (
     WorkspaceState,
     is_workspace_id,
 )
-
-QUEUE = 256
-
-
-class Notifier(Protocol):
-    """Tells whoever watches a person's workspaces that one changed."""
-
-    def publish(self, view: WorkspaceView) -> None:
-        """Never blocks, never raises."""
-        ...
-
-
-class Broadcaster:
-    """A `Notifier` within this process: a bounded queue per watcher; one that does not read loses its place."""
-
-    def __init__(self) -> None:
-        self._queues: dict[int, set[asyncio.Queue[WorkspaceView | None]]] = defaultdict(set)
-
-    def publish(self, view: WorkspaceView) -> None:
-        """Tell every watcher of this person."""
-        for queue in tuple(self._queues.get(view.person_id, ())):
-            if queue.full():
-                queue.get_nowait()  # the watcher is behind: it is told to start over
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(view)
-
-    @contextmanager
-    def watch(self, person_id: int):  # type: ignore[no-untyped-def]
-        """A queue of this person's changes while the context lasts; None says that some were lost."""
-        queue: asyncio.Queue[WorkspaceView | None] = asyncio.Queue(QUEUE)
-        self._queues[person_id].add(queue)
-        try:
-            yield queue
-        finally:
-            self._queues[person_id].discard(queue)
-            if not self._queues[person_id]:
-                del self._queues[person_id]
 
 
 class Workspaces:
@@ -223,11 +183,6 @@ class Workspaces:
             still = await self._change(view.id, lambda row: absent(row, self._clock(), self._patience))
             if still is not None and still.sequence == 0 and not still.state.is_final:
                 self._look_again(view.id)
-
-    async def facility_changed(self, facility_id: str) -> None:
-        """A facility connected or went: what is shown of its living workspaces changes with it."""
-        for view in await in_database(store.living)(facility_id):
-            self._broadcaster.publish(view)
 
     async def _change(
         self, workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]

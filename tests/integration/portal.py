@@ -18,11 +18,13 @@ from central_portal.database import in_database
 from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import COOKIE, Identity
+from central_portal.identity.watch import SessionWatch
 from central_portal.link.ports import HelloFacts, HubPlace, SealedBody
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import FacilityTable, Federation
+from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
-from central_portal.workspaces.services import Broadcaster, Workspaces
+from central_portal.workspaces.services import Workspaces
 from shared.catalogue import Dataset, SearchPage
 from shared.commands import Answer, Redeemed, Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
@@ -106,9 +108,12 @@ class Portal:
             for s in slugs
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
-        self.identity = Identity(self.agents, encode_body, 3600)
-        self.facilities = Facilities(self.federation, MemoryWakes())
-        self.workspaces = Workspaces(self.identity, self.facilities, Broadcaster(), deadline)
+        wakes = MemoryWakes()
+        broadcaster = Broadcaster(wakes)
+        self.identity = Identity(self.agents, encode_body, 3600, SessionWatch(wakes))
+        self.facilities = Facilities(self.federation, wakes)
+        self.facilities.subscribe(broadcaster.facility_changed)
+        self.workspaces = Workspaces(self.identity, self.facilities, broadcaster, deadline)
         search = FederatedSearch(self.identity, self.facilities, deadline)
         self.services = Services(self.identity, self.facilities, self.workspaces, search, self.federation)
         schema = make_schema()
