@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar, cast
 
 from channels.db import database_sync_to_async
-from django.db import connection
+from django.db import DatabaseError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models import FloatField, Func
 
 from central_portal.django_database import CONNECTIONS
@@ -52,3 +53,20 @@ def _executor() -> ThreadPoolExecutor:
     if _threads is None:
         _threads = ThreadPoolExecutor(CONNECTIONS, "database")
     return _threads
+
+
+class Outdated(Exception):
+    """The database is older than this program, or cannot be used. The message says what to do."""
+
+
+def judge_schema() -> None:
+    """Whether the tables are those of this program. Raises Outdated."""
+    try:
+        executor = MigrationExecutor(connection)
+        missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except DatabaseError as error:
+        raise Outdated(f"The database cannot be used: {str(error).splitlines()[0]}") from None
+    finally:
+        connection.close()
+    if missing:
+        raise Outdated("The database is older than this program: run central-portal migrate.")

@@ -119,9 +119,9 @@ async def ending(call: Any) -> grpc.StatusCode:
 
 
 @asynccontextmanager
-async def open_scene(folder: Path) -> AsyncIterator[Scene]:
+async def open_scene(folder: Path, kind: type[Scene] = Scene) -> AsyncIterator[Scene]:
     """A scene with a running hub; at its end every `connected` must have had its `disconnected`."""
-    scene = Scene(folder)
+    scene = kind(folder)
     await scene.hub.start()
     try:
         yield scene

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from central_portal.database import DatabaseClock, in_database
 from central_portal.facilities import sessions
 from central_portal.facilities.models import Facility, FacilitySession
 from central_portal.facilities.sessions import Mark, SessionRow
-from central_portal.link.ports import Topic, Wakes
+from central_portal.link.ports import HubPlace, Topic, Wakes, Whereabouts
 from central_portal.settings import FacilityTable, Federation
 from shared.errors import NotFound
 from shared.facilities import Environment, FacilityDescription, Flavour
@@ -22,6 +23,7 @@ from shared.wire.facilities import decode_description, encode_description
 
 log = logging.getLogger(__name__)
 EVERY = 1.0
+DRAINED, MOVES_WITHIN = "DRAINED", 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,20 @@ class Facilities:
             self.version += 1
             for listener in tuple(self._listeners):
                 listener(row.slug)
+
+    def place(self, facility_id: str) -> Whereabouts:
+        """Where its session is; see `link.ports.Places`."""
+        view = self._views.get(facility_id)
+        if view is None:
+            return Whereabouts(None)
+        hub = HubPlace(view.hub_id, view.hub_address) if view.online else None
+        lately = time.time() - (view.state_since or 0.0) < MOVES_WITHIN
+        return Whereabouts(hub, moving=hub is None and lately and view.last_ending == DRAINED)
+
+    async def look(self, facility_id: str) -> Whereabouts:
+        """The same, read anew."""
+        await self.refresh(facility_id)
+        return self.place(facility_id)
 
     # --- what the hub of this process reports
 

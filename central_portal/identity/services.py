@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -12,6 +11,7 @@ from central_portal.database import in_database
 from central_portal.identity import store
 from central_portal.identity.logic import expires_ms, parse_scopes
 from central_portal.identity.sealing import ID_TOKEN_LABEL, grant_label, seal, sealing_key, unseal
+from central_portal.identity.watch import SessionWatch
 from central_portal.link.ports import CommandWriter, Links, SealedBody
 from shared.commands import NEVER_EXPIRES, PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeemed, Release, Verb
 from shared.errors import SignInNeeded
@@ -60,11 +60,11 @@ class Identity:
         links: Links,
         write_command: CommandWriter,
         session_life: float,
+        watch: SessionWatch,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._links, self._write, self._clock = links, write_command, clock
-        self.session_life = session_life
-        self._ended: dict[str, set[Callable[[], None]]] = defaultdict(set)
+        self.session_life, self._watch = session_life, watch
 
     # --- who
 
@@ -83,20 +83,7 @@ class Identity:
 
     def on_session_end(self, session_hash: str, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once when the session is renewed or ends; returns the unsubscribe."""
-        self._ended[session_hash].add(callback)
-
-        def unsubscribe() -> None:
-            waiting = self._ended.get(session_hash, set())
-            waiting.discard(callback)
-            if not waiting:
-                self._ended.pop(session_hash, None)
-
-        return unsubscribe
-
-    def _announce(self, hashes: list[str]) -> None:
-        for session_hash in hashes:
-            for callback in self._ended.pop(session_hash, ()):
-                callback()
+        return self._watch.on_end(session_hash, callback)
 
     # --- sessions
 
@@ -111,7 +98,7 @@ class Identity:
             )
         except PermissionError:
             raise SignInNeeded("You have signed out meanwhile; sign in again.") from None
-        self._announce(touched)
+        self._watch.announce(touched)
         return cookie
 
     async def renew(self, old_cookie: str) -> str | None:
@@ -119,7 +106,7 @@ class Identity:
         cookie = token()
         if not await in_database(store.renew)(cookie, old_cookie, self._clock()):
             return None
-        self._announce([hashed(old_cookie)])
+        self._watch.announce([hashed(old_cookie)])
         return cookie
 
     async def id_token(self, caller: Caller) -> str:
@@ -139,7 +126,7 @@ class Identity:
 
     async def end(self, caller: Caller) -> None:
         """The caller signs out: this session and all of the same provider session end."""
-        self._announce(await in_database(store.end_own)(caller.session_hash, self._clock()))
+        self._watch.announce(await in_database(store.end_own)(caller.session_hash, self._clock()))
 
     async def ended_at_provider(self, provider: str, told: SignedOut) -> None:
         """The provider says that a session has ended, or all of a subject's when it names none."""
@@ -147,7 +134,7 @@ class Identity:
             ended = await in_database(store.end_sid)(provider, told.sid, self._clock())
         else:
             ended = await in_database(store.end_subject)(provider, Subject(told.issuer, told.sub))
-        self._announce(ended)
+        self._watch.announce(ended)
 
     # --- visits to gateways
 

@@ -170,6 +170,12 @@ def _delete_families(families: list[str]) -> list[str]:
     return ended
 
 
+def living(hashes: list[str], now: float) -> set[str]:
+    """Those of these sessions that live under this very cookie."""
+    rows = PortalSession.objects.filter(hash__in=hashes, replaced_at=None, expires_at__gt=now)
+    return set(rows.values_list("hash", flat=True))
+
+
 def _alive(now: float) -> Q:
     """Not expired, and replaced no longer ago than the grace."""
     unreplaced = Q(replaced_at=None) | Q(replaced_at__gt=now - LIMITS.cookie_grace)

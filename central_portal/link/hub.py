@@ -30,8 +30,10 @@ from central_portal.link.ports import (
     Registry,
     SealedBody,
 )
+from central_portal.link.relay import RelayKey, RelayService
 from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
+from central_portal.link.streams import bearer, reader, writer
 from central_portal.link.tokens import TokenCheck, TokenRefused
 from shared.commands import Answer, Verb
 from shared.errors import FacilityUnavailable
@@ -61,15 +63,16 @@ class Hub:
     """Lets agents in and routes asks to them; the newest session of a facility wins.
 
     `events.disconnected` follows every `events.connected`, exactly once. `clock` gives POSIX seconds
-    and is used for tokens alone.
+    and is used for tokens alone. With `relay_key` web processes that have it may ask through this hub.
     """
 
     def __init__(
         self, settings: HubSettings, registry: Registry, events: LinkEvents, orders: OrderQueue,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.time, relay_key: RelayKey | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._registry, self._events = settings, registry, events
         self._tokens = TokenCheck(settings.audience, registry, clock)
+        self._relay_key = relay_key
         self._server: Any = None
         self._sessions: dict[str, Session] = {}
         self._epochs: dict[Session, int] = {}
@@ -90,7 +93,10 @@ class Hub:
         credentials = await asyncio.to_thread(self._credentials)
         server = _aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_STREAMS)
         handler = grpc.stream_stream_rpc_method_handler(self._connect)  # frames stay bytes: the link reads them
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler}),))
+        handlers = [grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler})]
+        if self._relay_key is not None:
+            handlers.append(RelayService(self._relay_key, self._sessions.get).handler())
+        server.add_generic_rpc_handlers(tuple(handlers))
         try:
             if credentials is None:
                 self.port = server.add_insecure_port(str(address))
@@ -105,6 +111,16 @@ class Hub:
             keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
         )
         log.info("The hub listens on %s:%d.", address.host, self.port)
+
+    @property
+    def serving(self) -> bool:
+        """Whether it lets agents in."""
+        return self._server is not None and not self._stopping
+
+    def wake(self, facility_id: str | None) -> None:
+        """Orders of a facility were committed; None for perhaps any."""
+        for name in self._sessions if facility_id is None else (facility_id,):
+            self._delivery.wake(name)
 
     async def stop(self) -> None:
         """Tells the agents, which open their next session elsewhere and leave; then closes what is left.
@@ -149,9 +165,14 @@ class Hub:
             await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
         session = Session(
-            facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit,
+            facility_id,
+            self._settings,
+            self._events,
+            reader(context),
+            writer(context),
+            self._admit,
             self._delivery,
-        )  # fmt: skip
+        )
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
         try:
@@ -163,7 +184,7 @@ class Hub:
     async def _proven(self, context: Any) -> str | None:
         """The facility that the stream's token proves; None, and a line in the log, for any other stream."""
         try:
-            return await self._tokens.facility_of(_bearer(context.invocation_metadata()))
+            return await self._tokens.facility_of(bearer(context.invocation_metadata()))
         except TokenRefused as error:
             log.warning("An agent at %s was refused: %s.", context.peer(), error)
         except Exception:  # whatever fails here must let nobody in, and tell a stranger nothing
@@ -273,34 +294,6 @@ class LocalLinks:
     def deliver(self, facility_id: str) -> None:
         """See `ports.Links.deliver`."""
         self._delivery.wake(facility_id)
-
-
-def _bearer(metadata: Any) -> str:
-    found = [value for key, value in metadata or () if key == "authorization"]
-    if len(found) != 1 or not isinstance(found[0], str) or not found[0].startswith("Bearer "):
-        raise TokenRefused("there is no token")
-    return found[0].removeprefix("Bearer ")
-
-
-def _reader(context: Any) -> Callable[[], Any]:
-    async def read() -> bytes | None:
-        try:
-            data = await context.read()
-        except Exception as error:  # gRPC raises internal types here; all mean that the stream is over
-            raise StreamLost("The stream broke.") from error
-        return None if data is _aio.EOF else data
-
-    return read
-
-
-def _writer(context: Any) -> Callable[[bytes], Any]:
-    async def write(data: bytes) -> None:
-        try:
-            await context.write(data)
-        except Exception as error:  # as above
-            raise StreamLost("The stream broke.") from error
-
-    return write
 
 
 def _content(path: Path) -> bytes:

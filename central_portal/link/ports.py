@@ -195,6 +195,26 @@ class Links(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """Where a facility's session is, None for nowhere. `moving`: its hub let it go, and it will open the next one."""
+
+    hub: HubPlace | None
+    moving: bool = False
+
+
+class Places(Protocol):
+    """Where the facilities' sessions are, for a process that holds none."""
+
+    def place(self, facility_id: str) -> Whereabouts:
+        """As it was known a moment ago."""
+        ...
+
+    async def look(self, facility_id: str) -> Whereabouts:
+        """As the rows say now."""
+        ...
+
+
 class LinkEvents(Protocol):
     """What the hub reports upward. Wired by `composition`; every method is quick and raises nothing but what it says."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from central_portal.link.bucket import Bucket
@@ -98,12 +98,19 @@ class Session:
 
     async def ask(self, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
         """The agent's answer; raises as `ports.Links.ask` says."""
+        return decode_answer(verb, await self.exchange(command, timeout_s))
+
+    def exchange(self, command: SealedBody, timeout_s: float) -> Coroutine[None, None, pb.Result]:
+        """Asks at once, and gives the coroutine of the answer; both raise as `ports.Links.ask` says."""
         ticket = self._end.ask(command.body, command.grant_id, command.mac, timeout_s, self._clock())
         future: asyncio.Future[pb.Result] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         self._pump.wake()
+        return self._answered(ticket, future)
+
+    async def _answered(self, ticket: int, future: asyncio.Future[pb.Result]) -> pb.Result:
         try:
-            return decode_answer(verb, await future)
+            return await future
         finally:
             self._waiting.pop(ticket, None)
             self._end.forget(ticket)

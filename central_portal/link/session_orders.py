@@ -6,13 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from shared.wire.orders import decode_order_result
-
 from central_portal.link.ports import LinkEvents, OpenOrder, OrderAnswer, Overtaken
 from shared.commands import Answer, Verb
 from shared.link.centre_end import CentreEnd
 from shared.link.outputs import OrderAccepted, OrderSettled, Output
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
+from shared.wire.orders import decode_order_result
 
 log = logging.getLogger(__name__)
 AGAIN = 1.0

@@ -27,7 +27,6 @@ class PortalEvents:
         try:
             await self._facilities.connected(facility_id, epoch, description)
             await self._reports.inventory(facility_id, epoch, inventory)
-            await self._reports.facility_changed(facility_id)
         except Exception:
             log.exception("what %s said when it connected was not kept", facility_id)
 
@@ -35,7 +34,6 @@ class PortalEvents:
         """A session has ended."""
         try:
             await self._facilities.disconnected(facility_id)
-            await self._reports.facility_changed(facility_id)
         except Exception:
             log.exception("the end of %s's session was not kept", facility_id)
 

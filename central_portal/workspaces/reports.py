@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Collection, Sequence, Set
 from functools import partial
 
-from central_portal.database import in_database
 from central_portal.facilities.fence import fence
 from central_portal.link import orders
 from central_portal.link.ports import OrderAnswer, Topic, Wakes
@@ -49,11 +48,6 @@ class Reports:
 
     async def _fold(self, facility_id: str, epoch: int, reports: Sequence[WorkspaceReport]) -> None:
         self._publish(await self._write(partial(_fold_reports, facility_id, epoch, reports, self._clock())))
-
-    async def facility_changed(self, facility_id: str) -> None:
-        """A facility connected or went: what is shown of its living workspaces changes with it."""
-        for view in await in_database(store.living)(facility_id):
-            self._broadcaster.publish(view)
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:
         """Commit results of orders. Raises Overtaken; see `link.ports.LinkEvents.settled`."""

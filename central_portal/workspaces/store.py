@@ -93,3 +93,9 @@ def living(facility: str | None = None, person_id: int | None = None) -> list[Wo
     if person_id is not None:
         rows = rows.filter(person_id=person_id)
     return [view_of(row) for row in rows.order_by("requested_at", "id")]
+
+
+def changed_since(person_ids: Collection[int], since: float) -> list[WorkspaceView]:
+    """Rows of these persons that changed after an instant, in the order in which they did."""
+    rows = Workspace.objects.filter(changed_at__gte=since, person_id__in=person_ids)
+    return [view_of(row) for row in rows.order_by("changed_at", "id")]

@@ -19,6 +19,7 @@ from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import COOKIE, Identity
 from central_portal.identity.unlinking import Unlinking
+from central_portal.identity.watch import SessionWatch
 from central_portal.link.orders import OrderRows
 from central_portal.link.ports import HelloFacts, HubPlace, OrderAnswer, SealedBody
 from central_portal.link.settlements import Settlements
@@ -138,10 +139,11 @@ class Portal:
             for s in slugs
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
-        self.identity = Identity(self.agents, encode_body, 3600)
-        wakes, writer, broadcaster = MemoryWakes(), Writer(), Broadcaster()
+        wakes, writer = MemoryWakes(), Writer()
+        broadcaster, settlements = Broadcaster(wakes), Settlements(wakes)
+        self.identity = Identity(self.agents, encode_body, 3600, SessionWatch(wakes))
         self.facilities = Facilities(self.federation, wakes)
-        settlements = Settlements(wakes)
+        self.facilities.subscribe(broadcaster.facility_changed)
         self.reports = Reports(writer, broadcaster, wakes)
         self.agents.settled = self.reports.settled
         parts = (self.identity, self.facilities, self.agents, settlements, writer)

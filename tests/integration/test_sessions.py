@@ -29,11 +29,14 @@ class Desk:
 
     def __init__(self) -> None:
         from central_portal.identity.services import COOKIE, Identity
+        from central_portal.identity.watch import SessionWatch
+        from central_portal.link.wakes_memory import MemoryWakes
         from tests.integration.portal import Agents
 
         self.now, self.cookie_name = NOW, COOKIE
         self.agents = Agents()
-        self.identity = Identity(self.agents, encode_body, 3600.0, lambda: self.now)
+        watch = SessionWatch(MemoryWakes(), lambda: self.now)
+        self.identity = Identity(self.agents, encode_body, 3600.0, watch, lambda: self.now)
         self.sub, self.sid = f"ada-{uuid.uuid4()}", f"sid-{uuid.uuid4()}"
 
     @property
