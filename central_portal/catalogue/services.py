@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from central_portal.catalogue.logic import FacilityAnswer, Merged, Position, is_honest, merge, read_cursor, trimmed
@@ -19,6 +19,7 @@ from shared.identity import LinkState, Scope
 from shared.limits import LIMITS
 from shared.wire.status import error_of
 
+_START = Position()
 log = logging.getLogger(__name__)
 
 
@@ -30,49 +31,54 @@ class FederatedSearch:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
         self._identity, self._facilities, self._deadline, self._clock = identity, facilities, deadline_s, clock
+        self._patience = deadline_s + 0.25  # each question has a deadline of its own, which ends first
 
     async def search(
         self, caller: Caller | None, query: SearchQuery, facility_ids: Sequence[str], after: str = ""
     ) -> Merged:
         """One page with an outcome for every facility asked. Raises InvalidRequest, NotFound."""
         positions = read_cursor(after)
-        tasks = await self._asked(caller, query, facility_ids, positions)
+        asked = await self._asked(caller, query, facility_ids, positions)
         try:
-            if tasks:
-                await asyncio.wait(tasks)  # each ends by its own deadline
+            if asked:
+                await asyncio.wait(asked, timeout=self._patience)
         finally:
-            _cancel(tasks)
-        return merge([task.result() for task in tasks], positions, query.limit)
+            _cancel(asked)
+        return merge([_answer(*one) for one in asked.items()], positions, query.limit)
 
     async def progress(
         self, caller: Caller | None, query: SearchQuery, facility_ids: Sequence[str], after: str = ""
     ) -> AsyncIterator[Merged]:
         """The page as it stands after each answer; the last has `done`. A late answer changes nothing."""
         positions = read_cursor(after)
-        tasks = await self._asked(caller, query, facility_ids, positions)
-        pending = set(tasks)
+        asked = await self._asked(caller, query, facility_ids, positions)
+        pending, until = set(asked), self._clock() + self._patience
         if not pending:
             yield merge((), positions, query.limit)
         try:
             while pending:
-                _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                answers = [task.result() for task in tasks if task not in pending]
+                left = max(0.0, until - self._clock())
+                finished, waiting = await asyncio.wait(pending, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+                pending = waiting if finished else set()
+                answers = [_answer(task, slug) for task, slug in asked.items() if task not in pending]
                 yield merge(answers, positions, query.limit, done=not pending)
         finally:
-            _cancel(tasks)
+            _cancel(asked)
 
     async def _asked(
         self, caller: Caller | None, query: SearchQuery, facility_ids: Sequence[str],
         positions: Mapping[str, Position],
-    ) -> list[asyncio.Task[FacilityAnswer]]:  # fmt: skip
+    ) -> dict[asyncio.Task[FacilityAnswer], str]:  # fmt: skip
         """A question under way to each facility that has something for this cursor."""
         chosen = [self._facilities.get(slug).slug for slug in dict.fromkeys(facility_ids)]
         states = await self._link_states(caller)
-        return [
-            asyncio.create_task(self._one(caller, slug, query, positions.get(slug, Position()), states.get(slug)))
+        return {
+            asyncio.create_task(
+                self._one(caller, slug, query, positions.get(slug, _START), states.get(slug))
+            ): slug
             for slug in chosen or [view.slug for view in self._facilities.all()]
             if _open(positions, slug)
-        ]
+        }
 
     async def dataset(self, caller: Caller | None, facility_id: str, pid: str) -> Dataset:
         """One dataset. Raises NotFound and whatever keeps the facility from answering."""
@@ -105,14 +111,11 @@ class FederatedSearch:
     ) -> FacilityAnswer:
         started = self._clock()
         try:
-            async with asyncio.timeout(self._deadline + 0.25):
-                page, answer, kept_out = await self._page(caller, slug, query, position)
+            page, answer, kept_out = await self._page(caller, slug, query, position)
         except ParasolError as error:
             return FacilityAnswer(
                 slug, OUTCOME_OF_REASON.get(error.reason, Outcome.FAILED), problem=Problem.of(error)
             )
-        except TimeoutError:
-            return FacilityAnswer(slug, Outcome.TIMED_OUT, problem=Problem.of(DeadlineExceeded()))
         except Exception:  # one facility's fault must not take the others' answers along
             log.exception("the search at %s failed on our side", slug)
             return FacilityAnswer(slug, Outcome.FAILED, problem=Problem.of(ParasolError()))
@@ -133,7 +136,7 @@ class FederatedSearch:
         if not self._facilities.get(slug).online:
             raise FacilityUnavailable(metadata={"facility": slug})
         wanted = min(LIMITS.page, query.limit + position.skip)
-        asked = replace(query, limit=wanted, after=position.after)
+        asked = replace(query, limit=wanted, after=position.after) if position != _START else query
         answer, kept_out = await self._ask(caller, slug, Verb.SEARCH, asked)
         page = answer.payload if isinstance(answer.payload, SearchPage) else SearchPage()
         if not is_honest(page, wanted, position.after):
@@ -154,7 +157,14 @@ _MEANS = {LinkState.NOT_LINKED: Outcome.NOT_LINKED, LinkState.UNKNOWN: Outcome.S
 """What is said of open data that a person without a grant gets; nothing for an anonymous one."""
 
 
-def _cancel(tasks: Sequence[asyncio.Task[FacilityAnswer]]) -> None:
+def _answer(task: asyncio.Task[FacilityAnswer], slug: str) -> FacilityAnswer:
+    """What came of a question until now."""
+    if task.done():
+        return task.result()
+    return FacilityAnswer(slug, Outcome.TIMED_OUT, problem=Problem.of(DeadlineExceeded()))
+
+
+def _cancel(tasks: Iterable[asyncio.Task[FacilityAnswer]]) -> None:
     """Nobody waits any more; nothing happens to those that are done."""
     for task in tasks:
         task.cancel()
