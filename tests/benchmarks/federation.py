@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvloop
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from facility_agent.link.client import AgentLink
 from facility_agent.link.keys import load_or_create_key
 from facility_agent.link.settings import LinkSettings
-from shared.catalogue import Dataset, SearchPage
+from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer
 from shared.facilities import Capability, FacilityDescription, Outcome
+from shared.wire.catalogue import encode_page
 from shared.workspaces import WorkspaceInventory
 from tests.waiting import free_port, http_status, until
 
@@ -35,11 +37,11 @@ class BenchCore:
             Dataset(f"{slug}-{i}", f"Dataset {i} of {slug}", f"P{i % 7}", "I1", "Sample", "NXsas", 1e9 - i * 10, None, 10**6, 1, is_open=True)
             for i in range(100)
         ]  # fmt: skip
-        self._rows = tuple(rows)
+        self.rows = tuple(rows)
 
     async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: object) -> Answer:
         command = decode(body)  # type: ignore[operator]
-        return Answer(Outcome.OK, SearchPage(self._rows[: command.parameters.limit]))
+        return Answer(Outcome.OK, SearchPage(self.rows[: command.parameters.limit]))
 
     def description(self) -> FacilityDescription:
         capabilities = tuple(Capability(f"c{i}", "kind", f"Capability {i}", "What it does") for i in range(5))
@@ -56,14 +58,19 @@ class BenchCore:
         return lambda: None
 
 
+def page_bytes() -> int:
+    """The size of the answer of one facility to the search."""
+    return len(encode_page(SearchPage(BenchCore(slug_of(0)).rows[: SearchQuery().limit])))
+
+
 def slug_of(number: int) -> str:
     """The slug of a facility of the benchmark."""
     return f"facility-{number:02d}"
 
 
 @contextmanager
-def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int]]:
-    """(port, pid) of a centre with this many connected facilities."""
+def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int, int]]:
+    """(port, pid, pid of all agents) of a centre with this many connected facilities."""
     port, hub = free_port(), free_port()
     tables = []
     for number in range(facilities):
@@ -96,7 +103,7 @@ def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int]]:
                 lambda: (folder / "centre.log").read_bytes().count(b"Connected to the hub") >= facilities,
                 "all agents connected",
             )
-            yield port, serving.pid
+            yield port, serving.pid, agents.pid
         finally:
             for process in (agents, serving):
                 process.terminate()
@@ -118,4 +125,4 @@ async def play(folder: Path, facilities: int, hub: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(play(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    uvloop.run(play(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
