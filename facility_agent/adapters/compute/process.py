@@ -18,9 +18,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from facility_agent.adapters.compute import landlock, supervisor
+from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_records import (
     is_alive,
     is_locked,
@@ -56,6 +57,16 @@ class ProcessSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     isolation: Literal["none"] = Field(description='Must be "none": everything runs as the agent\'s own user.')
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switched_on(cls, said: Any) -> Any:
+        if isinstance(said, dict) and said.get("isolation") != "none":
+            raise ValueError(
+                'isolation: write isolation = "none" to accept that everything runs as the agent\'s user'
+            )
+        return said
+
     folder: Path = Field(description="Working folders of workspaces, one each.")
     grace_s: float = Field(default=10.0, ge=0, le=120, description="Time between SIGTERM and SIGKILL.")
     readable: tuple[Path, ...] = Field(
@@ -194,28 +205,13 @@ class ProcessCompute(ComputeBackend):
         return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
 
     async def _answers(self, handle: str) -> bool:
-        """Whether its endpoint answers HTTP with less than 500."""
+        """Whether its endpoint answers; that is asked until it does for the first time."""
         known = read_record(self._meta(handle).with_suffix(".json"))
         if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return False
-        headers = "".join(f"{name}: {value}\r\n" for name, value in known["headers"])
-        try:
-            async with asyncio.timeout(2.0):
-                reader, writer = await asyncio.open_unix_connection(known["socket"])
-                try:
-                    writer.write(
-                        f"GET / HTTP/1.1\r\nHost: workspace\r\n{headers}Connection: close\r\n\r\n".encode()
-                    )
-                    await writer.drain()
-                    status = (await reader.readline()).split()
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError):
-            return False
-        if len(status) < 2 or not status[1].isdigit() or int(status[1]) >= 500:
-            return False
-        self._ready.add(handle)
-        return True
+        if await answers(known["socket"], known["headers"]):
+            self._ready.add(handle)
+        return handle in self._ready
 
     # --- stopping and the rest
 
