@@ -7,7 +7,7 @@ import base64
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from facility_agent.link.client import AgentLink
 from facility_agent.link.keys import load_or_create_key
+from facility_agent.link.running import Running
 from facility_agent.link.settings import LinkSettings
 from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.commands import Answer
 from shared.facilities import Capability, FacilityDescription, Outcome
+from shared.link.outputs import CommandArrived
 from shared.wire.catalogue import encode_page
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.workspaces import WorkspaceInventory
 from tests.waiting import free_port, http_status, until
 
@@ -28,20 +30,31 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "portal.localhost"
 
 
+def page_of(slug: str) -> bytes:
+    """The answer of one facility to the search: a page of 50 datasets, and there is more."""
+    rows = [
+        Dataset(f"{slug}-{i}", f"Dataset {i} of {slug}", f"P{i % 7}", "I1", "Sample", "NXsas", 1e9 - i * 10, None, 10**6, 1, is_open=True)
+        for i in range(SearchQuery().limit)
+    ]  # fmt: skip
+    return encode_page(SearchPage(tuple(rows), next="50"))
+
+
+class Prepared(Running):
+    """Answers at once with bytes made beforehand, as the floor's agents do: the centre and the link are measured."""
+
+    def __init__(self, core: BenchCore, slug: str) -> None:
+        super().__init__(core, 1)  # type: ignore[arg-type]
+        self._page = page_of(slug)
+
+    def start(self, command: CommandArrived, reply: Callable[[pb.Result], None]) -> None:
+        reply(pb.Result(ticket=command.ticket, outcome=Outcome.OK, payload=self._page))
+
+
 class BenchCore:
-    """A facility that answers every search from memory: what is measured is the centre and the link."""
+    """What a facility of the benchmark says of itself."""
 
     def __init__(self, slug: str) -> None:
         self._slug = slug
-        rows = [
-            Dataset(f"{slug}-{i}", f"Dataset {i} of {slug}", f"P{i % 7}", "I1", "Sample", "NXsas", 1e9 - i * 10, None, 10**6, 1, is_open=True)
-            for i in range(100)
-        ]  # fmt: skip
-        self.rows = tuple(rows)
-
-    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: object) -> Answer:
-        command = decode(body)  # type: ignore[operator]
-        return Answer(Outcome.OK, SearchPage(self.rows[: command.parameters.limit]))
 
     def description(self) -> FacilityDescription:
         capabilities = tuple(Capability(f"c{i}", "kind", f"Capability {i}", "What it does") for i in range(5))
@@ -56,11 +69,6 @@ class BenchCore:
 
     def subscribe(self, listener: object) -> object:
         return lambda: None
-
-
-def page_bytes() -> int:
-    """The size of the answer of one facility to the search."""
-    return len(encode_page(SearchPage(BenchCore(slug_of(0)).rows[: SearchQuery().limit])))
 
 
 def slug_of(number: int) -> str:
@@ -121,7 +129,10 @@ async def play(folder: Path, facilities: int, hub: int) -> None:
                 facility_id=slug_of(number), hub=f"127.0.0.1:{hub}", audience="parasol-hub",
                 key_file=folder / f"{number}.key", store_id=str(number), boot_counter=1, plaintext=True,
             )  # fmt: skip
-            tasks.create_task(AgentLink(settings, BenchCore(slug_of(number))).run())  # type: ignore[arg-type]
+            core = BenchCore(slug_of(number))
+            link = AgentLink(settings, core)  # type: ignore[arg-type]
+            link._running = Prepared(core, slug_of(number))
+            tasks.create_task(link.run())
 
 
 if __name__ == "__main__":

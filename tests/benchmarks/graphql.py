@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 
 from tests.benchmarks.echo import floor
-from tests.benchmarks.federation import HOST, ROOT, centre, page_bytes
+from tests.benchmarks.federation import HOST, ROOT, centre, page_of, slug_of
 from tests.benchmarks.load import Load, drive, request
 from tests.benchmarks.measure import Figure, cpu_of, median, percentile
 from tests.waiting import free_port, http_status, until
@@ -118,7 +118,7 @@ def _search(port: int, pid: int, agents: int) -> list[Figure]:
     payload = _post(port, SEARCH)
     per_cpu_second(port, pid, payload, 200)
     cpu, p50, p99, floor_p50, floor_cpu, theirs = [], [], [], [], [], []
-    with floor(AGENTS, page_bytes()) as echo:
+    with floor(AGENTS, len(page_of(slug_of(0)))) as echo:
         echo.measure(200, 1)
         for _ in range(2 * ROUNDS):
             before = cpu_of(agents)
@@ -131,7 +131,7 @@ def _search(port: int, pid: int, agents: int) -> list[Figure]:
             floor_cpu.append(echo.measure(400, 16)[1])
     name = f"live search over {AGENTS} agents, page of 50"
     value, bottom = median(p50), median(floor_p50)
-    note = f"p99 {median(p99):.1f} ms; the agents, real ones but all in one process, use {median(theirs):.1f} ms CPU a request"
+    note = f"p99 {median(p99):.1f} ms; the agents, all in one process, use {median(theirs):.1f} ms CPU a request"
     spent = median(cpu)
     return [
         Figure(
