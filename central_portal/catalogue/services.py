@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from central_portal.catalogue.logic import FacilityAnswer, Merged, Position, is_honest, merge, read_cursor, trimmed
 from central_portal.facilities.services import Facilities
-from central_portal.identity.services import Caller, Identity
+from central_portal.identity.services import Caller, Held, Identity
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import OUTCOME_OF_REASON, Answer, GetDataset, Problem, Verb
 from shared.errors import BackendError, DeadlineExceeded, FacilityUnavailable, NotFound, ParasolError
@@ -71,11 +71,9 @@ class FederatedSearch:
     ) -> dict[asyncio.Task[FacilityAnswer], str]:  # fmt: skip
         """A question under way to each facility that has something for this cursor."""
         chosen = [self._facilities.get(slug).slug for slug in dict.fromkeys(facility_ids)]
-        states = await self._link_states(caller)
+        held = await self._identity.held(caller) if caller else None
         return {
-            asyncio.create_task(
-                self._one(caller, slug, query, positions.get(slug, _START), states.get(slug))
-            ): slug
+            asyncio.create_task(self._one(caller, held, slug, query, positions.get(slug, _START))): slug
             for slug in chosen or [view.slug for view in self._facilities.all()]
             if _open(positions, slug)
         }
@@ -85,33 +83,17 @@ class FederatedSearch:
         view = self._facilities.get(facility_id)
         if not view.online:
             raise FacilityUnavailable(metadata={"facility": facility_id})
-        answer, _ = await self._ask(caller, facility_id, Verb.GET, GetDataset(pid))
+        answer, _ = await self._ask(caller, None, facility_id, Verb.GET, GetDataset(pid))
         if isinstance(answer.payload, Dataset):
             return answer.payload
         raise error_of(answer.problem) if answer.problem else NotFound("There is no such dataset.")
 
-    async def _link_states(self, caller: Caller | None) -> Mapping[str, LinkState]:
-        """What each facility would say of this person without a grant; empty for an anonymous one."""
-        if caller is None:
-            return {}
-        known = await self._identity.account_links(caller)
-        return {
-            view.slug: LinkState.LINKED
-            if view.slug in known and Scope.READ in known[view.slug].scopes
-            else (
-                LinkState.NOT_LINKED
-                if view.slug in known and known[view.slug].state is LinkState.NOT_LINKED
-                else LinkState.UNKNOWN
-            )
-            for view in self._facilities.all()
-        }
-
     async def _one(
-        self, caller: Caller | None, slug: str, query: SearchQuery, position: Position, state: LinkState | None
+        self, caller: Caller | None, held: Held | None, slug: str, query: SearchQuery, position: Position
     ) -> FacilityAnswer:
         started = self._clock()
         try:
-            page, answer, kept_out = await self._page(caller, slug, query, position)
+            page, answer, kept_out = await self._page(caller, held, slug, query, position)
         except ParasolError as error:
             return FacilityAnswer(
                 slug, OUTCOME_OF_REASON.get(error.reason, Outcome.FAILED), problem=Problem.of(error)
@@ -124,30 +106,30 @@ class FederatedSearch:
             return FacilityAnswer(slug, answer.outcome, took_ms=took, problem=answer.problem)
         outcome = (
             kept_out
-            or (_MEANS.get(state) if state else None)
+            or (_MEANS.get(_link_state(held, slug)) if held else None)
             or (answer.outcome if page.complete else Outcome.PARTIAL)
         )
         problem = answer.problem or (Problem("PARTIAL", page.note, retryable=True) if page.note else None)
         return FacilityAnswer(slug, outcome, page, took, problem)
 
     async def _page(
-        self, caller: Caller | None, slug: str, query: SearchQuery, position: Position
+        self, caller: Caller | None, held: Held | None, slug: str, query: SearchQuery, position: Position
     ) -> tuple[SearchPage, Answer, Outcome | None]:
         if not self._facilities.get(slug).online:
             raise FacilityUnavailable(metadata={"facility": slug})
         wanted = min(LIMITS.page, query.limit + position.skip)
         asked = replace(query, limit=wanted, after=position.after) if position != _START else query
-        answer, kept_out = await self._ask(caller, slug, Verb.SEARCH, asked)
+        answer, kept_out = await self._ask(caller, held, slug, Verb.SEARCH, asked)
         page = answer.payload if isinstance(answer.payload, SearchPage) else SearchPage()
         if not is_honest(page, wanted, position.after):
             raise BackendError("The facility's catalogue answered with something else than what was asked.")
         return trimmed(page, position), answer, kept_out
 
     async def _ask(
-        self, caller: Caller | None, slug: str, verb: Verb, asked: SearchQuery | GetDataset
+        self, caller: Caller | None, held: Held | None, slug: str, verb: Verb, asked: SearchQuery | GetDataset
     ) -> tuple[Answer, Outcome | None]:
         """The answer; when the facility lets this person in no more, that of open data, and why it is that."""
-        answer = await self._identity.ask(caller, slug, verb, asked, timeout_s=self._deadline)
+        answer = await self._identity.ask(caller, slug, verb, asked, timeout_s=self._deadline, held=held)
         if caller is None or answer.outcome not in (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED):
             return answer, None
         return await self._identity.ask(None, slug, verb, asked, timeout_s=self._deadline), answer.outcome
@@ -155,6 +137,16 @@ class FederatedSearch:
 
 _MEANS = {LinkState.NOT_LINKED: Outcome.NOT_LINKED, LinkState.UNKNOWN: Outcome.SIGN_IN_NEEDED}
 """What is said of open data that a person without a grant gets; nothing for an anonymous one."""
+
+
+def _link_state(held: Held, slug: str) -> LinkState:
+    """What a facility would say of this person without a grant."""
+    known = held.links.get(slug)
+    if known is None:
+        return LinkState.UNKNOWN
+    if Scope.READ in known.scopes:
+        return LinkState.LINKED
+    return LinkState.NOT_LINKED if known.state is LinkState.NOT_LINKED else LinkState.UNKNOWN
 
 
 def _answer(task: asyncio.Task[FacilityAnswer], slug: str) -> FacilityAnswer:
