@@ -124,7 +124,20 @@ class FacilityScene:
         )
 
     def describe(self) -> FacilityDescription:
-        return FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")
+        shown = tuple(offered(name).environment for name in ENVIRONMENTS)
+        return FacilityDescription(
+            "alpha",
+            "Alpha",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "0.1.0",
+            environments=shown,
+            flavours=tuple(FLAVOURS.values()),
+        )
 
     def _changed(self, row: WorkspaceRow) -> None:
         self.events.publish(report(row, self.now))

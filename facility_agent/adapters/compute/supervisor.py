@@ -50,9 +50,8 @@ def children() -> list[int]:
 def prepare(order: dict[str, Any]) -> None:
     """In the child, before it becomes the workspace: limits, then the sandbox."""
     os.setpgid(0, 0)
-    ctypes.CDLL(None).prctl(
-        _PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0
-    )  # without its supervisor it would be GONE and run
+    # Without its supervisor it would be seen as gone, and run.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     if hasattr(os, "sched_setaffinity"):
