@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -106,13 +105,14 @@ def serve(located: Located) -> None:
     async def run() -> None:
         client = DoorkeeperClient(settings.socket, settings.token_file)
         gateway = Gateway(settings, client)
-        watcher = asyncio.create_task(gateway.watch())
         try:
-            await shared_serve(gateway.app, settings.host, settings.port, grace_s=3, http=gateway.front.accept)
+            async with (
+                asyncio.TaskGroup() as tasks
+            ):  # without its watcher it would let in whom the agent shuts out
+                watcher = tasks.create_task(gateway.watch())
+                await shared_serve(gateway.app, settings.host, settings.port, grace_s=3, http=gateway.front.accept)
+                watcher.cancel()
         finally:
-            watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
             gateway.front.close()
             await client.close()
 

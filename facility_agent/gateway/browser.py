@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from facility_agent.gateway.front import Front, Listener
 
 log = logging.getLogger(__name__)
-HEAD_S, IDLE_S, BODY_S, STUCK_S, LINGER_S = 10.0, 75.0, 60.0, 120.0, 5.0
+HEAD_S, IDLE_S, BODY_S, STUCK_S, LINGER_S = 10.0, 75.0, 60.0, 120.0, 3.0
 SIGNED_OUT, RESTARTING = 4401, 1012
 
 
@@ -41,7 +41,7 @@ class Browser(asyncio.Protocol):
         self._passage: Passage | None = None
         self._deciding: asyncio.Task[None] | None = None
         self._unsubscribe: Callable[[], None] | None = None
-        self._held = self._closing = self._last = False
+        self._held = self._closing = self._last = self._was_cut = False
         self._reading = True
         self.takes_no_more = False
         self.deadline = math.inf
@@ -74,7 +74,7 @@ class Browser(asyncio.Protocol):
             self._buffer += self._passage.from_browser(data)
             self._after_body()
         else:
-            if not self._buffer:
+            if not self._buffer and self._deciding is None:
                 self._wait(HEAD_S)
             self._buffer += data
             self._read_heads()
@@ -91,9 +91,11 @@ class Browser(asyncio.Protocol):
     def resume_writing(self) -> None:
         """It has caught up."""
         self.takes_no_more = False
-        self._wait(math.inf if self._passage is not None else IDLE_S)
         if self._passage is not None:
+            self._after_body()
             self._passage.hold_workspace(held=False)
+        elif not self._closing:
+            self._wait(IDLE_S)
 
     def shutdown(self) -> None:
         """The gateway is stopping: what goes on may end, WebSockets are told to come back."""
@@ -157,9 +159,13 @@ class Browser(asyncio.Protocol):
         elif head.is_socket:
             self._refuse(Refusal(404, "NOT_FOUND", "There is no WebSocket here."))
         else:
-            self._closing = True
-            self._front.browsers.discard(self)
-            self._listener.take_over(self, self._transport, head, self._buffer)
+            self._lend(head)
+
+    def _lend(self, head: RequestHead) -> None:
+        self._closing, follows, self._buffer = True, self._buffer, b""
+        self._flow()
+        self._front.browsers.discard(self)
+        self._listener.take_over(self, self._transport, head, follows)
 
     async def _decide(self, workspace_id: str, head: RequestHead) -> None:
         try:
@@ -184,6 +190,7 @@ class Browser(asyncio.Protocol):
         exchange.begin()
 
     def _cut(self) -> None:
+        self._was_cut = True
         if self._passage is not None:
             self._passage.end(SIGNED_OUT)
 
@@ -266,6 +273,7 @@ class Browser(asyncio.Protocol):
         self._transport.write(answer)
         if keep and not self._last:
             self._held = False
+            self._flow()
             self._wait(HEAD_S if self._buffer else IDLE_S)
         else:
             self._finish()
@@ -276,5 +284,6 @@ class Browser(asyncio.Protocol):
         if self._transport.is_closing():
             return
         self._flow()
-        self._wait(LINGER_S)
+        unread = self._transport.get_write_buffer_size() and not self._was_cut
+        self._wait(STUCK_S if unread else LINGER_S)
         self._transport.write_eof()

@@ -163,7 +163,7 @@ class Exchange:
             self._pool.give(upstream)
         elif upstream is not None:
             upstream.passage = None
-            upstream.transport.close()
+            upstream.transport.abort()
         self._browser.finished(keep=self._keep and not self.wants_more)
 
     def _upgraded(self, answer: AnswerHead) -> None:

@@ -118,7 +118,9 @@ def parse_request(raw: bytes) -> RequestHead:
     if version not in ("1.1", "1.0"):
         raise BadHead(505, "VERSION_NOT_SUPPORTED", "Only HTTP/1.1 is spoken here.")
     method = parser.get_method().decode("ascii")
-    if method == "CONNECT" or _TARGET.fullmatch(seen.url) is None:
+    if method in ("CONNECT", "TRACE"):
+        raise BadHead(405, "METHOD_NOT_ALLOWED", "This method is not served here.")
+    if _TARGET.fullmatch(seen.url) is None:
         raise _bad("The request's target is not a path.")
     modern = version == "1.1"
     fields = _fields(seen.pairs)

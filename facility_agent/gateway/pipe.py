@@ -46,8 +46,7 @@ class Pipe:
     def browser_left(self) -> None:
         """So does the workspace's connection."""
         self._stop_waiting()
-        self._upstream.passage = None
-        self._upstream.transport.close()
+        self._upstream.leave()
 
     def workspace_left(self, error: Exception | None) -> None:
         """So does the browser's, after what was sent."""

@@ -78,6 +78,12 @@ class Upstream(asyncio.Protocol):
             passage, self.passage = self.passage, None
             passage.workspace_left(exc)
 
+    def leave(self) -> None:
+        """Close it once the workspace has taken what was sent, which it may have `CONNECT_S` seconds for."""
+        self.passage = None
+        self.transport.close()
+        asyncio.get_running_loop().call_later(CONNECT_S, self.transport.abort)
+
     def pause_writing(self) -> None:
         """The workspace reads more slowly than the browser sends."""
         if self.passage is not None:

@@ -17,7 +17,7 @@ from tests.integration.whole_facility import PASS, WholeFacility, whole_facility
 from tests.waiting import free_port, http_status, until
 
 ROUNDS = 5
-SMALL, CONNECTIONS = 10_000, 32
+SMALL, CONNECTIONS, ALONE = 10_000, 32, 1000
 BIG = 100 * 10**6
 ECHOES = 3000
 # As Chromium sends them with a fetch from a workspace's page.
@@ -66,6 +66,7 @@ class Way:
         self.per_cpu: list[float] = []
         self.megabytes_per_s: list[float] = []
         self.megabytes_cpu: list[float] = []
+        self.alone_s: list[float] = []
         self.echo_s: list[float] = []
         self.echo_cpu: list[float] = []
 
@@ -88,6 +89,10 @@ class Way:
         cpu = self._cpu(lambda: took.extend(download(self._to, self._get(f"/bytes/{BIG}"), BIG) for _ in range(3)))
         self.megabytes_per_s.append(BIG / 1e6 / median(took))
         self.megabytes_cpu.append(cpu / 3 * 1000)
+
+    def alone(self) -> None:
+        load = asyncio.run(drive(self._to, self._get("/"), ALONE, 1))
+        self.alone_s.append(percentile(load.latencies, 0.5))
 
     def echo(self) -> None:
         took: list[float] = []
@@ -115,6 +120,7 @@ def run() -> list[Figure]:
                     way.big()
                 with on_one_cpu(site.gateway_pid, pid, site.pid_of(workspace)):
                     for way in (ours, theirs, direct):
+                        way.alone()
                         way.echo()
     return _figures(ours, theirs, direct)
 
@@ -125,12 +131,17 @@ def _figures(ours: Way, theirs: Way, direct: Way) -> list[Figure]:
     cpu = f"{median(ours.megabytes_cpu):.0f} ms CPU, theirs {median(theirs.megabytes_cpu):.0f} ms"
     echo = f"{median(ours.echo_cpu):.0f} µs CPU each, theirs {median(theirs.echo_cpu):.0f} µs"
     rate, beside, bare = (median(way.megabytes_per_s) for way in (ours, theirs, direct))
+    small_trip, small_beside, small_bare = (median(way.alone_s) * 1e6 for way in (ours, theirs, direct))
     trip, trip_beside, trip_bare = (median(way.echo_s) * 1e6 for way in (ours, theirs, direct))
     name = "gateway, download of 100 MB"
     return [
         Figure(
             "gateway, small requests", small, other, "req/CPU-s", chp, "> 1x", small > other,
             samples=tuple(ours.per_cpu),
+        ),
+        Figure(
+            "gateway, one small request, p50", small_trip, small_bare, "µs", "a direct connection", "-", None,
+            f"through {chp} {small_beside:.0f} µs",
         ),
         Figure(name, rate, beside, "MB/s", chp, "> 1x", rate > beside, cpu, tuple(ours.megabytes_per_s)),
         Figure(name, rate, bare, "MB/s", "a direct connection", "-", None),

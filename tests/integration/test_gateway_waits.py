@@ -176,3 +176,39 @@ async def test_a_page_that_takes_too_long_is_ended(
     writer.write("\r\n".join([*lines, form, "", "half"]).encode())
     assert await is_cut(reader)
     await soon(lambda: not second.gateway.front.lent, "it is forgotten")
+
+
+async def test_a_workspace_that_is_gone_is_told_and_the_connection_goes_on(
+    gate: WholeFacility, raw: tuple[str, str], second: Second
+) -> None:
+    workspace = gate.launch(program="raw")
+    gone, still = (workspace, gate.admit(workspace)), raw
+    reader, writer = await second.connect()
+    writer.write(head(gate, *gone))
+    await reader.readuntil(b"hello")
+    await asyncio.to_thread(gate.endpoint(workspace).socket.unlink)
+    (waiting,) = second.gateway.front.upstreams._idle.values()
+    for idle in tuple(waiting):
+        idle.transport.abort()
+    writer.write(head(gate, *gone))
+    await reader.readuntil(b"does not answer")
+    writer.write(head(gate, *still))
+    async with asyncio.timeout(10):
+        await reader.readuntil(b"hello")
+
+
+async def test_a_form_larger_than_one_read_reaches_the_gateways_pages(gate: WholeFacility, second: Second) -> None:
+    reader, writer = await second.connect()
+    lines = (
+        "POST /confirm HTTP/1.1",
+        f"Host: {gate.host}",
+        f"Origin: http://{gate.host}",
+        "Content-Length: 300000",
+    )
+    writer.write("\r\n".join([*lines, "", ""]).encode() + bytes(300_000))
+    assert (await all_of(reader)).startswith(b"HTTP/1.1 413 ")
+    reader, writer = await second.connect()
+    form = ("POST /umbrella/backchannel HTTP/1.1", f"Host: {gate.host}", "Content-Length: 60000")
+    kind = "Content-Type: application/x-www-form-urlencoded"
+    writer.write("\r\n".join([*form, kind, "", ""]).encode() + b"logout_token=" + b"x" * 59_987)
+    assert (await all_of(reader)).startswith(b"HTTP/1.1 400 ")

@@ -53,7 +53,7 @@ def test_a_request_whose_end_could_be_read_in_two_ways_is_refused(line: bytes) -
 @pytest.mark.parametrize(
     "first",
     [
-        b"GET http://a/ HTTP/1.1", b"GET a:80 HTTP/1.1", b"OPTIONS * HTTP/1.1", b"CONNECT a:80 HTTP/1.1", b"GET /a b HTTP/1.1",
+        b"GET http://a/ HTTP/1.1", b"GET a:80 HTTP/1.1", b"OPTIONS * HTTP/1.1", b"CONNECT a:80 HTTP/1.1", b"TRACE / HTTP/1.1", b"GET /a b HTTP/1.1",
         b"GET /#x HTTP/1.1", b"GET /\xc3\xa9 HTTP/1.1", b"GET /\x7f HTTP/1.1", b"GET / HTTP/1.2", b"GET / HTTP/2.0",
         b"PRI * HTTP/2.0", b"GET /", b"GET / HTTP/1.1 ", b"\r\nGET / HTTP/1.1", b" GET / HTTP/1.1", b"G(T / HTTP/1.1", b"",
         b"\x16\x03\x01 TLS",
