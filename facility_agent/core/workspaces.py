@@ -12,7 +12,8 @@ from dataclasses import replace
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.offers import Offers
-from facility_agent.core.reports import entered, report, safe_name
+from facility_agent.core.reports import entered, report, safe_names
+from facility_agent.core.rows import Rows
 from facility_agent.ports.compute import ComputeBackend, Endpoint, Mount, Observation, RunState, StartSpec
 from facility_agent.ports.directory import Account
 from facility_agent.ports.store import GrantRow, Store, Transaction, Vault, WorkspaceRow
@@ -27,8 +28,9 @@ from shared.workspaces import (
 
 log = logging.getLogger(__name__)
 QUICK, SLOW = 0.05, 2.0
-REMEMBERED = 86_400.0
 START_WITHIN = 600.0
+AT_ITS_END = ("LIFETIME", "It reached its end.")
+NEVER_STARTED = Observation(RunState.GONE, "BACKEND_FAILED", "The facility lost it before it started.")
 
 
 class Workspaces:
@@ -41,17 +43,17 @@ class Workspaces:
     ) -> None:  # fmt: skip
         self._store, self._vault, self._accounts, self._catalogue = store, vault, accounts, catalogue
         self._compute, self._offers, self._most = compute, offers, per_account
-        self._clock, self._changed = clock, changed
-        self._rows: dict[str, WorkspaceRow] = {}
+        self._clock, self._rows = clock, Rows(store, changed, clock)
         self._gone: dict[str, int] = {}
         self._starting: dict[str, asyncio.Task[None]] = {}
-        self._wake = asyncio.Event()
+        self._stopping: dict[str, asyncio.Task[None]] = {}
+        self._wake, self._found = asyncio.Event(), True
 
     # --- orders
 
     async def known(self, workspace_id: str) -> WorkspaceRow | None:
         """The row of an id, whatever its state."""
-        return await self._store.transact(lambda tx: tx.workspace(workspace_id))
+        return await self._rows.stored(workspace_id)
 
     async def launch(
         self, workspace_id: str, request: LaunchRequest, grant: GrantRow, order: str
@@ -63,7 +65,8 @@ class Workspaces:
         offer, flavour = self._offers.choose(request)
         account = await self._accounts.account_of(grant)
         locations = await self._catalogue.locate(request.proposals, account)
-        mounts = tuple(Mount(safe_name(item.proposal), item.folder) for item in locations)
+        names = safe_names([item.proposal for item in locations])
+        mounts = tuple(Mount(name, item.folder) for name, item in zip(names, locations, strict=True))
         now, secret = self._clock(), secrets.token_urlsafe(32)
         steps = json.dumps([[StepName.ASK, now, ""], [StepName.ACCOUNT, now, ""], [StepName.DATA, now, ""]])
         row = WorkspaceRow(
@@ -91,7 +94,7 @@ class Workspaces:
 
         stored = await self._store.transact(admit)
         if stored is row:
-            self._rows[workspace_id] = row
+            self._rows.admitted(row)
             self._begin(row, self._spec(row, mounts, secret), account)
         return report(stored, self._clock())
 
@@ -109,17 +112,17 @@ class Workspaces:
 
     async def _start(self, workspace_id: str, spec: StartSpec, account: Account) -> None:
         try:
-            await self._step(workspace_id, StepName.QUEUE)
+            await self._rows.step(workspace_id, StepName.QUEUE)
             handle = await self._compute.start(spec, account)
         except ParasolError as error:
-            await self._end(workspace_id, WorkspaceState.FAILED, error.reason, error.message)
+            await self._rows.end(workspace_id, WorkspaceState.FAILED, error.reason, error.message)
         except Exception:
             log.exception("workspace %s could not be started", workspace_id)
-            await self._end(
+            await self._rows.end(
                 workspace_id, WorkspaceState.FAILED, BackendError.reason, "The facility could not start it."
             )
         else:
-            await self._change(
+            await self._rows.change(
                 workspace_id, lambda row: replace(entered(row, StepName.START, self._clock()), handle=handle)
             )
             self._wake.set()
@@ -132,11 +135,22 @@ class Workspaces:
             raise NotFound("You have no such workspace here.")
         if row.state.is_final:
             return report(row, self._clock())
-        changed = await self._change(workspace_id, lambda old: replace(old, state=WorkspaceState.STOPPING))
-        asyncio.get_running_loop().create_task(self._stop(workspace_id, "", ""))
+        changed = await self._rows.change(workspace_id, lambda old: replace(old, state=WorkspaceState.STOPPING))
+        self._begin_stop(workspace_id, "", "")
         return report(changed or row, self._clock())
 
-    async def _stop(self, workspace_id: str, reason: str, message: str) -> None:
+    def _begin_stop(
+        self, workspace_id: str, reason: str, message: str, state: WorkspaceState = WorkspaceState.ENDED
+    ) -> None:
+        """Stop it beside everything else: one that takes its time holds up no look at the others."""
+        if workspace_id not in self._stopping:
+            task = asyncio.create_task(self._stop(workspace_id, reason, message, state))
+            self._stopping[workspace_id] = task
+            task.add_done_callback(lambda _: self._stopping.pop(workspace_id, None))
+
+    async def _stop(
+        self, workspace_id: str, reason: str, message: str, state: WorkspaceState = WorkspaceState.ENDED
+    ) -> None:
         starting = self._starting.get(workspace_id)
         if starting is not None:
             await asyncio.wait([starting])
@@ -152,53 +166,20 @@ class Workspaces:
             for handle in handles:
                 await self._compute.stop(handle)
         except ParasolError as error:
-            log.warning("workspace %s could not be stopped: %s", workspace_id, error.message)
-            return  # the watcher tries again
-        await self._end(workspace_id, WorkspaceState.ENDED, reason, message)
+            log.warning(
+                "workspace %s could not be stopped: %s", workspace_id, error.message
+            )  # the watcher tries again
+        except Exception:
+            log.exception("workspace %s could not be stopped", workspace_id)
+        else:
+            await self._rows.end(workspace_id, state, reason, message)
 
-    # --- rows and events
-
-    async def _change(
-        self, workspace_id: str, decide: Callable[[WorkspaceRow], WorkspaceRow]
-    ) -> WorkspaceRow | None:
-        def work(tx: Transaction) -> WorkspaceRow | None:
-            row = tx.workspace(workspace_id)
-            if row is None or row.state.is_final:
-                return None
-            after = decide(row)
-            if after == row:
-                return None
-            after = replace(after, sequence=row.sequence + 1)
-            tx.put_workspace(after)
-            return after
-
-        after = await self._store.transact(work)
-        if after is not None:
-            if after.state.is_final:
-                self._gone.pop(workspace_id, None)
-            self._rows[workspace_id] = after
-            self._changed(after)
-        return after
-
-    async def _step(self, workspace_id: str, name: StepName, detail: str = "") -> None:
-        await self._change(workspace_id, lambda row: entered(row, name, self._clock(), detail))
-
-    async def _end(self, workspace_id: str, state: WorkspaceState, reason: str, message: str) -> None:
-        now = self._clock()
-        await self._change(
-            workspace_id, lambda row: replace(row, state=state, reason=reason, message=message, ended_at=now)
-        )
+    # --- looking
 
     def inventory(self) -> WorkspaceInventory:
         """All that live, and those that ended within a day."""
         now = self._clock()
-        return WorkspaceInventory(
-            tuple(
-                report(row, now)
-                for row in self._rows.values()
-                if row.ended_at is None or row.ended_at > now - REMEMBERED
-            )
-        )
+        return WorkspaceInventory(tuple(report(row, now) for row in self._rows.remembered(now)))
 
     async def endpoint(self, row: WorkspaceRow) -> Endpoint | None:
         """Where a running workspace listens."""
@@ -208,23 +189,32 @@ class Workspaces:
 
     async def recover(self) -> None:
         """Read the rows after a start, and find again what still runs. Nothing is started or ended here."""
-        rows = await self._store.transact(lambda tx: tx.workspaces(self._clock() - REMEMBERED))
-        self._rows = {row.workspace_id: row for row in rows}
+        await self._rows.load()
+        self._found = False
+        try:
+            await self._find_again()
+        except ParasolError as error:
+            log.warning("workspaces cannot be found again yet: %s", error.message)
+
+    async def _find_again(self) -> None:
         owned = await self._compute.list_owned()
-        for row in rows:
-            if not row.state.is_final and not row.handle and row.workspace_id in owned:
+        for row in self._rows.living():
+            if not row.handle and row.workspace_id in owned:
                 found = owned[row.workspace_id]
-                await self._change(row.workspace_id, lambda old, handle=found: replace(old, handle=handle))  # type: ignore[misc]
+                await self._rows.change(row.workspace_id, lambda old, handle=found: replace(old, handle=handle))  # type: ignore[misc]
+        self._found = True
 
     async def watch(self) -> None:
         """Look at what lives until cancelled: often while something starts, seldom otherwise."""
         while True:
             self._wake.clear()
+            busy = False
             try:
                 busy = await self.look()
             except ParasolError as error:
                 log.warning("workspaces could not be inspected: %s", error.message)
-                busy = False
+            except Exception:  # a fault of one adapter must not end the agent
+                log.exception("workspaces could not be inspected")
             try:
                 await asyncio.wait_for(self._wake.wait(), QUICK if busy else SLOW)
             except TimeoutError:
@@ -232,39 +222,36 @@ class Workspaces:
 
     async def look(self) -> bool:
         """One look at every living workspace; whether one of them is starting."""
-        now = self._clock()
-        living = [row for row in self._rows.values() if not row.state.is_final]
+        if not self._found:
+            await self._find_again()  # before that, one without a handle may run all the same
+        now, living = self._clock(), self._rows.living()
         seen = await self._compute.inspect([row.handle for row in living if row.handle])
         busy = False
         for row in living:
             if row.workspace_id in self._starting:
                 busy = True
                 continue
-            observed = (
-                seen.get(row.handle)
-                if row.handle
-                else Observation(RunState.GONE, "BACKEND_FAILED", "The facility lost it before it started.")
-            )
+            if row.workspace_id in self._stopping:
+                continue
+            observed = seen.get(row.handle) if row.handle else NEVER_STARTED
             if observed is not None:
                 await self._observe(row, observed, now)
-            after = self._rows[row.workspace_id]
-            busy = busy or (after.state is WorkspaceState.STARTING)
-        for workspace_id in [
-            w for w, row in self._rows.items() if row.ended_at is not None and row.ended_at < now - REMEMBERED
-        ]:
-            del self._rows[workspace_id]
+            after = self._rows.latest(row.workspace_id)
+            busy = busy or (after is not None and after.state is WorkspaceState.STARTING)
+        self._rows.forget_old(now)
         return busy
 
     async def _observe(self, row: WorkspaceRow, observed: Observation, now: float) -> None:
         if observed.state is RunState.GONE:
-            await self._observe_gone(row, observed)
+            await self._observe_gone(row, observed, now)
             return
         self._gone.pop(row.workspace_id, None)
-        if row.state is WorkspaceState.STOPPING or (row.ends_at is not None and row.ends_at <= now):
-            reason = ("LIFETIME", "It reached its end.") if row.state is not WorkspaceState.STOPPING else ("", "")
-            await self._stop(row.workspace_id, *reason)
+        if row.state is WorkspaceState.STOPPING:
+            self._begin_stop(row.workspace_id, "", "")
+        elif self._is_over(row, now):
+            self._begin_stop(row.workspace_id, *AT_ITS_END)
         elif observed.state is RunState.RUNNING and row.state is not WorkspaceState.RUNNING:
-            await self._change(
+            await self._rows.change(
                 row.workspace_id,
                 lambda old: replace(
                     entered(old, StepName.READY, now), state=WorkspaceState.RUNNING,
@@ -272,19 +259,28 @@ class Workspaces:
                 ),
             )  # fmt: skip
         elif observed.state is RunState.UNKNOWN and row.state is WorkspaceState.RUNNING:
-            await self._change(row.workspace_id, lambda old: replace(old, state=WorkspaceState.UNKNOWN))
-        elif row.state is WorkspaceState.STARTING and now - row.created_at > START_WITHIN:
-            await self._stop(row.workspace_id, "TIMED_OUT", "It did not start within 10 minutes.")
+            await self._rows.change(row.workspace_id, lambda old: replace(old, state=WorkspaceState.UNKNOWN))
+        elif observed.state is RunState.STARTING and self._too_long(row, now):
+            message = "It did not start within 10 minutes."
+            self._begin_stop(row.workspace_id, "TIMED_OUT", message, WorkspaceState.FAILED)
 
-    async def _observe_gone(self, row: WorkspaceRow, observed: Observation) -> None:
+    def _is_over(self, row: WorkspaceRow, now: float) -> bool:
+        return row.ends_at is not None and row.ends_at <= now
+
+    def _too_long(self, row: WorkspaceRow, now: float) -> bool:
+        return row.state is WorkspaceState.STARTING and now - row.created_at > START_WITHIN
+
+    async def _observe_gone(self, row: WorkspaceRow, observed: Observation, now: float) -> None:
         """Two looks are needed to believe an end, unless the backend knows how it ended."""
         self._gone[row.workspace_id] = self._gone.get(row.workspace_id, 0) + 1
         if observed.exit_code is None and not observed.reason and self._gone[row.workspace_id] < 2:
             return
-        asked = row.state is WorkspaceState.STOPPING
-        never_ran = row.state is WorkspaceState.STARTING
-        clean = asked or (observed.exit_code == 0 and not never_ran)
-        state = WorkspaceState.ENDED if clean else WorkspaceState.FAILED
-        reason = "" if clean else observed.reason or BackendError.reason
-        message = "" if clean else observed.message or "It ended by itself."
-        await self._end(row.workspace_id, state, reason, message)
+        self._gone.pop(row.workspace_id, None)
+        asked, over = row.state is WorkspaceState.STOPPING, self._is_over(row, now)
+        if asked or over:
+            await self._rows.end(row.workspace_id, WorkspaceState.ENDED, *(AT_ITS_END if over else ("", "")))
+        elif observed.exit_code == 0 and row.state is not WorkspaceState.STARTING:
+            await self._rows.end(row.workspace_id, WorkspaceState.ENDED, "", "")
+        else:
+            reason, message = observed.reason or BackendError.reason, observed.message or "It ended by itself."
+            await self._rows.end(row.workspace_id, WorkspaceState.FAILED, reason, message)

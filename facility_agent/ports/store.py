@@ -73,6 +73,18 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorCodeRow:
+    """A one-time code into a workspace, under its hash, for the browser that holds the state."""
+
+    code_hash: str
+    workspace_id: str
+    state_hash: str
+    subject: Subject
+    sid: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PassRow:
     """A workspace cookie."""
 
@@ -169,7 +181,7 @@ class Transaction(Protocol):
         ...
 
     def end_sid(self, issuer: str, sub: str, sid: str, until: float) -> list[str]:
-        """Delete codes, grants, sessions and passes of a sign-in (all of `sub` when `sid` is empty).
+        """Delete both kinds of codes, grants, sessions and passes of a sign-in (all of `sub` when `sid` is empty).
 
         Remembers the sid; returns the hashes of the passes.
         """
@@ -180,7 +192,7 @@ class Transaction(Protocol):
         ...
 
     def end_link(self, subject: Subject) -> list[str]:
-        """Delete codes, grants, sessions and passes of a subject; the hashes of the passes."""
+        """Delete both kinds of codes, grants, sessions and passes of a subject; the hashes of the passes."""
         ...
 
     def session(self, cookie_hash: str) -> SessionRow | None:
@@ -193,6 +205,18 @@ class Transaction(Protocol):
 
     def delete_session(self, cookie_hash: str) -> None:
         """Delete one."""
+        ...
+
+    def put_door_code(self, row: DoorCodeRow) -> None:
+        """Store a one-time code into a workspace."""
+        ...
+
+    def take_door_code(self, code_hash: str) -> DoorCodeRow | None:
+        """The code, and delete it."""
+        ...
+
+    def door_codes(self) -> int:
+        """How many there are."""
         ...
 
     def put_pass(self, row: PassRow) -> None:

@@ -40,4 +40,10 @@ STEPS = (
     );
     create index workspace_account on workspace (immutable_id, state);
     """,
+    """
+    create table door_code (
+        code_hash text primary key, workspace_id text not null, state_hash text not null, issuer text not null,
+        sub text not null, sid text not null, expires_at real not null
+    );
+    """,
 )

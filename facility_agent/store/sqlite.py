@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from facility_agent.ports.store import (
     CodeRow,
+    DoorCodeRow,
     GrantRow,
     LinkRow,
     PassRow,
@@ -186,7 +187,7 @@ class SqliteTransaction:
 
     def _end(self, where: str, *values: str) -> list[str]:
         passes = [row[0] for row in self._db.execute(f"select cookie_hash from pass where {where}", values)]  # noqa: S608
-        for table in ("code", "grant_", "session", "pass"):
+        for table in ("code", "door_code", "grant_", "session", "pass"):
             self._db.execute(f"delete from {table} where {where}", values)  # noqa: S608 (our own names)
         return passes
 
@@ -217,6 +218,23 @@ class SqliteTransaction:
     def delete_session(self, cookie_hash: str) -> None:
         """Delete one."""
         self._db.execute("delete from session where cookie_hash=?", (cookie_hash,))
+
+    def put_door_code(self, row: DoorCodeRow) -> None:
+        """Store a one-time code into a workspace."""
+        who = row.subject
+        self._put(
+            "door_code", row.code_hash, row.workspace_id, row.state_hash, who.issuer, who.sub, row.sid, row.expires_at
+        )  # fmt: skip
+
+    def take_door_code(self, code_hash: str) -> DoorCodeRow | None:
+        """The code, and delete it."""
+        row = self._one("delete from door_code where code_hash=? returning *", code_hash)
+        return DoorCodeRow(row[0], row[1], row[2], Subject(row[3], row[4]), *row[5:]) if row else None
+
+    def door_codes(self) -> int:
+        """How many there are."""
+        row = self._one("select count(*) from door_code")
+        return int(row[0]) if row else 0
 
     def put_pass(self, row: PassRow) -> None:
         """Store a workspace cookie."""
@@ -258,7 +276,7 @@ class SqliteTransaction:
 
     def sweep(self, now: float) -> None:
         """Delete what has expired."""
-        for table in ("code", "grant_", "seen", "session", "pass"):
+        for table in ("code", "door_code", "grant_", "seen", "session", "pass"):
             self._db.execute(f"delete from {table} where expires_at<?", (now,))  # noqa: S608 (our own names)
         self._db.execute("delete from ended_sid where until<?", (now,))
 
