@@ -151,12 +151,12 @@ class Agent:
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed,
         )  # fmt: skip
-        core = AgentCore(
+        self._core = AgentCore(
             config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock
         )
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
         self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper)
-        self._link = AgentLink(self._link_settings(located), core)
+        self._located = located
 
     def _offers(self, config: Any) -> Offers:
         isolation = getattr(self._made.compute, "isolation", "account")
@@ -189,12 +189,14 @@ class Agent:
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)
             await self.describe.refresh()
+            await self._store.probe()
             await self.workspaces.recover()
             await self._socket.start()
             stack.push_async_callback(self._socket.stop)
             log.info("agent is up; its socket is open")
+            link = AgentLink(self._link_settings(self._located), self._core)
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._link.run())
+                tasks.create_task(link.run())
                 tasks.create_task(self.workspaces.watch())
                 tasks.create_task(self._describe_again())
 

@@ -1,0 +1,43 @@
+"""Gateway sessions and workspace cookies."""
+
+from __future__ import annotations
+
+from facility_agent.ports.store import PassRow, SessionRow
+from facility_agent.store.tables import Tables
+from shared.identity import Subject
+
+
+class BrowserTables(Tables):
+    """Implements `ports.store.browsers.BrowserRows`."""
+
+    def session(self, cookie_hash: str) -> SessionRow | None:
+        """A gateway session."""
+        row = self._one("select * from session where cookie_hash=?", cookie_hash)
+        if row is None:
+            return None
+        subject = Subject(row[1], row[2]) if row[1] is not None else None
+        return SessionRow(row[0], subject, row[3], row[4], row[5])
+
+    def put_session(self, row: SessionRow) -> None:
+        """Store one."""
+        who = row.subject
+        self._put(
+            "session", row.cookie_hash, who.issuer if who else None, who.sub if who else None, row.sid, row.data,
+            row.expires_at,
+        )  # fmt: skip
+
+    def delete_session(self, cookie_hash: str) -> None:
+        """Delete one."""
+        self._db.execute("delete from session where cookie_hash=?", (cookie_hash,))
+
+    def put_pass(self, row: PassRow) -> None:
+        """Store a workspace cookie."""
+        who = row.subject
+        self._put(
+            "pass", row.cookie_hash, row.workspace_id, who.issuer, who.sub, row.sid, row.generation, row.expires_at
+        )
+
+    def pass_of(self, cookie_hash: str) -> PassRow | None:
+        """One workspace cookie."""
+        row = self._one("select * from pass where cookie_hash=?", cookie_hash)
+        return PassRow(row[0], row[1], Subject(row[2], row[3]), *row[4:]) if row else None
