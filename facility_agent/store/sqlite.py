@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facility_agent.ports.store import StoreUncertain, Transaction
+from facility_agent.ports.store import Transaction, Unsure
 from facility_agent.store.accounts import AccountTables
 from facility_agent.store.browsers import BrowserTables
 from facility_agent.store.database import Database, Unusable, is_certain, is_disk
@@ -124,11 +124,8 @@ class SqliteStore:
             outcomes = self._commit(group)
         except Exception as error:  # noqa: BLE001 (the thread goes on, whatever the disk does)
             self._database.failed(error)
-            refusal = StoreUncertain if self._committing and not is_certain(error) else BackendUnavailable
-            outcomes = [
-                _Outcome(error=refusal("The facility cannot store anything at the moment; try again later."))
-                for _ in group
-            ]
+            unsure = self._committing and not is_certain(error)
+            outcomes = [_Outcome(error=_refusal(unsure)) for _ in group]
         else:
             self._committed(len(group), time.perf_counter() - started)
         by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], _Outcome]]] = defaultdict(list)
@@ -165,6 +162,12 @@ def _in_savepoint(db: sqlite3.Connection, transaction: SqliteTransaction, work: 
         return _Outcome(error=error)
     db.execute("release work")
     return _Outcome(value)
+
+
+def _refusal(unsure: bool) -> BackendUnavailable:
+    error = BackendUnavailable("The facility cannot store anything at the moment; try again later.")
+    error.__cause__ = Unsure() if unsure else None
+    return error
 
 
 def _resolve(settled: Sequence[tuple[asyncio.Future[Any], _Outcome]]) -> None:

@@ -17,7 +17,7 @@ from shared.errors import BackendUnavailable
 
 __all__ = [
     "Asker", "CodeRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "SeenRow", "SessionRow", "Store",
-    "StoreUncertain", "Transaction", "Vault", "WorkspaceRow",
+    "Transaction", "Unsure", "Vault", "WorkspaceRow", "is_unsure",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -27,8 +27,16 @@ class Transaction(AccountRows, GrantRows, UsedRows, BrowserRows, WorkspaceRows, 
     """Reads and writes of one transaction: a rule needs several tables at once."""
 
 
-class StoreUncertain(BackendUnavailable):
-    """The disk failed while it committed: whether the work was done shows when the store can be read again."""
+class Unsure(Exception):
+    """The cause of a BackendUnavailable when the disk failed while it committed.
+
+    Whether the work was done shows when the store can be read again.
+    """
+
+
+def is_unsure(error: BaseException) -> bool:
+    """Whether an error of the store leaves open what was done."""
+    return isinstance(error, BackendUnavailable) and isinstance(error.__cause__, Unsure)
 
 
 class Store(Protocol):
@@ -38,7 +46,7 @@ class Store(Protocol):
         """Run `work` in one transaction in the store's own thread; durable before it returns.
 
         An exception of `work` undoes what it did and nothing else. Raises BackendUnavailable, with nothing
-        done, while the disk does not let it; StoreUncertain when it cannot be said whether it was done.
+        done, while the disk does not let it; with the cause Unsure when it cannot be said whether it was done.
         """
         ...
 
