@@ -104,15 +104,9 @@ class WorkspaceReport:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceInventory:
-    """Every workspace the facility still knows, sent with each Hello.
-
-    `unowned` are ids of what runs there although the agent's store has no row for it. Only when it is
-    `complete` the facility's own systems could be read, so that what is named nowhere in it does not run.
-    """
+    """Every workspace the facility still knows, sent after each welcome."""
 
     reports: tuple[WorkspaceReport, ...] = ()
-    unowned: tuple[str, ...] = ()
-    complete: bool = False
 
 
 def accepts(state: WorkspaceState, sequence: int, report: WorkspaceReport) -> bool:

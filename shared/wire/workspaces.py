@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest
 from shared.wire import text
 from shared.wire.gen.parasol.workspaces.v1 import workspaces_pb2 as pb
 from shared.wire.parse import parse
-from shared.wire.raw import split
+from shared.wire.raw import pieces
 from shared.wire.text import Malformed
 from shared.workspaces import (
     STEPS,
@@ -95,23 +95,18 @@ def decode_report(data: bytes) -> WorkspaceReport:
 
 def encode_inventory(value: WorkspaceInventory) -> bytes:
     """The bytes of the inventory."""
-    return pb.Inventory(
-        reports=[_message(report) for report in value.reports], unowned=value.unowned, complete=value.complete
-    ).SerializeToString()
+    return pb.Inventory(reports=[_message(report) for report in value.reports]).SerializeToString()
 
 
 def decode_inventory(data: bytes) -> WorkspaceInventory:
-    """The inventory without the reports and ids that cannot be read. Raises Malformed for other bytes or too many."""
+    """The inventory without the reports that cannot be read. Raises Malformed for other bytes or too many."""
     if len(data) > _INVENTORY_BYTES:
         raise Malformed(f"An inventory is larger than {_INVENTORY_BYTES} bytes.")
     reports: list[WorkspaceReport] = []
-    found, rest = split(data, pb.Inventory.REPORTS_FIELD_NUMBER, _INVENTORY_REPORTS)
-    for piece in found:
+    for piece in pieces(data, pb.Inventory.REPORTS_FIELD_NUMBER, _INVENTORY_REPORTS):
         with suppress(Malformed, InvalidRequest):
             reports.append(decode_report(piece))
-    message = parse(pb.Inventory, rest, _INVENTORY_BYTES)
-    unowned = tuple(name for name in message.unowned if is_workspace_id(name))
-    return WorkspaceInventory(tuple(reports), unowned, message.complete)
+    return WorkspaceInventory(tuple(reports))
 
 
 def workspace_id(value: str) -> str:

@@ -111,13 +111,6 @@ def test_what_is_no_description(data: bytes) -> None:
         decode_description(data)
 
 
-def test_an_inventory_names_what_runs_without_a_row() -> None:
-    stray = "22222222-2222-4333-8444-555555555555"
-    told = WorkspaceInventory((), (stray,), complete=True)
-    assert decode_inventory(encode_inventory(told)) == told
-    assert decode_inventory(encode_inventory(WorkspaceInventory((), ("<b>", stray, "../x")))).unowned == (stray,)
-
-
 def test_an_inventory_leaves_out_what_cannot_be_read() -> None:
     good = WorkspaceReport(ID, 1, WorkspaceState.RUNNING)
     bad = WorkspaceReport("../etc", 1, WorkspaceState.RUNNING)
