@@ -83,6 +83,7 @@ class Session:
     def drain(self, deadline_s: float, reconnect_after_s: float) -> None:
         """Tells the agent that the hub is about to close; takes no more asks."""
         self._end.drain(deadline_s, reconnect_after_s)
+        self._end.finish()
         self._pump.wake()
 
     def _settle(self, output: Output) -> bool:
