@@ -152,7 +152,7 @@ class Agent:
             config.limits.workspaces_per_account, clock, self._changed,
         )  # fmt: skip
         self._core = AgentCore(
-            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock
+            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events
         )
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
         self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Awaitable, Callable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,12 +44,21 @@ ADA, EVE = Subject("https://op", "ada"), Subject("https://op", "eve")
 SECRETS = {"grant-ada": b"a" * 32, "grant-eve": b"e" * 32}
 LAUNCH = LaunchRequest("jupyter", "small", ("P1",), "", "Mine", 3600)
 FLAVOUR = Flavour("small", "Small", 1, 2**30, 0, 2**30, 8 * 3600)
-ENVIRONMENT = Environment("jupyter", "Notebook", "", UsedAs.NOTEBOOK, CarriedBy.PROCESS, (), ("small",), "small", "account")
+ENVIRONMENT = Environment(
+    "jupyter", "Notebook", "", UsedAs.NOTEBOOK, CarriedBy.PROCESS, (), ("small",), "small", "account"
+)
 
 
 def workspace(number: int) -> str:
     """A workspace's id."""
     return f"{number:08x}-2222-4333-8444-555555555555"
+
+
+async def until(look: Callable[[], Awaitable[bool]], deadline: float = 10.0) -> None:
+    """Asks again and again until `look` holds. Raises TimeoutError."""
+    async with asyncio.timeout(deadline):
+        while not await look():
+            pass
 
 
 class Killed(BaseException):
@@ -213,7 +222,13 @@ class Agent:
             per_account, clock, lambda row: self.events.publish(report(row, clock())), self.at,
         )  # fmt: skip
         self.orders = Orders(
-            self.store, self.grants, means(self.accounts, self.workspaces), LinkCodec(), clock, at=self.at, pause=0.02
+            self.store,
+            self.grants,
+            means(self.accounts, self.workspaces),
+            LinkCodec(),
+            clock,
+            at=self.at,
+            pause=0.02,
         )
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
         self.core = AgentCore(
