@@ -6,6 +6,7 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from facility_agent.core.effects import REPEATS, Effect, Repeat
@@ -57,7 +58,7 @@ class Orders:
         self._store, self._grants, self._means, self._codec, self._clock = store, grants, means, codec, clock
         self._meters, self._at, self._pause = meters or NoMeters(), at, pause
         self._lives: dict[str, _Life] = {}
-        self._listeners: set[Callable[[], None]] = set()
+        self._listeners: set[Callable[[str, bytes], None]] = set()
 
     # --- ports.link.OrderDesk
 
@@ -93,8 +94,8 @@ class Orders:
 
         return await self._store.transact(work)
 
-    def on_settled(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever an order is settled."""
+    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Call `listener` with each order that is settled."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
@@ -183,7 +184,8 @@ class Orders:
             log.warning("the result of order %s cannot be stored yet", row.order_id)
             return None
         self._at(Moment.BEFORE_RESULT)
-        self._tell()
+        for listener in tuple(self._listeners):
+            listener(row.order_id, result)
         return result
 
     async def _settle(self, row: OrderRow, outcome: Effect | ParasolError) -> bytes:
@@ -220,19 +222,13 @@ class Orders:
 
     async def watch(self) -> None:
         """Until cancelled: carry out what was accepted and has no result, and forget what is old."""
-        forget_at, failing = 0.0, True
-        loop = asyncio.get_running_loop()
+        forget_at, loop = 0.0, asyncio.get_running_loop()
         while True:
-            try:
+            with suppress(BackendUnavailable):
                 await self.resume()
                 if loop.time() >= forget_at:
                     await self.forget()
                     forget_at = loop.time() + FORGET_EVERY
-                if failing:
-                    self._tell()  # a commit that failed may have been done after all
-                failing = False
-            except BackendUnavailable:
-                failing = True
             await asyncio.sleep(self._pause)
 
     async def resume(self) -> None:
@@ -270,10 +266,6 @@ class Orders:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _tell(self) -> None:
-        for listener in tuple(self._listeners):
-            listener()
 
 
 def _fault() -> BackendError:

@@ -78,7 +78,7 @@ class OrderDesk(Protocol):
         """Carry out an order once, however often it comes; the bytes of its result.
 
         Calls `accepted` as soon as the order is stored. None when there is no result yet: it comes by
-        `on_settled`. Never raises a ParasolError.
+        `on_settled`. A refusal that is not stored comes only from here. Never raises a ParasolError.
         """
         ...
 
@@ -94,6 +94,6 @@ class OrderDesk(Protocol):
         """Act in no session below `epoch` any more; the floor, which may be higher. Raises BackendUnavailable."""
         ...
 
-    def on_settled(self, listener: Callable[[], None]) -> Callable[[], None]:
-        """Call `listener` whenever an order is settled; returns the unsubscribe."""
+    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Call `listener` with the id and result of each order that is settled; returns the unsubscribe."""
         ...

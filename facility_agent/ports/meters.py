@@ -24,10 +24,6 @@ class Meters(Protocol):
         """A session with the hub ended."""
         ...
 
-    def round_trip(self, seconds: float) -> None:
-        """A heartbeat came back."""
-        ...
-
 
 class NoMeters:
     """Counts nothing."""
@@ -42,7 +38,4 @@ class NoMeters:
         """Nothing."""
 
     def ended(self, ending: str) -> None:
-        """Nothing."""
-
-    def round_trip(self, seconds: float) -> None:
         """Nothing."""
