@@ -9,14 +9,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from facility_agent.link.backoff import Backoff
-from facility_agent.link.keys import load_or_create_key
 from facility_agent.link.running import Running
 from facility_agent.link.settings import LinkMisconfigured, LinkSettings
 from facility_agent.link.stream import Stream, open_stream
-from facility_agent.link.token import signed_token
+from facility_agent.link.ways import ByHand, Way, Ways
 from facility_agent.ports.link import Core, Event
 from shared.errors import InvalidRequest
 from shared.link.agent_end import AgentEnd
@@ -37,11 +34,15 @@ class AgentLink:
     """The link of one agent. `run` it once, as a task of the agent's event loop.
 
     `on_change` is called with `connected` whenever that changes. `ending` says why the last session
-    ended, None before the first one did.
+    ended, None before the first one did. `ways` says how streams are opened; by hand, as the settings say, without.
     """
 
-    def __init__(self, settings: LinkSettings, core: Core, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._core, self._wall = settings, core, clock
+    def __init__(
+        self, settings: LinkSettings, core: Core, clock: Callable[[], float] = time.time, ways: Ways | None = None
+    ) -> None:
+        self._settings, self._core = settings, core
+        self._ways: Ways = ways or ByHand(settings, clock)
+        self._way: Way | None = None
         self._instance = uuid.uuid4().hex
         self._running = Running(core, settings.commands_at_once)
         self._backoff = Backoff(settings.first_pause, settings.longest_pause, settings.stable_after)
@@ -63,33 +64,33 @@ class AgentLink:
 
         Raises LinkMisconfigured at once, before any connection, when the settings or the key cannot be used.
         """
-        address = self._settings.address()
-        key = await asyncio.to_thread(load_or_create_key, self._settings.key_file)
-        authority = await asyncio.to_thread(self._authority)
+        await asyncio.to_thread(self._ways.prepare)
         unsubscribe = self._core.subscribe(self._on_event)
         try:
             while True:
-                async with open_stream(str(address), authority, self._token(key)) as stream:
-                    closed = await self._session(stream)
+                closed = await self._attempt()
                 await asyncio.sleep(self._pause(closed))
         finally:
             unsubscribe()
             await self._running.stop()
 
-    def _authority(self) -> bytes | None:
-        if self._settings.ca_file is None:
-            return None
-        try:
-            return self._settings.ca_file.read_bytes()
-        except OSError as error:
-            raise LinkMisconfigured(f"{self._settings.ca_file} cannot be read: {error.strerror}.") from error
+    def renewed(self) -> None:
+        """There is a newer certificate: leaves the session, so that the next is opened with it."""
+        if self._end is not None and self._pump is not None:
+            self._end.drain(_DRAIN)
+            self._pump.close(Ending.STOPPED, "The next session uses a newer certificate.")
 
-    def _token(self, key: Ed25519PrivateKey) -> str:
-        return signed_token(key, self._settings.facility_id, self._settings.audience, self._wall())
+    async def _attempt(self) -> Closed:
+        self._opened_at = None
+        try:
+            way = self._way = await asyncio.to_thread(self._ways.way)
+        except LinkMisconfigured as error:  # a file was damaged since the start; it may be mended meanwhile
+            return Closed(Ending.LOST, str(error))
+        async with open_stream(way.target, way.credentials, way.metadata) as stream:
+            return await self._session(stream)
 
     async def _session(self, stream: Stream) -> Closed:
         loop = asyncio.get_running_loop()
-        self._opened_at = None
         try:
             self._end = AgentEnd(self._settings.terms, self._hello(), loop.time(), self._floor)
         except (InvalidRequest, ValueError, TypeError):
@@ -126,6 +127,7 @@ class AgentLink:
             software_version=settings.software_version,
             description=encode_description(self._core.description()),
             inventory=encode_inventory(self._core.inventory()),
+            certificate_s=int(self._ways.seconds_left() or 0),
         )
 
     def _at_once(self, output: Output) -> bool:
@@ -140,6 +142,8 @@ class AgentLink:
             self._floor = max(self._floor, output.epoch)
             self._opened_at = asyncio.get_running_loop().time()
             log.info("Connected to the hub, session %s.", output.session_id)
+            if self._way is not None:
+                await asyncio.to_thread(self._ways.opened, self._way)
             self._set_connected(connected=True)
 
     def _reply_on(self, end: AgentEnd) -> Callable[[pb.Result], None]:

@@ -11,6 +11,7 @@ import grpc.aio
 
 from shared.link.channel import COMMON_OPTIONS, METHOD
 from shared.link.pump import StreamLost
+from shared.wire.text import plain
 
 _aio: Any = grpc.aio  # its published types lag behind
 _OPTIONS = (
@@ -33,7 +34,7 @@ class Stream:
         try:
             data = await self._call.read()
         except grpc.aio.AioRpcError as error:
-            raise StreamLost(_sentence(error.code())) from error
+            raise StreamLost(_sentence(error)) from error
         return None if data is _aio.EOF else bytes(data)
 
     async def write(self, data: bytes) -> None:
@@ -41,25 +42,22 @@ class Stream:
         try:
             await self._call.write(data)
         except grpc.aio.AioRpcError as error:
-            raise StreamLost(_sentence(error.code())) from error
+            raise StreamLost(_sentence(error)) from error
         except grpc.aio.UsageError as error:  # written after the end
             raise StreamLost("The stream ended.") from error
 
 
 @asynccontextmanager
-async def open_stream(target: str, authority: bytes | None, token: str) -> AsyncIterator[Stream]:
-    """A stream to `target` that carries `token`; TLS pinned to `authority` (PEM), plaintext when it is None.
+async def open_stream(
+    target: str, credentials: grpc.ChannelCredentials | None, metadata: tuple[tuple[str, str], ...]
+) -> AsyncIterator[Stream]:
+    """A stream to `target` under these TLS credentials (plaintext when None) with these metadata.
 
     Connecting goes on behind the first write. The connection is closed on the way out.
     """
-    if authority is None:
-        options = (*_OPTIONS, ("grpc.enable_http_proxy", 0))
-        channel = _aio.insecure_channel(target, options=options)
-    else:
-        credentials = grpc.ssl_channel_credentials(root_certificates=authority)
-        channel = _aio.secure_channel(target, credentials, options=_OPTIONS)
+    channel = open_channel(target, credentials)
     try:
-        call = channel.stream_stream(METHOD)(metadata=(("authorization", f"Bearer {token}"),))
+        call = channel.stream_stream(METHOD)(metadata=metadata)
         try:
             yield Stream(call)
         finally:
@@ -68,9 +66,19 @@ async def open_stream(target: str, authority: bytes | None, token: str) -> Async
         await channel.close()
 
 
-def _sentence(code: grpc.StatusCode) -> str:
-    if code is grpc.StatusCode.UNAUTHENTICATED:
+def open_channel(target: str, credentials: grpc.ChannelCredentials | None) -> Any:
+    """A connection of its own to the hub; never plaintext through a proxy."""
+    if credentials is None:
+        return _aio.insecure_channel(target, options=(*_OPTIONS, ("grpc.enable_http_proxy", 0)))
+    return _aio.secure_channel(target, credentials, options=_OPTIONS)
+
+
+def _sentence(error: grpc.aio.AioRpcError) -> str:
+    code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.UNAUTHENTICATED and "token" in details:
         return "The hub refused the agent's token: compare key, facility id, audience and clock with the centre."
+    if code is grpc.StatusCode.UNAUTHENTICATED:
+        return f"The hub refused the agent's certificate: {plain(details)}"
     if code is grpc.StatusCode.UNAVAILABLE:
         return "The hub cannot be reached, or its certificate is not from the pinned CA."
     return f"The stream broke ({code.name})."
