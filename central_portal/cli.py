@@ -1,4 +1,4 @@
-"""`central-portal serve` and `central-portal check`."""
+"""`central-portal serve | check | facility | agent | authority`."""
 
 from __future__ import annotations
 
@@ -14,27 +14,41 @@ from shared import resolver
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
-    parser.add_argument(
-        "command", choices=("serve", "check"), help="run the centre, or only read its configuration"
-    )
-    command = parser.parse_args().command
+    arguments = _parser().parse_args()
     resolver.install()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
+    from central_portal.enrolment import cli as enrolment
     from central_portal.link.hub import HubMisconfigured
     from central_portal.settings import SettingsError, centre_settings, federation, refuse_unknown_variables
 
     try:
         refuse_unknown_variables()
         settings, members = centre_settings(), federation()
-        if command == "check":
+        if arguments.command == "check":
             _check()
             print(f"{settings.origin}: {len(members.providers)} providers, {len(members.facilities)} facilities")
             return
         _make_data_folder(settings.data)
+        _set_up()
+        if arguments.command in enrolment.COMMANDS:
+            from central_portal.composition import hub_settings
+
+            enrolment.run(arguments, settings, members, hub_settings(settings))
+            return
         _serve()
     except (SettingsError, HubMisconfigured) as error:
         sys.exit(_mistake(error))
+
+
+def _parser() -> argparse.ArgumentParser:
+    from central_portal.enrolment.cli import add_commands
+
+    parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("serve", help="run the centre")
+    commands.add_parser("check", help="only read the configuration")
+    add_commands(commands)
+    return parser
 
 
 def _mistake(error: Exception) -> int:
@@ -59,23 +73,31 @@ def _check() -> None:
     from central_portal.facilities.registry import FacilityRegistry
     from central_portal.settings import centre_settings, federation, secret_of
 
-    hub_settings(centre_settings()).address()
+    hub = hub_settings(centre_settings())
+    hub.address(), hub.mutual_address()
     FacilityRegistry(federation())
     for provider in federation().providers:
         secret_of(provider)
 
 
-def _serve() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+def _set_up() -> None:
     import django
 
     django.setup()
     from django.core.management import call_command
 
     call_command("migrate", interactive=False, verbosity=0)
+
+
+def _serve() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     import uvloop
 
+    from central_portal.enrolment.members import refuse_clashes
+    from central_portal.settings import federation
+
+    refuse_clashes(federation())
     uvloop.run(_run())
 
 
@@ -88,12 +110,15 @@ async def _run() -> None:
 
     settings = centre_settings()
     centre = compose(settings, federation())
+    await centre.roster.look()
     await centre.facilities.load()
     await centre.hub.start()
+    following = asyncio.create_task(centre.roster.follow())
     address = parse_address(settings.listen)
     try:
         await serve(centre.app, address.host, address.port, grace_s=5, ws_max_size=LIMITS.graphql_bytes)
     finally:
+        following.cancel()
         await asyncio.wait_for(centre.hub.stop(), 10)
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from shared.facilities import is_facility_id
@@ -79,11 +79,13 @@ class ProviderTable(_Table):
 
 
 class FacilityTable(_Table):
-    """A facility that may connect, with its agent's public key (base64 of the DER SubjectPublicKeyInfo)."""
+    """A facility that may connect."""
 
     id: str
     name: str = Field(min_length=1, max_length=120)
-    public_key: str
+    public_key: str = Field(
+        default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
+    )
     gateway: str
     workspace_zone: str = Field(min_length=1, max_length=253)
 
@@ -131,10 +133,14 @@ class CentreSettings(BaseSettings):
     data: Path = Path("parasol-data")
     federation: Path | None = None
     hub_listen: str = "127.0.0.1:7443"
+    hub_mutual_listen: str = "127.0.0.1:7444"
+    hub_address: str = ""
     hub_audience: str = "parasol-hub"
     hub_certificate: Path | None = None
     hub_key: Path | None = None
+    hub_ca: Path | None = None
     hub_plaintext: bool = False
+    certificate_hours: float = Field(default=48.0, ge=24, le=72)
     query_deadline: float = Field(default=5.0, gt=0, le=60)
     session_hours: float = Field(default=12.0, gt=0, le=168)
 
@@ -143,10 +149,11 @@ class CentreSettings(BaseSettings):
     def _portal(cls, value: str) -> str:
         return _origin(value)
 
-    @field_validator("listen")
+    @field_validator("listen", "hub_mutual_listen", "hub_address")
     @classmethod
-    def _listen(cls, value: str) -> str:
-        parse_address(value)
+    def _listen(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.field_name == "listen":
+            parse_address(value)
         return value
 
 
@@ -246,7 +253,12 @@ TIME_ZONE = "UTC"
 ALLOWED_HOSTS = ["*"]  # the door in front has judged the host
 ROOT_URLCONF = "central_portal.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["central_portal.facilities", "central_portal.identity", "central_portal.workspaces"]
+INSTALLED_APPS = [
+    "central_portal.enrolment",
+    "central_portal.facilities",
+    "central_portal.identity",
+    "central_portal.workspaces",
+]
 MIDDLEWARE: list[str] = []
 DATABASES = {
     "default": {

@@ -6,30 +6,32 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
 import grpc
 import grpc.aio
 
-from central_portal.link.ports import LinkEvents, Links, Registry, SealedBody
+from central_portal.link.credentials import server_credentials
+from central_portal.link.enrolment import EnrolmentService
+from central_portal.link.identity import CallerRefused, Identity
+from central_portal.link.ports import Enrolments, HubAuthority, LinkEvents, Links, Registry, SealedBody
 from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
-from central_portal.link.tokens import TokenCheck, TokenRefused
+from central_portal.link.tokens import TokenCheck
 from shared.commands import Answer, Verb
 from shared.errors import FacilityUnavailable
 from shared.facilities import FacilityDescription
 from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
+from shared.wire.addresses import Address
 from shared.workspaces import WorkspaceInventory
 
 __all__ = ["Hub", "HubMisconfigured", "HubSettings", "LocalLinks"]
 
 log = logging.getLogger(__name__)
 _aio: Any = grpc.aio  # its published types lag behind
-_REFUSAL = "The token was refused."
 _STOPPING = "The hub stops."
 _STREAMS = 2000
 _OPTIONS = (
@@ -44,40 +46,57 @@ class Hub:
     """Lets agents in and routes asks to them; the newest session of a facility wins.
 
     `events.disconnected` follows every `events.connected`, exactly once. `clock` gives POSIX seconds
-    and is used for tokens alone.
+    and is used for tokens alone. With `enrolments` and `authority` agents enrol and come with certificates.
     """
 
     def __init__(
-        self, settings: HubSettings, registry: Registry, events: LinkEvents, clock: Callable[[], float] = time.time
-    ) -> None:
+        self, settings: HubSettings, registry: Registry, events: LinkEvents, clock: Callable[[], float] = time.time,
+        enrolments: Enrolments | None = None, authority: HubAuthority | None = None,
+    ) -> None:  # fmt: skip
         self._settings, self._registry, self._events = settings, registry, events
-        self._tokens = TokenCheck(settings.audience, registry, clock)
-        self._server: Any = None
+        self._enrolments, self._authority = enrolments, authority
+        self._identity = Identity(TokenCheck(settings.audience, registry, clock), registry, enrolments)
+        self._servers: list[Any] = []
         self._sessions: dict[str, Session] = {}
         self._epochs: dict[Session, int] = {}
         self._tasks: dict[Session, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._stopping = False
-        self.port = 0
+        self.port = self.mutual_port = 0
         self.links: Links = LocalLinks(self._sessions)
 
     async def start(self) -> None:
-        """Listens; `port` then says where. Raises HubMisconfigured, also when the port is taken."""
-        address = self._settings.address()
-        credentials = await asyncio.to_thread(self._credentials)
+        """Listens; `port` and `mutual_port` then say where. Raises HubMisconfigured, also when a port is taken."""
+        address, mutual = self._settings.address(), self._settings.mutual_address()
+        self.port = await self._listen(address, secure=not self._settings.plaintext, mutual=False)
+        if mutual is not None and self._enrolments is not None:
+            self.mutual_port = await self._listen(mutual, secure=True, mutual=True)
+
+    async def _listen(self, address: Address, *, secure: bool, mutual: bool) -> int:
+        """One server per port, so that strangers at one cannot use up the streams of the other."""
         server = _aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_STREAMS)
         handler = grpc.stream_stream_rpc_method_handler(self._connect)  # frames stay bytes: the link reads them
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler}),))
+        if self._enrolments is not None:
+            service = EnrolmentService(self._enrolments, self._mutual, self._settings.audience)
+            server.add_generic_rpc_handlers((service.handler(),))
         try:
-            if credentials is None:
-                self.port = server.add_insecure_port(str(address))
+            if secure:
+                credentials = await asyncio.to_thread(
+                    server_credentials, self._settings, self._authority, mutual=mutual
+                )
+                port = int(server.add_secure_port(str(address), credentials))
             else:
-                self.port = server.add_secure_port(str(address), credentials)
+                port = int(server.add_insecure_port(str(address)))
         except RuntimeError as error:
             raise HubMisconfigured(f"The hub cannot listen on {address}.") from error
         await server.start()
-        self._server = server
-        log.info("The hub listens on %s:%d.", address.host, self.port)
+        self._servers.append(server)
+        log.info("The hub listens on %s:%d%s.", address.host, port, " for certificates" if mutual else "")
+        return port
+
+    def _mutual(self) -> str:
+        return str(Address(self._settings.dialled().host, self.mutual_port)) if self.mutual_port else ""
 
     async def stop(self) -> None:
         """Tells the agents, lets answers under way arrive for a moment, then closes every session."""
@@ -92,44 +111,29 @@ class Hub:
             session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-        if self._server is not None:
-            await self._server.stop(grace=1.0)
-
-    def _credentials(self) -> Any:
-        certificate, key = self._settings.certificate, self._settings.key
-        if certificate is None or key is None:
-            return None
-        return grpc.ssl_server_credentials([(_content(key), _content(certificate))])
+        await asyncio.gather(*(server.stop(grace=1.0) for server in self._servers))
 
     async def _connect(self, _frames: Any, context: Any) -> None:
-        """One RPC: the token first, then the session, in a task of its own that outlives a cancelled RPC."""
-        facility_id = await self._proven(context)
-        if facility_id is None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, _REFUSAL)
+        """One RPC: the caller first, then the session, in a task of its own that outlives a cancelled RPC."""
+        try:
+            caller = await self._identity.facility_of(context)
+        except CallerRefused as refused:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(refused))
             return
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
         session = Session(
-            facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit
+            caller.facility_id, self._settings, self._events, _reader(context), _writer(context), self._admit
         )
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
         try:
-            await asyncio.shield(task)
+            with self._identity.watching(caller, lambda why: session.close(Ending.REFUSED, why)):
+                await asyncio.shield(task)
         except asyncio.CancelledError:
             session.close(Ending.LOST, "The stream ended.")
             raise
-
-    async def _proven(self, context: Any) -> str | None:
-        """The facility that the stream's token proves; None, and a line in the log, for any other stream."""
-        try:
-            return await self._tokens.facility_of(_bearer(context.invocation_metadata()))
-        except TokenRefused as error:
-            log.warning("An agent at %s was refused: %s.", context.peer(), error)
-        except Exception:  # whatever fails here must let nobody in, and tell a stranger nothing
-            log.exception("A token could not be checked.")
-        return None
 
     async def _serve(self, session: Session) -> None:
         try:
@@ -183,13 +187,6 @@ class LocalLinks:
         return await session.ask(verb, command, timeout_s)
 
 
-def _bearer(metadata: Any) -> str:
-    found = [value for key, value in metadata or () if key == "authorization"]
-    if len(found) != 1 or not isinstance(found[0], str) or not found[0].startswith("Bearer "):
-        raise TokenRefused("there is no token")
-    return found[0].removeprefix("Bearer ")
-
-
 def _reader(context: Any) -> Callable[[], Any]:
     async def read() -> bytes | None:
         try:
@@ -209,10 +206,3 @@ def _writer(context: Any) -> Callable[[bytes], Any]:
             raise StreamLost("The stream broke.") from error
 
     return write
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise HubMisconfigured(f"{path} cannot be read: {error.strerror}.") from error
