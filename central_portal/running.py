@@ -29,6 +29,7 @@ async def run(centre: Centre, settings: CentreSettings, shape: Shape) -> None:
     try:
         if shape is Shape.EMBEDDED:
             await in_database(end_leases)()  # of the process before this one
+        await centre.roster.look()
         await centre.facilities.refresh()
     except DatabaseError as error:
         raise SettingsError(f"The database cannot be used: {str(error).splitlines()[0]}") from None

@@ -1,4 +1,4 @@
-"""`facility-agent agent | gateway | check | key | hash-password`."""
+"""`facility-agent enrol | agent | gateway | check | key | hash-password`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def main() -> None:
             _hash_password()
             return
         located = load(arguments.config)
+        if arguments.command == "enrol":
+            _enrol(located, arguments.token)
+            return
         {"agent": _agent, "gateway": _gateway, "check": _check, "key": _key}[arguments.command](located)
     except (ConfigError, PermissionError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -38,9 +41,14 @@ def _parser() -> argparse.ArgumentParser:
         ("gateway", "run the gateway"),
         ("check", "explain every problem of the configuration with its mend"),
         ("key", "make the agent's key when there is none, and print its public half"),
+        ("enrol", "make the agent's keys and have the centre certify them"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("-c", "--config", type=Path, required=True, help="the facility's TOML file")
+        if name == "enrol":
+            command.add_argument(
+                "--token", required=True, help="from the federation's operator; - reads it from input"
+            )
     commands.add_parser("hash-password", help="read a password from standard input and print its hash")
     return parser
 
@@ -82,7 +90,20 @@ def _check(located: Located) -> None:
 def _key(located: Located) -> None:
     from facility_agent.link.keys import load_or_create_key, public_text
 
-    print(public_text(load_or_create_key(located.path(located.config.centre.key_file))))
+    print(public_text(load_or_create_key(located.agent_key())))
+
+
+def _enrol(located: Located, token: str) -> None:
+    from facility_agent.link.enrolling import enrol_here
+
+    state = located.path(located.config.agent.state)
+    text = sys.stdin.read() if token == "-" else token  # noqa: S105 (a dash, not a secret)
+    made = enrol_here(text, located.config.facility.id, state, located.agent_key())
+    print(
+        f"Enrolled as {made.name}; the agent renews its certificate of {made.certificate.not_valid_after_utc:%F %R} UTC."
+    )
+    if located.config.centre.hub:
+        print("WARNING centre.hub is set, so the agent does not use it: take hub, ca_file and plaintext out.")
 
 
 def _hash_password() -> None:

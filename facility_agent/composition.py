@@ -19,10 +19,14 @@ from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
 from facility_agent.core.grants import GrantLives, Grants
+from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
+from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
+from facility_agent.link.certificates import Certificates
 from facility_agent.link.client import AgentLink
+from facility_agent.link.codec import LinkCodec
 from facility_agent.link.settings import LinkSettings
 from facility_agent.plugins import Site, find
 from facility_agent.ports.store import WorkspaceRow
@@ -127,6 +131,14 @@ def flavours(config: Any) -> list[Flavour]:
     return [Flavour(f.id, f.title, f.cpus, f.memory, f.gpus, f.storage, f.longest) for f in config.flavours]
 
 
+def certificates(located: Located) -> Certificates | None:
+    """The enrolled identity; None when the link is set up by hand."""
+    if located.config.centre.hub:
+        return None
+    state, facility = located.path(located.config.agent.state), located.config.facility.id
+    return Certificates(state, facility, located.agent_key())
+
+
 class Agent:
     """A wired agent. `run` it until cancelled; what it started keeps running."""
 
@@ -151,12 +163,13 @@ class Agent:
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed,
         )  # fmt: skip
-        core = AgentCore(
-            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock
+        self.orders = Orders(self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock)
+        self._core = AgentCore(
+            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events
         )
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
         self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper)
-        self._link = AgentLink(self._link_settings(located), core)
+        self._located, self._certificates = located, certificates(located)
 
     def _offers(self, config: Any) -> Offers:
         isolation = getattr(self._made.compute, "isolation", "account")
@@ -171,7 +184,7 @@ class Agent:
         centre = located.config.centre
         return LinkSettings(
             facility_id=located.config.facility.id, hub=centre.hub, audience=centre.audience,
-            key_file=located.path(centre.key_file), store_id=self._store.store_id,
+            key_file=located.agent_key(), store_id=self._store.store_id,
             boot_counter=self._store.boot_counter, plaintext=centre.plaintext,
             ca_file=located.path(centre.ca_file) if centre.ca_file else None,
             software_version=version("parasol-portal"),
@@ -188,15 +201,27 @@ class Agent:
             for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)
+            if self._certificates is not None:
+                await asyncio.to_thread(self._certificates.prepare)
             await self.describe.refresh()
+            await self._store.probe()
             await self.workspaces.recover()
+            stack.push_async_callback(self.workspaces.stop)
+            stack.push_async_callback(self.orders.stop)
             await self._socket.start()
             stack.push_async_callback(self._socket.stop)
             log.info("agent is up; its socket is open")
+            link = AgentLink(
+                self._link_settings(self._located), self._core, ways=self._certificates, desk=self.orders
+            )
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._link.run())
+                tasks.create_task(link.run())
                 tasks.create_task(self.workspaces.watch())
+                tasks.create_task(self.orders.watch())
                 tasks.create_task(self._describe_again())
+                if self._certificates is not None:
+                    keep = self._certificates.keep(link.renewed, lambda: link.connected)
+                    tasks.create_task(keep)
 
     async def _describe_again(self) -> None:
         while True:

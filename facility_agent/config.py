@@ -80,17 +80,22 @@ class FacilityTable(Table):
 class CentreTable(Table):
     """Which centre this facility belongs to."""
 
-    hub: HostPort = Field(description="host:port of the hub.")
-    audience: str = Field(default="parasol-hub", description="What the agent's token is for.")
     portal: Origin = Field(description="Origin of the portal, the only client of this gateway.")
-    key_file: Path = Field(description="Ed25519 private key of the agent, PEM, 0600.")
-    ca_file: Path | None = Field(default=None, description="Pins the centre's CA.")
-    plaintext: bool = Field(default=False, description="No TLS; only when the hub is on loopback.")
+    hub: HostPort = Field(default="", description="host:port of the hub; only without `facility-agent enrol`.")
+    audience: str = Field(default="parasol-hub", description="With `hub`: what the agent's token is for.")
+    ca_file: Path | None = Field(default=None, description="With `hub`: pins the centre's CA.")
+    plaintext: bool = Field(default=False, description="With `hub`: no TLS; only when the hub is on loopback.")
+    key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 private key of the agent, PEM, 0600; `agent.key` in the state folder by default.",
+    )
 
     @model_validator(mode="after")
     def _either(self) -> CentreTable:
-        if (self.ca_file is None) != self.plaintext:
+        if self.hub and (self.ca_file is None) != self.plaintext:
             raise ValueError("give ca_file, or plaintext = true on loopback")
+        if not self.hub and (self.ca_file is not None or self.plaintext):
+            raise ValueError("ca_file and plaintext belong to hub; an enrolled agent needs none of them")
         return self
 
 
@@ -195,6 +200,10 @@ class Located:
     def path(self, path: Path) -> Path:
         """An absolute path; relative ones start at the configuration's folder."""
         return self.folder / path
+
+    def agent_key(self) -> Path:
+        """Where the agent's long-lived key is."""
+        return self.path(self.config.centre.key_file or self.config.agent.state / "agent.key")
 
     def secret(self, path: Path) -> str:
         """The content of a secret's file. Raises ConfigError when it is missing or open to others."""

@@ -94,7 +94,7 @@ class Facility:
         accounts = Accounts(self.store, people, people, people, lambda _: None)
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
         core = FacilityCore(
-            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events(), time.time  # type: ignore[arg-type]
+            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events()  # type: ignore[arg-type]
         )  # fmt: skip
         self.subject = Subject("http://op-of-the-gateway", "pairwise-ada")
         settings = LinkSettings(

@@ -23,11 +23,15 @@ from facility_agent.link.keys import load_or_create_key
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "deploy" / "agent"
 BIN = Path(sys.executable).parent
+PORTAL = 'portal = "https://portal.example.eu"'
+BY_HAND = (
+    'hub = "hub.example.eu:7443"\naudience = "parasol-hub"\nca_file = "centre-ca.pem"\nkey_file = "agent.key"'
+)
 
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """The examples of deploy/agent in a short folder, with the secrets that they name."""
+    """The examples of deploy/agent in a short folder, with the secrets that they name; the link is set up by hand."""
     with tempfile.TemporaryDirectory(prefix="pa-", dir="/tmp") as name:
         folder = Path(name)
         for path in EXAMPLES.glob("*.toml"):
@@ -44,6 +48,7 @@ def folder() -> Iterator[Path]:
             ("/run/parasol", str(folder / "run")),
             ('"/data"', f'"{folder / "data"}"'),
             ("/opt/parasol/jupyter/bin/jupyter-lab", sys.executable),
+            (PORTAL, f"{BY_HAND}\n{PORTAL}"),
         )
         yield folder
 
@@ -92,10 +97,20 @@ def test_check_finds_nothing_fatal_in_the_example(folder: Path) -> None:
 def test_the_example_tells_of_what_is_not_there_yet() -> None:
     """As it stands in the repository: each thing that the operator has still to give is named with its mend."""
     fatal = {f.key: f for f in problems(load(EXAMPLES / "agent.toml")) if f.fatal}
-    assert {"gateway.umbrella.client_secret_file", "centre.key_file", "environments.jupyter.command"} <= set(fatal)
-    assert "facility-agent key" in fatal["centre.key_file"].mend
+    assert {"gateway.umbrella.client_secret_file", "centre", "environments.jupyter.command"} <= set(fatal)
+    assert "facility-agent enrol" in fatal["centre"].mend
     assert "0600" in fatal["gateway.umbrella.client_secret_file"].mend
-    assert not (EXAMPLES / "agent.key").exists()
+    assert not list(EXAMPLES.glob("agent.key"))
+
+
+def test_an_agent_without_a_hub_has_to_enrol(folder: Path) -> None:
+    change(folder, (BY_HAND, ""))
+    adapters(loaded(folder))
+    finding = found(folder)["centre"]
+    assert (finding.fatal, finding.what) == (True, "This facility is not enrolled.")
+    assert "facility-agent enrol" in finding.mend
+    assert "centre.key_file" not in found(folder), "enrolling makes the key"
+    assert not list((folder / "state").glob("*.key")), "looking makes none"
 
 
 # --- typos
@@ -112,6 +127,7 @@ TYPOS = [
     ('portal = "https://portal.example.eu"', 'portal = "https://portal.example.eu/app"', "centre.portal"),
     ('portal = "https://portal.example.eu"', 'portal = "https://me@portal.example.eu"', "centre.portal"),
     ('ca_file = "centre-ca.pem"', "", "ca_file"),
+    ('hub = "hub.example.eu:7443"', "", "belong to hub"),
     ('ca_file = "centre-ca.pem"', 'ca_file = "x"\nplaintext = true', "plaintext"),
     ('listen = "127.0.0.1:8101"', 'listen = "8101"', "gateway.listen"),
     ('url = "https://parasol.example.org"', 'url = "parasol.example.org"', "gateway.url"),

@@ -22,6 +22,7 @@ from facility_agent.testing.patience import eventually
 from shared.commands import Answer, Stop, Verb
 from shared.errors import BackendError
 from shared.facilities import Outcome
+from shared.limits import LIMITS
 from shared.wire import proof
 from shared.workspaces import StepName, WorkspaceReport, WorkspaceState
 from tests.facility_scene import ADA, FacilityScene, Held, launch_request, open_facility
@@ -56,7 +57,8 @@ class Spectacles(MemoryCompute):
 
 def glasses(at: FacilityScene, workspace_id: str, *what: Any) -> None:
     """From now on the agent sees this."""
-    at.workspaces._compute = seen = Spectacles(at.machine)
+    seen = Spectacles(at.machine)
+    at.ask_machine_by(seen)
     seen.shown = {workspace_id: Observation(*what)} if what else {}
 
 
@@ -72,7 +74,7 @@ async def test_a_launch_takes_its_steps_and_runs(at: FacilityScene) -> None:
     await at.until(workspace_id, S.RUNNING)
     told = at.reports(workspace_id)
     assert [step.name for step in told[-1].steps] == list(StepName)
-    assert [r.sequence for r in told] == list(range(2, 2 + len(told))), (
+    assert [r.sequence for r in told] == list(range(1, 1 + len(told))), (
         "each change is told with a higher sequence"
     )
     assert told[-1].ends_in == 3600
@@ -204,7 +206,7 @@ async def test_an_adapters_own_fault_tells_nothing_of_itself(
     at: FacilityScene, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = await at.ada()
-    at.workspaces._compute = Faulty(at.machine)
+    at.ask_machine_by(Faulty(at.machine))
     workspace_id, _ = await at.launch(held)
     await at.until(workspace_id, S.FAILED)
     last = at.reports(workspace_id)[-1]
@@ -224,16 +226,19 @@ async def order(at: FacilityScene, held: Held, **changes: Any) -> tuple[str, byt
 async def test_the_same_order_again_is_answered_from_the_store(at: FacilityScene) -> None:
     held = await at.ada()
     workspace_id, body, mac = await order(at, held)
-    await at.send(body, held.grant_id, mac)
+    first = await at.send(body, held.grant_id, mac)
+    assert (reported(first).workspace_id, reported(first).state) == (workspace_id, S.STARTING)
     await at.until(workspace_id, S.RUNNING)
     before = at.rows()
     for wait in (0, 61, 86_400 * 8):  # at once, expired, and long after the grant has ended
         at.now += wait
-        again = reported(await at.send(body, held.grant_id, mac))
-        assert (again.workspace_id, again.state) == (workspace_id, S.RUNNING)
+        assert await at.send(body, held.grant_id, mac) == first, "its result, not what became of it since"
     assert at.rows() == before
     await at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1")
-    assert reported(await at.send(body, held.grant_id, mac)).state is S.RUNNING
+    assert await at.send(body, held.grant_id, mac) == first
+    await at.reopen()
+    assert await at.send(body, held.grant_id, mac) == first
+    assert (await at.row(workspace_id)).state is S.RUNNING
     assert at.machine.started == [workspace_id]
 
 
@@ -252,9 +257,9 @@ async def test_a_stored_order_is_not_answered_to_anybody_else(at: FacilityScene)
     await at.send(body, held.grant_id, mac)
     await at.until(workspace_id, S.RUNNING)
     before = at.rows()
-    refused(await at.send(body, held.grant_id, bytes(32)), "SIGN_IN_NEEDED")
-    refused(await at.send(body, ben.grant_id, mac), "SIGN_IN_NEEDED")
-    refused(await at.send(body), "SIGN_IN_NEEDED")
+    for grant_id, wrong in ((held.grant_id, bytes(32)), (ben.grant_id, mac), ("", b"")):
+        refused(await at.send(body, grant_id, wrong), "CONFLICT")
+        refused(await at.query(body, grant_id, wrong), "SIGN_IN_NEEDED")
     refused(await at.signed(ben, body), "CONFLICT")
     assert at.rows() == before
     assert await at.workspaces.known(workspace_id) is not None
@@ -272,22 +277,26 @@ async def test_the_same_id_for_something_else_is_a_conflict_also_when_forgotten(
     await at.ask(held, Verb.STOP, Stop(workspace_id))
     await at.until(workspace_id, S.ENDED)
     refused((await at.launch(held, workspace_id))[1], "CONFLICT")
+    await at.orders.acknowledge([workspace_id])
+    at.now += LIMITS.order_memory + 1
+    await at.orders.forget()
+    assert await at.store.transact(lambda tx: tx.order(workspace_id)) is None
+    before = at.rows()["workspace"]
+    refused((await at.launch(await at.held(), workspace_id))[1], "CONFLICT")
+    assert at.rows()["workspace"] == before, "its row outlives the order"
     assert at.machine.started == [workspace_id]
 
 
 async def test_unlinking_while_a_launch_is_judged_starts_nothing(at: FacilityScene) -> None:
     held = await at.ada()
-    await at.workspaces.known(str(uuid.uuid4()))
-    row = await at.store.transact(lambda tx: tx.grant(held.grant_id))
-    assert row is not None
     locate = at.shelf.locate
 
     async def unlinking(proposal: str) -> Any:
-        await at.accounts.unlink(ADA)
+        await at.unlink(ADA)
         return await locate(proposal)
 
     at.shelf.locate = unlinking  # type: ignore[method-assign]
-    refused((await at.launch(held))[1], "CONFLICT")
+    refused((await at.launch(held))[1], "ACCOUNT_NOT_LINKED")
     assert (at.machine.started, at.rows()["workspace"]) == ([], [])
 
 
@@ -298,9 +307,14 @@ async def test_only_the_owner_stops_a_workspace(at: FacilityScene) -> None:
     held, ben = await at.ada(), await at.ben()
     workspace_id = await at.running(held)
     before = at.rows()["workspace"]
-    for wrong in (workspace_id, str(uuid.uuid4())):
-        refused(await at.ask(ben, Verb.STOP, Stop(wrong)), "NOT_FOUND")
+    refused(await at.ask(ben, Verb.STOP, Stop(workspace_id)), "NOT_FOUND")
     assert (at.rows()["workspace"], at.machine.running(workspace_id)) == (before, 1)
+    to_come = str(uuid.uuid4())
+    cancelled = reported(await at.ask(ben, Verb.STOP, Stop(to_come)))
+    assert (cancelled.state, cancelled.reason) == (S.ENDED, "CANCELLED")
+    assert len(at.rows()["workspace"]) == len(before) + 1
+    theirs, _ = await at.launch(held, to_come)
+    await at.until(theirs, S.RUNNING)  # a tombstone is in nobody else's way
     assert reported(await at.ask(held, Verb.STOP, Stop(workspace_id))).state is S.STOPPING
     await at.until(workspace_id, S.ENDED)
     assert at.machine.running(workspace_id) == 0
@@ -343,7 +357,8 @@ class Slow(Spectacles):
 async def test_a_slow_stop_holds_up_nobody_else(at: FacilityScene) -> None:
     held, ben = await at.ada(), await at.ben()
     first = await at.running(held)
-    at.workspaces._compute = slow = Slow(at.machine)
+    slow = Slow(at.machine)
+    at.ask_machine_by(slow)
     slow.go = asyncio.Event()
     at.now += 3601  # its lifetime is over
     await at.workspaces.look()
@@ -443,7 +458,7 @@ async def test_an_outage_of_the_backend_changes_nothing(at: FacilityScene) -> No
         async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
             raise BackendError
 
-    at.workspaces._compute = Down(at.machine)
+    at.ask_machine_by(Down(at.machine))
     watch = asyncio.create_task(at.workspaces.watch())
     with pytest.raises(BackendError):
         await at.workspaces.look()
@@ -520,7 +535,7 @@ async def test_what_never_started_has_failed(at: FacilityScene) -> None:
     await without_handle(at, workspace_id)
     at.machine.close()
     await at.reopen()
-    await at.workspaces.look()
+    await at.until(workspace_id, S.FAILED)
     row = await at.row(workspace_id)
     assert (row.state, row.reason) == (S.FAILED, "BACKEND_FAILED")
     assert at.machine.started == [workspace_id], "it is not started a second time"
