@@ -104,6 +104,7 @@ def test_another_person_is_refused_and_gets_no_code(gate: WholeFacility) -> None
     status, location, body = ben.get(gateway + there.removeprefix(gateway), "same-origin")
     assert (status, location) == (403, "")
     assert "This workspace is not yours" in body
+    assert "<style" not in body, "the gateway's own pages have a style sheet; its policy forbids any other style"
     with sqlite3.connect(gate.folder / "state" / "agent.sqlite3") as db:
         assert db.execute("select * from door_code where workspace_id=?", (workspace,)).fetchall() == []
 
