@@ -77,6 +77,7 @@ def test_a_code_is_good_at_another_gateway_and_after_a_restart(gate: WholeFacili
     gate.stop_gateway()
     gate.start_gateway()
     assert ada.get(address)[0] == 303
+    until(lambda: len(gate.agent._revoked._queues) == 1, "the agent has forgotten the gateway that left", 5)
 
 
 def test_a_code_and_a_cookie_are_stored_as_hashes_only(gate: WholeFacility) -> None:
