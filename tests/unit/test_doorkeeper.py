@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +14,9 @@ from shared.errors import AccessDenied, CodeNotValid, NotFound, SignInNeeded
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
 from shared.workspaces import WorkspaceState
-from tests.facility_scene import ADA, BEN, FacilityScene, open_facility
+from tests.facility_scene import ADA, BEN, FacilityScene
 
 NOBODYS = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
 
 
 async def enter(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,26 +12,15 @@ from hypothesis import strategies as st
 
 from facility_agent.core.grants import Rates
 from shared.catalogue import SearchPage, SearchQuery
-from shared.commands import Answer, Done, Redeem, Release, Stop, Unlink, Verb
+from shared.commands import Done, Redeem, Release, Stop, Unlink, Verb
 from shared.errors import AccountNotLinked, InvalidRequest, RateLimited, SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
 from shared.wire import proof
-from tests.facility_scene import ADA, BEN, BOTH, READ, FacilityScene, launch_request, open_facility
+from tests.facility_scene import ADA, BEN, BOTH, READ, FacilityScene, launch_request, refused
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
-
-
-def refused(answer: Answer, reason: str) -> None:
-    assert answer.problem is not None, answer
-    assert (answer.problem.reason, answer.payload) == (reason, None)
 
 
 # --- issuing
