@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections import deque
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facility_agent.core.grants import Rates
@@ -18,7 +20,7 @@ from shared.facilities import Outcome
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
 from shared.wire import proof
-from tests.facility_scene import ADA, BEN, BOTH, READ, FacilityScene, launch_request, refused
+from tests.facility_scene import ADA, BEN, BOTH, READ, FacilityScene, launch_request, open_facility, refused
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
 
@@ -110,6 +112,36 @@ async def test_a_wrong_verifier_uses_the_code_up(at: FacilityScene) -> None:
     with pytest.raises(SignInNeeded):
         await at.grants.redeem(redeem)
     assert at.rows()["grant_"] == []
+
+
+TRY = st.tuples(st.integers(0, 2), st.booleans(), st.sampled_from([0.0, 0.0, 10.0, 31.0]))
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(TRY, max_size=10))
+def test_however_codes_are_tried_each_makes_at_most_one_grant(tries: list[tuple[int, bool, float]]) -> None:
+    """(which code, with its own verifier, seconds before): the first try decides, and only a right one in time wins."""
+
+    async def play(folder: Path) -> None:
+        async with open_facility(folder) as at:
+            await at.link()
+            codes = [(await at.code())[0] for _ in range(3)]
+            begun, tried, granted = at.now, set[int](), 0
+            for which, right, pause in tries:
+                at.now += pause
+                asked = codes[which] if right else Redeem(codes[which].code_hash, codes[which - 1].verifier)
+                good = which not in tried and right and at.now <= begun + LIMITS.one_time_code
+                tried.add(which)
+                if good:
+                    await at.grants.redeem(asked)
+                    granted += 1
+                else:
+                    with pytest.raises(SignInNeeded):
+                        await at.grants.redeem(asked)
+            assert len(at.rows()["grant_"]) == granted
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
 
 
 async def test_an_unknown_code_makes_no_grant(at: FacilityScene) -> None:
