@@ -95,6 +95,19 @@ def launch_request(**changes: Any) -> LaunchRequest:
     return LaunchRequest(**values)
 
 
+def refused(answer: Answer, *reasons: str) -> None:
+    """Asserts a refusal for one of these reasons, with nothing in it."""
+    assert answer.problem is not None, answer
+    assert answer.problem.reason in reasons, answer
+    assert answer.payload is None
+
+
+def reported(answer: Answer) -> WorkspaceReport:
+    """The facility's word on a workspace."""
+    assert isinstance(answer.payload, WorkspaceReport), answer
+    return answer.payload
+
+
 class FacilityScene:
     """One facility, `alpha`: Ada has P-1 and P-2, Ben has P-3, everybody reads P-open."""
 

@@ -15,6 +15,7 @@ from facility_agent.config import Located
 from facility_agent.gateway.authorize import Authorize
 from facility_agent.gateway.front import Front, Place
 from facility_agent.gateway.pages import HERE, Pages
+from facility_agent.gateway.refusals import Refusals
 from facility_agent.gateway.sessions import Sessions
 from facility_agent.gateway.settings import GatewaySettings, gateway_settings
 from facility_agent.gateway.sign_in import SignIn
@@ -39,7 +40,9 @@ class Gateway:
         authorize = Authorize(settings, door, sessions, sign_in, pages)
         self._verdicts = Verdicts(door)
         inline = Pages(settings.facility_name, settings.portal, inline=True)
-        self._doors = WorkspaceDoors(settings, door, sessions, sign_in, pages, inline, self._verdicts)
+        self._doors = WorkspaceDoors(
+            settings, door, sessions, sign_in, self._verdicts, Refusals(pages), Refusals(inline)
+        )
         self._pages = Starlette(
             routes=[
                 Route("/", lambda _: pages.page("welcome")),

@@ -55,6 +55,8 @@ class Browser(asyncio.Protocol):
         self._listener.add(self)
         self._front.browsers.add(self)
         self._wait(HEAD_S)
+        if len(self._front.browsers) > self._front.most:
+            self.refuse(BadHead(503, "RATE_LIMITED", "Too many connections at once; try again shortly."))
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It is gone, and with it what went on."""

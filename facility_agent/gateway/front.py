@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import Callable
 from typing import Any
 
@@ -27,6 +28,8 @@ class Front:
         self.doors, self.scheme, self.place_of = doors, scheme, place_of
         self.upstreams = Upstreams()
         self.browsers: set[Browser] = set()
+        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        self.most = max(64, (files - 64) // 3)  # each may hold a connection to a workspace, and some wait there
         self.lent: dict[asyncio.Transport, float] = {}
 
     def accept(self, **given: Any) -> Browser:

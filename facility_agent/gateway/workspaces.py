@@ -12,14 +12,14 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from facility_agent.gateway.headers import cookie_of
 from facility_agent.gateway.heads import RequestHead
-from facility_agent.gateway.pages import Pages
+from facility_agent.gateway.refusals import Refusals
 from facility_agent.gateway.sessions import Sessions, set_cookie
 from facility_agent.gateway.settings import GatewaySettings
 from facility_agent.gateway.sign_in import SignIn
 from facility_agent.gateway.verdicts import Verdicts
 from facility_agent.ports.compute import Endpoint
 from facility_agent.ports.doorkeeper import Doorkeeper, WorkspaceDoor
-from shared.errors import CodeNotValid, NotFound, ParasolError
+from shared.errors import NotFound, ParasolError
 from shared.wire.proof import hashed, token
 from shared.workspaces import is_workspace_id
 
@@ -27,13 +27,6 @@ PASS = "__Host-parasol-ws"  # noqa: S105 (a cookie's name)
 STATE = "__Host-parasol-st-"
 OURS = b"/.parasol/"
 ENTER = "/.parasol/enter"
-_SENTENCES = {
-    "REQUESTED": ("It is not running yet", "It is still being started. Watch it in the portal."),
-    "STARTING": ("It is not running yet", "It is still being started. Watch it in the portal."),
-    "STOPPING": ("It is being stopped", "Start another one from the portal."),
-    "ENDED": ("This workspace has ended", "Start another one from the portal."),
-    "FAILED": ("This workspace has ended", "The portal says why. Start another one from there."),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +42,11 @@ class WorkspaceDoors:
     """Serves `<workspace id>.<zone>` and, on the gateway's own origin, `/open`."""
 
     def __init__(
-        self, settings: GatewaySettings, door: Doorkeeper, sessions: Sessions, sign_in: SignIn, pages: Pages,
-        inline: Pages, verdicts: Verdicts,
+        self, settings: GatewaySettings, door: Doorkeeper, sessions: Sessions, sign_in: SignIn, verdicts: Verdicts,
+        here: Refusals, there: Refusals,
     ) -> None:  # fmt: skip
         self._settings, self._door, self._sessions, self._sign_in = settings, door, sessions, sign_in
-        self._pages, self._inline, self._verdicts = pages, inline, verdicts
+        self._verdicts, self._here, self._there = verdicts, here, there
 
     # --- on the gateway's origin
 
@@ -61,7 +54,7 @@ class WorkspaceDoors:
         """`GET /open?workspace=…&state=…`: ask UmbrellaID who this is, then hand out a one-time code."""
         workspace_id, state = (request.query_params.get(name, "") for name in ("workspace", "state"))
         if not is_workspace_id(workspace_id) or len(state) != 64:
-            return self._refused(404, "NOT_FOUND", "There is no such workspace", "Open it from the portal.")
+            return self._here.unknown()
         session = await self._sessions.of(request)
         if not self._sign_in.is_fresh(request, session) or session.subject is None:
             return await self._sign_in.begin(request)
@@ -69,23 +62,18 @@ class WorkspaceDoors:
         try:
             door = await self._door.visit(workspace_id, session.subject)
         except NotFound:
-            return self._refused(404, "NOT_FOUND", "There is no such workspace", "Open it from the portal.")
+            return self._here.unknown()
         except ParasolError as error:
-            return self._unavailable(error)
+            return self._here.failed(error)
         if not door.allowed:
-            return self._refused(
-                403,
-                "ACCESS_DENIED",
-                "This workspace is not yours",
-                "Sign in as its owner, or open your own from the portal.",
-            )
+            return self._here.not_yours()
         if door.endpoint is None:
-            return self._not_running(door)
+            return self._here.not_running(door)
         code = token()
         try:
             await self._door.invite(workspace_id, session.subject, session.sid, state, hashed(code))
         except ParasolError as error:
-            return self._unavailable(error)
+            return self._here.failed(error)
         query = urlencode({"code": code, "s": state[:8]})
         return RedirectResponse(f"{self._settings.workspace_origin(workspace_id)}{ENTER}?{query}", 302)
 
@@ -109,10 +97,10 @@ class WorkspaceDoors:
         try:
             door = await self._verdicts.of(workspace_id, cookie_hash) if cookie else None
         except ParasolError as error:
-            return self._unavailable(error)
+            return self._there.failed(error)
         if door is None or not door.allowed:
             return self._knock(workspace_id, head)
-        return _admitted(door, cookie_hash) or self._not_running(door)
+        return _admitted(door, cookie_hash) or self._there.not_running(door)
 
     def on_cut(self, admitted: Admitted, cut: Callable[[], None]) -> Callable[[], None]:
         """Call `cut` when the cookie no longer opens the workspace; returns the unsubscribe."""
@@ -120,8 +108,7 @@ class WorkspaceDoors:
 
     def gone(self) -> Response:
         """The workspace's socket does not answer."""
-        sentence = "It may be starting or ending. Reload in a moment, or look in the portal."
-        return self._refused(502, "BACKEND_UNAVAILABLE", "The workspace does not answer", sentence)
+        return self._there.gone()
 
     def _knock(self, workspace_id: str, head: RequestHead) -> Response:
         """A person is sent to the gateway; a script is told to sign in."""
@@ -145,29 +132,12 @@ class WorkspaceDoors:
         cookie = token()
         try:
             await self._door.admit(workspace_id, hashed(asked.get("code", "")), hashed(state), hashed(cookie))
-        except CodeNotValid as error:
-            return self._refused(403, error.reason, error.message, "Open the workspace from the portal.")
         except ParasolError as error:
-            return self._unavailable(error)
+            return self._there.failed(error)
         response = RedirectResponse(_local(packed), 303)
         set_cookie(response, PASS, cookie)
         set_cookie(response, name, "", 0)
         return response
-
-    # --- pages
-
-    def _refused(self, status: int, code: str, title: str, sentence: str) -> Response:
-        return self._inline.problem(status, title, sentence, code=code)
-
-    def _not_running(self, door: WorkspaceDoor) -> Response:
-        title, sentence = _SENTENCES.get(
-            door.state, ("Nobody can tell at the moment", "Nothing was ended. Try again shortly.")
-        )
-        return self._refused(409, door.state, title, sentence)
-
-    def _unavailable(self, error: ParasolError) -> Response:
-        status = 503 if error.retryable else 403
-        return self._refused(status, error.reason, "This cannot be opened now", error.message)
 
 
 def _admitted(door: WorkspaceDoor, cookie_hash: str) -> Admitted | None:

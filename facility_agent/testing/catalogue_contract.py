@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Sequence, Set
+from collections.abc import Set
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -274,8 +274,7 @@ class CatalogueContract:
             *(world.backend.search(SearchQuery(limit=LIMITS.page), {MINE}) for _ in range(10))
         )
         assert all(page == pages[0] for page in pages)
-        assert len(pages[0].datasets) == LIMITS.page
-        assert pages[0].next
+        assert (len(pages[0].datasets), bool(pages[0].next)) == (LIMITS.page, True)
 
     async def test_an_outage_is_said_and_nothing_is_lost(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
@@ -299,8 +298,3 @@ class CatalogueContract:
                 if isinstance(answer, SearchPage) and not answer.datasets:
                     assert not answer.complete
                     assert answer.note
-
-
-def proposals(known: Sequence[Known]) -> set[str]:
-    """Every proposal of some datasets."""
-    return {k.proposal for k in known}

@@ -12,7 +12,7 @@ import h5py
 
 from facility_agent.adapters.catalogue.nexus_folder import NexusFolder, NexusFolderSettings
 from facility_agent.plugins import Site
-from facility_agent.testing.catalogue_contract import CatalogueWorld, Known, proposals
+from facility_agent.testing.catalogue_contract import CatalogueWorld, Known
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from facility_agent.testing.patience import eventually
 from shared.catalogue import Dataset, SearchQuery
@@ -76,7 +76,7 @@ class NexusWorld(CatalogueWorld):
         for k in known:
             self._where[k.title] = self.data / k.proposal / f"{name_of(k.title)}.nxs"
             write(self._where[k.title], k)
-        self._proposals |= proposals(known)
+        self._proposals |= {k.proposal for k in known}
         await self._caught_up()
 
     async def remove(self, title: str) -> None:

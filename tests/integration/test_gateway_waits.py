@@ -212,3 +212,16 @@ async def test_a_form_larger_than_one_read_reaches_the_gateways_pages(gate: Whol
     kind = "Content-Type: application/x-www-form-urlencoded"
     writer.write("\r\n".join([*form, kind, "", ""]).encode() + b"logout_token=" + b"x" * 59_987)
     assert (await all_of(reader)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_beyond_its_bound_the_gateway_says_so(
+    gate: WholeFacility, raw: tuple[str, str], second: Second
+) -> None:
+    second.gateway.front.most = 1
+    reader, writer = await second.connect()
+    writer.write(head(gate, *raw))
+    await reader.readuntil(b"hello")
+    refused, _ = await second.connect()
+    assert (await all_of(refused)).startswith(b"HTTP/1.1 503 ")
+    writer.write(head(gate, *raw))
+    await reader.readuntil(b"hello")

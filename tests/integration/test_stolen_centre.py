@@ -41,7 +41,7 @@ from shared.wire import proof
 from shared.wire.commands import decode_body, encode_body
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.workspaces import WorkspaceReport, WorkspaceState
-from tests.facility_scene import ADA, BEN, FacilityScene, launch_request
+from tests.facility_scene import ADA, BEN, FacilityScene, launch_request, refused
 from tests.integration.openid import Op, serving
 from tests.integration.stolen import Loot, Tape
 from tests.integration.tab import SESSION, Tab, visit
@@ -255,12 +255,6 @@ def only_the_centres(_: str, names: list[str]) -> Iterable[str]:
 def parts(url: str) -> list[str]:
     """Every word of an address: an access log that was stolen too."""
     return [value for values in parse_qs(urlsplit(url).query).values() for value in values]
-
-
-def refused(answer: Answer, *reasons: str) -> None:
-    assert answer.payload is None, answer
-    assert answer.problem is not None
-    assert answer.problem.reason in reasons, answer
 
 
 async def test_a_stolen_centre_with_a_recording_commands_nothing(heist: Heist) -> None:

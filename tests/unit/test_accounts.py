@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,25 +11,14 @@ import pytest
 from facility_agent.ports.doorkeeper import LocalIdentity
 from facility_agent.testing.accounts_world import Person
 from shared.catalogue import SearchPage
-from shared.commands import Answer, Stop, Verb
+from shared.commands import Stop, Verb
 from shared.errors import AccessDenied, BackendUnavailable, Conflict, IdentityRefused, NotFound
 from shared.facilities import Outcome
 from shared.identity import Subject
 from shared.workspaces import WorkspaceReport, WorkspaceState
-from tests.facility_scene import ADA, BEN, FacilityScene, open_facility
+from tests.facility_scene import ADA, BEN, FacilityScene, refused
 
 RIGHT = Person().password
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
-
-
-def refused(answer: Answer, reason: str) -> None:
-    assert answer.problem is not None, answer
-    assert (answer.problem.reason, answer.payload) == (reason, None)
 
 
 async def test_a_person_links_the_account_whose_password_they_know(at: FacilityScene) -> None:

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import stat
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facility_agent.core.offers import spoken
 from facility_agent.core.reports import safe_names
-from facility_agent.ports.compute import Observation, RunState
 from facility_agent.testing.accounts_world import Person
 from facility_agent.testing.memory_compute import MemoryCompute
 from facility_agent.testing.patience import eventually
-from shared.commands import Answer, Stop, Verb
-from shared.errors import BackendError
+from shared.commands import Stop, Verb
 from shared.facilities import Outcome
 from shared.limits import LIMITS
 from shared.wire import proof
-from shared.workspaces import StepName, WorkspaceReport, WorkspaceState
-from tests.facility_scene import ADA, FacilityScene, Held, launch_request, open_facility
+from shared.workspaces import StepName, WorkspaceState
+from tests.facility_scene import ADA, FacilityScene, Held, launch_request, refused, reported
+from tests.workspace_views import Slow
 
 S = WorkspaceState
 
 
+<<<<<<< HEAD
 @pytest.fixture
 async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
     async with open_facility(tmp_path) as scene:
@@ -62,6 +59,8 @@ def glasses(at: FacilityScene, workspace_id: str, *what: Any) -> None:
     seen.shown = {workspace_id: Observation(*what)} if what else {}
 
 
+=======
+>>>>>>> main
 # --- launching
 
 
@@ -287,12 +286,19 @@ async def test_the_same_id_for_something_else_is_a_conflict_also_when_forgotten(
     assert at.machine.started == [workspace_id]
 
 
-async def test_unlinking_while_a_launch_is_judged_starts_nothing(at: FacilityScene) -> None:
+@pytest.mark.parametrize("linked_again", [False, True])
+async def test_unlinking_while_a_launch_is_judged_starts_nothing(at: FacilityScene, linked_again: bool) -> None:
     held = await at.ada()
     locate = at.shelf.locate
 
     async def unlinking(proposal: str) -> Any:
+<<<<<<< HEAD
         await at.unlink(ADA)
+=======
+        await at.accounts.unlink(ADA)
+        if linked_again:
+            await at.link()
+>>>>>>> main
         return await locate(proposal)
 
     at.shelf.locate = unlinking  # type: ignore[method-assign]
@@ -344,16 +350,6 @@ async def test_a_stop_that_the_backend_refuses_is_tried_again(at: FacilityScene)
     assert at.machine.running(workspace_id) == 0
 
 
-class Slow(Spectacles):
-    """Stopping takes until it is let go."""
-
-    go = asyncio.Event()
-
-    async def stop(self, handle: str) -> None:
-        await self.go.wait()
-        await super().stop(handle)
-
-
 async def test_a_slow_stop_holds_up_nobody_else(at: FacilityScene) -> None:
     held, ben = await at.ada(), await at.ben()
     first = await at.running(held)
@@ -370,6 +366,7 @@ async def test_a_slow_stop_holds_up_nobody_else(at: FacilityScene) -> None:
     assert at.reports(first)[-1].reason == "LIFETIME"
 
 
+<<<<<<< HEAD
 # --- not knowing
 
 
@@ -568,6 +565,8 @@ async def test_what_ended_is_told_for_a_day(at: FacilityScene) -> None:
     assert await at.workspaces.known(workspace_id) is not None, "its id is never given again"
 
 
+=======
+>>>>>>> main
 # --- words
 
 
