@@ -6,6 +6,8 @@
 is written by the effect itself, outside every store. `epoch` is 0 where none is known. Words under `what`:
 
     ORDERED            the centre has committed the order
+    STORED             the agent has committed the order
+    ACCEPTED           the centre has heard so; only where STORED is written too
     EFFECT             the order's effect has happened
     SETTLED OK         the centre has committed a result that claims the effect
     SETTLED REFUSED    … or a refusal: nothing has happened
@@ -94,6 +96,8 @@ def _never(life: list[Entry]) -> Iterator[str]:
         yield "expired, and it has an effect"
     if len(ends) > 1:
         yield f"ended {len(ends)} times: {', '.join(ends)}"
+    if "ACCEPTED" in words and "STORED" not in words[: words.index("ACCEPTED")]:
+        yield "accepted before it was stored"
     if "ACKNOWLEDGED" in words and not any(e.settles for e in life[: words.index("ACKNOWLEDGED")]):
         yield "acknowledged before its result was committed"
 

@@ -133,7 +133,7 @@ class AgentOwner:
     def step(self, which: int) -> None:
         """One more step of something that is under way."""
         if self.acknowledging and which % 3 == 0:
-            _advance(self.acknowledging)
+            advance(self.acknowledging)
         elif self.work:
             key = list(self.work)[which % len(self.work)]
             if next(self.work[key], StopIteration) is StopIteration:
@@ -177,6 +177,7 @@ class AgentOwner:
             self._tell(order_id, body, lambda end: end.settle(_result(order_id, "CONFLICT")))
             return
         self.disk.orders[order_id] = Stored(body)
+        self.world.note(order_id, "STORED", "agent")
         yield
         self._tell(order_id, body, lambda end: end.accept(order_id))
         yield
@@ -311,8 +312,8 @@ class CentreOwner:
 
     def step(self, line: HubLine) -> None:
         """One more step of what is under way for this session."""
-        _advance(line.work)
-        _advance(line.delivering)
+        advance(line.work)
+        advance(line.delivering)
 
     def _admit(self, line: HubLine, greeted: Greeted) -> Work:
         yield
@@ -345,6 +346,7 @@ class CentreOwner:
         row = self.disk.rows.get(order_id)
         if line.epoch == self.disk.epoch and row is not None and row.state in ("WAITING", "SENT"):
             row.state = "ACCEPTED"
+            self.world.note(order_id, "ACCEPTED", "centre", line.epoch)
 
     def _commit(self, line: HubLine, result: pb.OrderResult) -> Work:
         yield
@@ -361,7 +363,8 @@ class CentreOwner:
         line.end.acknowledge(result.order_id)
 
 
-def _advance(work: deque[Work]) -> None:
+def advance(work: deque[Work]) -> None:
+    """One more step of the first piece of work."""
     if work and next(work[0], StopIteration) is StopIteration:
         work.popleft()
 

@@ -19,7 +19,7 @@ GOOD = [
     ("CANCELLED", "ORDERED", "SETTLED CANCELLED"),
     ("ORDERED", "CANCELLED"),
     ("ORDERED", "EXPIRED"),
-    ("ORDERED", "STORED", "EFFECT", "SETTLED ENDED"),
+    ("ORDERED", "STORED", "ACCEPTED", "EFFECT", "SETTLED ENDED"),
 ]
 BAD = [
     ("2 effects", ("ORDERED", "EFFECT", "EFFECT", "SETTLED OK")),
@@ -31,6 +31,7 @@ BAD = [
     ("refused, and", ("ORDERED", "EFFECT", "SETTLED REFUSED")),
     ("ended 2 times", ("ORDERED", "EXPIRED", "SETTLED REFUSED")),
     ("before its result", ("ORDERED", "ACKNOWLEDGED", "SETTLED REFUSED")),
+    ("before it was stored", ("ORDERED", "ACCEPTED", "STORED", "SETTLED ENDED")),
     ("never ended", ("ORDERED", "STORED")),
     ("without an effect", ("ORDERED", "SETTLED OK")),
 ]

@@ -26,6 +26,7 @@ from tests.link_owners import (
     CentreOwner,
     HubLine,
     World,
+    advance,
     is_open,
 )
 
@@ -94,7 +95,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule(which=st.integers(0, KEPT - 1))
     def stale_stream_goes_on(self, which: int) -> None:
-        """An older session speaks: a hub that was frozen, an agent that finishes what is under way."""
+        """An older session does something: a hub that was frozen, an agent that finishes what is under way."""
         for stream in self.streams[:-1][which : which + 1]:
             self.centre.sweep(stream.hub)
             self.centre.step(stream.hub)
@@ -199,13 +200,26 @@ class OrderMachine(RuleBasedStateMachine):
             stream.hub.work.clear()
             stream.hub.delivering.clear()
 
-    @rule()
-    def hub_freezes_before_its_write(self) -> None:
-        """It has read everything and written nothing; meanwhile the agent dials another."""
-        for stream in self.streams[-1:]:
-            while stream.up:
+    @rule(
+        steps=st.integers(1, 8),
+        after=st.sampled_from(["crash", "newer", "nothing"]),
+        later=st.sampled_from([0, LIFE]),
+    )
+    def hub_freezes(self, steps: int, after: str, later: float) -> None:
+        """It reads and writes to its stream, but commits nothing; then it dies, or the agent dials another."""
+        for turn in range(steps):
+            for stream in self.streams[-1:]:
+                self.write(stream)
                 self.deliver(stream)
-        self.dial(12)
+            self.agent.step(turn)
+        if after == "crash":
+            self.centre_crashes()
+        if later:
+            self.wait(later)
+        if after == "newer":
+            self.dial(12)
+            for _ in range(8):
+                self.stale_stream_goes_on(len(self.streams) - 2)
 
     # ---- the pieces
 
@@ -264,5 +278,90 @@ class OrderMachine(RuleBasedStateMachine):
         assert all(row.acknowledged_at is not None for row in self.agent.disk.orders.values())
 
 
-OrderMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+OrderMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestOrders = OrderMachine.TestCase
+
+
+# ---- kept: what failed once, and what must be seen in every run
+
+
+def machine() -> OrderMachine:
+    kept = OrderMachine()
+    kept.begin()
+    return kept
+
+
+def outcome(kept: OrderMachine, order_id: str) -> list[str]:
+    words = [entry.what for entry in kept.world.history if entry.order_id == order_id]
+    return [what for what in words if what.startswith("SETTLED") or what in ("EFFECT", "EXPIRED")]
+
+
+def test_a_welcome_that_a_newer_session_overtook_opens_nothing() -> None:
+    kept = machine()
+    kept.dial(0)
+    late = kept.streams[-1]
+    kept.write(late)
+    kept.deliver(late)
+    for _ in range(3):
+        kept.centre.step(late.hub)
+    kept.write(late)
+    kept.dial(12)
+    kept.deliver(late)
+    assert not is_open(late.agent)
+    kept.teardown()
+
+
+def test_a_refusal_is_not_lost_when_every_result_credit_is_out() -> None:
+    kept = machine()
+    (stream,) = kept.streams
+    kept.launch(offline=False)
+    kept.launch(offline=False)
+    for _ in range(4):
+        kept.hub_works()
+    kept.hub_freezes(12, "nothing", 0)
+    assert stream.agent.end.result_room == 0
+    kept.facility_is_busy_or_not()
+    kept.launch(offline=False)
+    kept.centre.sweep(stream.hub)
+    for _ in range(3):
+        advance(stream.hub.delivering)
+    kept.hub_freezes(12, "nothing", 0)
+    kept.teardown()
+    assert outcome(kept, "w2") == ["SETTLED REFUSED"]
+
+
+def test_a_crash_between_the_effect_and_its_row_starts_nothing_twice() -> None:
+    for steps in range(1, 12):
+        kept = machine()
+        kept.launch(offline=False)
+        for turn in range(steps):
+            kept.hub_works()
+            kept.write(kept.streams[-1])
+            kept.deliver(kept.streams[-1])
+            kept.agent.step(turn + 1)
+        kept.agent_crashes()
+        kept.teardown()
+        assert outcome(kept, "w0") == ["EFFECT", "SETTLED OK"]
+
+
+def test_a_stop_that_comes_first_cancels() -> None:
+    kept = machine()
+    kept.launch(offline=True)
+    kept.centre.disk.rows["w0"].state = "SENT"  # it may have been
+    waiting = kept.centre.disk.rows.pop("w0")
+    kept.stop(0)
+    kept.dial(12)
+    kept.go_on(12)
+    kept.centre.disk.rows["w0"] = waiting
+    kept.teardown()
+    assert outcome(kept, "w0") == ["SETTLED CANCELLED"]
+
+
+def test_an_order_that_waits_expires_and_one_that_stops_does_not() -> None:
+    kept = machine()
+    kept.launch(offline=True)
+    kept.stop(0)
+    kept.wait(LIFE)
+    kept.teardown()
+    assert outcome(kept, "w0") == ["EXPIRED"]
+    assert outcome(kept, "s1") == ["SETTLED CANCELLED"]
