@@ -318,7 +318,7 @@ def test_a_refusal_is_not_lost_when_every_result_credit_is_out() -> None:
     kept.launch(offline=False)
     for _ in range(4):
         kept.hub_works()
-    kept.hub_freezes(12, "nothing", 0)
+    kept.hub_freezes(40, "nothing", 0)
     assert stream.agent.end.result_room == 0
     kept.facility_is_busy_or_not()
     kept.launch(offline=False)
