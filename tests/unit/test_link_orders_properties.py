@@ -326,7 +326,7 @@ def test_a_refusal_is_not_lost_when_every_result_credit_is_out() -> None:
     for _ in range(3):
         advance(stream.hub.delivering)
     kept.hub_freezes(12, "nothing", 0)
-    kept.teardown()
+    kept.go_on(40)
     assert outcome(kept, "w2") == ["SETTLED REFUSED"]
 
 
