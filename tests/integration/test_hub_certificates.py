@@ -35,6 +35,11 @@ async def connects(centre: Centre) -> None:
 
 async def test_the_authoritys_certificate_for_the_hub_is_kept_for_half_its_life(tmp_path: Path) -> None:
     async with open_centre(tmp_path) as centre:
+        pem = await asyncio.to_thread(ssl.get_server_certificate, ("127.0.0.1", centre.hub.port))
+        made = x509.load_pem_x509_certificate(pem.encode())
+        for certificate in (made, centre.authority.certificates[0]):
+            begun = time.time() - certificate.not_valid_before_utc.timestamp()
+            assert begun > DAY, "an agent whose clock is behind must get as far as the sentence that says so"
         assert await shown(centre.hub.port) == await shown(centre.hub.port)
         assert await shown(centre.hub.port) != await shown(centre.hub.mutual_port)
 
