@@ -98,6 +98,8 @@ def _check() -> int:
     settings, members = centre_settings(), federation()
     hub = hub_settings(settings)
     hub.address(), hub.mutual_address()
+    if hub.certificate is None and not hub.plaintext:
+        hub.dialled()
     FacilityRegistry(members)
     for provider in members.providers:
         secret_of(provider)

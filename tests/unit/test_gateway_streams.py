@@ -91,11 +91,7 @@ def frame(payload: bytes, masked: bool) -> bytes:
     return head + (b"mask" if masked else b"") + payload
 
 
-<<<<<<< HEAD
-@settings(deadline=None)
-=======
 @settings(deadline=None)  # a large frame in single bytes takes its time
->>>>>>> main
 @given(
     st.lists(st.tuples(st.sampled_from([0, 1, 125, 126, 127, 300, 65_536]), st.booleans()), max_size=4),
     st.lists(st.sampled_from([1, 2, 3, 5, 9, 100, 40_000]), min_size=1, max_size=6),

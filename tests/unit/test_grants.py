@@ -9,11 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-<<<<<<< HEAD
-from hypothesis import given, settings
-=======
 from hypothesis import HealthCheck, given, settings
->>>>>>> main
 from hypothesis import strategies as st
 
 from facility_agent.core.grants import Rates
@@ -465,17 +461,10 @@ def test_no_second_ever_holds_more_than_twenty(pauses: list[float]) -> None:
             assert len(lately) < LIMITS.commands_per_second, "one too many"
 
 
-<<<<<<< HEAD
-@settings(deadline=None)
-@given(st.lists(st.sampled_from([0.0, 0.3, 1.0, 100.0, 1799.9, 3600.0]), max_size=40), st.integers(0, 3))
-def test_no_hour_ever_holds_more_than_two_thousand(jumps: list[float], seed: int) -> None:
-    now, taken = 1000.0 + seed, list[float]()
-=======
 @settings(deadline=None, max_examples=25)
 @given(st.lists(st.sampled_from([0.0, 0.3, 1.0, 100.0, 1799.9, 3600.0]), max_size=40))
 def test_no_hour_ever_holds_more_than_two_thousand(jumps: list[float]) -> None:
     now, taken = 1000.0, deque[float]()
->>>>>>> main
     rates = Rates(lambda: now)
     for jump in jumps:
         now += jump

@@ -23,7 +23,9 @@ __all__ = [
 T = TypeVar("T")
 
 
-class Transaction(AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, Protocol):
+class Transaction(
+    AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, Protocol
+):
     """Reads and writes of one transaction: a rule needs several tables at once."""
 
 
