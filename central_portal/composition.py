@@ -15,21 +15,26 @@ from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
 from central_portal.identity.oidc import providers
 from central_portal.identity.services import Identity
+from central_portal.identity.unlinking import Unlinking
 from central_portal.identity.views import Wiring, bind
 from central_portal.identity.watch import SessionWatch
 from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
 from central_portal.link.measured import MeasuredLinks
-from central_portal.link.ports import Links, Wakes
+from central_portal.link.orders import OrderRows
+from central_portal.link.ports import Links, Topic, Wakes
 from central_portal.link.relay import RelayKey
 from central_portal.link.relay_key import KeyFileRefused, load_or_make_key
 from central_portal.link.relay_links import RelayLinks, RelaySettings
+from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.link.wakes_redis import RedisWakes
 from central_portal.settings import CentreSettings, Federation, SettingsError
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
+from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
+from central_portal.writer import Writer
 from shared.door import App
 
 
@@ -63,6 +68,7 @@ class Centre:
     wakes: Wakes
     facilities: Facilities
     services: Services
+    writer: Writer
     followers: tuple[Follower, ...]
 
 
@@ -88,11 +94,11 @@ def relay_key(settings: CentreSettings) -> RelayKey:
         raise SettingsError(str(error)) from None
 
 
-def _relay(settings: CentreSettings, facilities: Facilities) -> RelayLinks:
+def _relay(settings: CentreSettings, facilities: Facilities, wakes: Wakes) -> RelayLinks:
     ca = settings.hub_ca or settings.hub_certificate
     roots = _content(ca) if ca else None
     return RelayLinks(
-        RelaySettings(settings.hub_plaintext, roots, settings.hub_name), relay_key(settings), facilities
+        RelaySettings(settings.hub_plaintext, roots, settings.hub_name), relay_key(settings), facilities, wakes
     )
 
 
@@ -114,27 +120,33 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
             hub_settings(settings),
             FacilityRegistry(federation, settings.hub_lease),
             events,  # type: ignore[arg-type]
+            OrderRows(),
             relay_key=relay_key(settings) if shape is Shape.HUB else None,
         )
         facilities.subscribe(_fence(hub, facilities))
+        wakes.listen(Topic.ORDER, hub.wake)
         links: Links = MeasuredLinks(hub.links)
     else:
-        relay = _relay(settings, facilities)
+        relay = _relay(settings, facilities, wakes)
         links = MeasuredLinks(relay)
     watch, broadcaster = SessionWatch(wakes), Broadcaster(wakes)
     identity = Identity(links, command_body, settings.session_hours * 3600, watch)
-    workspaces = Workspaces(identity, facilities, broadcaster, settings.query_deadline)
-    events.target = PortalEvents(facilities, workspaces)
+    settlements, writer = Settlements(wakes), Writer()
+    asking = (identity, facilities, links, settlements, writer)
+    workspaces = Workspaces(*asking, broadcaster, settings.query_deadline)
+    unlinking = Unlinking(*asking, settings.query_deadline)
+    reports = Reports(writer, broadcaster, wakes)
+    events.target = PortalEvents(facilities, reports)
     search = FederatedSearch(identity, facilities, settings.query_deadline)
-    services = Services(identity, facilities, workspaces, search, federation)
-    followers: list[Follower] = [facilities.follow]
+    services = Services(identity, facilities, workspaces, search, unlinking, federation)
+    followers: list[Follower] = [facilities.follow, reports.expire]
     app = None
     if shape is not Shape.HUB:
         facilities.subscribe(broadcaster.facility_changed)
         app = _application(settings, federation, identity, links, services)
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
-    return Centre(app, hub, relay, wakes, facilities, services, tuple(followers))
+    return Centre(app, hub, relay, wakes, facilities, services, writer, tuple(followers))
 
 
 def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:

@@ -72,6 +72,7 @@ async def _in_the_background(centre: Centre) -> AsyncIterator[None]:
         await centre.wakes.stop()
         if centre.relay is not None:
             await centre.relay.close()
+        await centre.writer.close()
 
 
 async def _for_ever(follower: Follower) -> None:

@@ -286,7 +286,12 @@ TIME_ZONE = "UTC"
 ALLOWED_HOSTS = ["*"]  # the door in front has judged the host
 ROOT_URLCONF = "central_portal.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["central_portal.facilities", "central_portal.identity", "central_portal.workspaces"]
+INSTALLED_APPS = [
+    "central_portal.facilities",
+    "central_portal.identity",
+    "central_portal.link",
+    "central_portal.workspaces",
+]
 MIDDLEWARE: list[str] = []
 DATABASES = {"default": _settings.database_table()}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}

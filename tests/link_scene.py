@@ -37,7 +37,7 @@ class Scene:
 
     def new_hub(self, listen: str, **changes: Any) -> Hub:
         settings = HubSettings(listen, "hub", plaintext=True, drain=0.2)
-        return Hub(replace(settings, **changes), self.enrolment, self.events)
+        return Hub(replace(settings, **changes), self.enrolment, self.events, self.events.queue)
 
     def settings(self, name: str = "alpha", **changes: Any) -> LinkSettings:
         key_file = self.folder / f"{name}.key"

@@ -35,39 +35,44 @@ class FederatedSearch:
         self, caller: Caller | None, query: SearchQuery, facility_ids: Sequence[str], after: str = ""
     ) -> Merged:
         """One page with an outcome for every facility asked. Raises InvalidRequest, NotFound."""
-        last: Merged | None = None
-        async for merged in self.progress(caller, query, facility_ids, after):
-            last = merged
-        return last or Merged((), (), "", done=True)
+        positions = read_cursor(after)
+        tasks = await self._asked(caller, query, facility_ids, positions)
+        try:
+            if tasks:
+                await asyncio.wait(tasks)  # each ends by its own deadline
+        finally:
+            _cancel(tasks)
+        return merge([task.result() for task in tasks], positions, query.limit)
 
     async def progress(
         self, caller: Caller | None, query: SearchQuery, facility_ids: Sequence[str], after: str = ""
     ) -> AsyncIterator[Merged]:
         """The page as it stands after each answer; the last has `done`. A late answer changes nothing."""
         positions = read_cursor(after)
-        chosen = [self._facilities.get(slug).slug for slug in dict.fromkeys(facility_ids)]
-        asked = [
-            slug for slug in chosen or [view.slug for view in self._facilities.all()] if _open(positions, slug)
-        ]
-        states = await self._link_states(caller)
-        tasks = {
-            asyncio.create_task(self._one(caller, slug, query, positions.get(slug, Position()), states.get(slug)))
-            for slug in asked
-        }
-        answers: dict[str, FacilityAnswer] = {}
+        tasks = await self._asked(caller, query, facility_ids, positions)
         pending = set(tasks)
         if not pending:
             yield merge((), positions, query.limit)
         try:
             while pending:
-                finished, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
-                for task in finished:
-                    answers[task.result().facility_id] = task.result()
-                ordered = [answers[slug] for slug in asked if slug in answers]
-                yield merge(ordered, positions, query.limit, done=not pending)
+                _, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+                answers = [task.result() for task in tasks if task not in pending]
+                yield merge(answers, positions, query.limit, done=not pending)
         finally:
-            for task in pending:
-                task.cancel()
+            _cancel(tasks)
+
+    async def _asked(
+        self, caller: Caller | None, query: SearchQuery, facility_ids: Sequence[str],
+        positions: Mapping[str, Position],
+    ) -> list[asyncio.Task[FacilityAnswer]]:  # fmt: skip
+        """A question under way to each facility that has something for this cursor."""
+        chosen = [self._facilities.get(slug).slug for slug in dict.fromkeys(facility_ids)]
+        states = await self._link_states(caller)
+        return [
+            asyncio.create_task(self._one(caller, slug, query, positions.get(slug, Position()), states.get(slug)))
+            for slug in chosen or [view.slug for view in self._facilities.all()]
+            if _open(positions, slug)
+        ]
 
     async def dataset(self, caller: Caller | None, facility_id: str, pid: str) -> Dataset:
         """One dataset. Raises NotFound and whatever keeps the facility from answering."""
@@ -147,6 +152,12 @@ class FederatedSearch:
 
 _MEANS = {LinkState.NOT_LINKED: Outcome.NOT_LINKED, LinkState.UNKNOWN: Outcome.SIGN_IN_NEEDED}
 """What is said of open data that a person without a grant gets; nothing for an anonymous one."""
+
+
+def _cancel(tasks: Sequence[asyncio.Task[FacilityAnswer]]) -> None:
+    """Nobody waits any more; nothing happens to those that are done."""
+    for task in tasks:
+        task.cancel()
 
 
 def _open(positions: Mapping[str, Position], slug: str) -> bool:

@@ -13,15 +13,17 @@ from central_portal.identity.logic import expires_ms, parse_scopes
 from central_portal.identity.sealing import ID_TOKEN_LABEL, grant_label, seal, sealing_key, unseal
 from central_portal.identity.watch import SessionWatch
 from central_portal.link.ports import CommandWriter, Links, SealedBody
-from shared.commands import PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeemed, Release, Verb
+from shared.commands import NEVER_EXPIRES, PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeemed, Release, Verb
 from shared.errors import SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import LinkState, Scope, Subject
+from shared.limits import LIMITS
 from shared.oidc import SignedOut
 from shared.wire.proof import hashed, mac, token
 
 COOKIE = "__Host-parasol"
 ATTEMPT_COOKIE = "__Host-parasol-attempt"
+QUERY_GRACE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Identity:
         """The commands that give up each grant of this session; made before the session is deleted."""
         rows = await in_database(store.grants_of)(caller.session_hash, self._clock())
         made = [
-            (row.facility, self._sealed(caller, row, Verb.RELEASE, Release(), str(uuid.uuid4()), 5.0))
+            (row.facility, self._sealed(caller, row, Verb.RELEASE, Release(), str(uuid.uuid4()), QUERY_GRACE))
             for row in rows
         ]
         return [(facility, body) for facility, body in made if body is not None]
@@ -170,11 +172,6 @@ class Identity:
         """Note what a facility said of the caller's account link."""
         await in_database(store.learn_link)(caller.person_id, facility_id, state, self._clock())
 
-    async def unlinked(self, caller: Caller, facility_id: str) -> None:
-        """The facility has removed the account link: its grants are dead."""
-        await in_database(store.drop_grant)(caller.session_hash, facility_id)
-        await self.learn(caller, facility_id, LinkState.NOT_LINKED)
-
     async def account_links(self, caller: Caller) -> Mapping[str, AccountLinkInfo]:
         """Facility → what is known; facilities that nothing is known of are absent."""
         known = await in_database(store.links_of)(caller.person_id)
@@ -197,7 +194,9 @@ class Identity:
         FacilityUnavailable, DeadlineExceeded, RateLimited.
         """
         command_id = command_id or str(uuid.uuid4())
-        sealed = await self._under_grant(caller, facility_id, verb, parameters, command_id, timeout_s)
+        sealed = await self._under_grant(
+            caller, facility_id, verb, parameters, command_id, timeout_s + QUERY_GRACE
+        )
         if sealed is None:
             if verb not in PUBLIC:
                 raise SignInNeeded(metadata={"facility": facility_id})
@@ -208,14 +207,22 @@ class Identity:
             await self._learn_from(caller, facility_id, sealed.grant_id, answer)
         return answer
 
-    async def has_grant(self, caller: Caller, facility_id: str, scope: Scope) -> bool:
-        """Whether this session holds a living grant there that reaches `scope`."""
-        rows = await in_database(store.grants_of)(caller.session_hash, self._clock(), facility_id)
-        return any(scope in parse_scopes(row.scopes) for row in rows)
+    async def order(
+        self, caller: Caller, facility_id: str, verb: Verb, parameters: Parameters, command_id: str
+    ) -> SealedBody:
+        """The bytes of an order under the caller's grant there, good for as long as such an order waits.
+
+        Raises SignInNeeded without a grant that reaches this verb.
+        """
+        life = None if verb in NEVER_EXPIRES else LIMITS.order_life
+        sealed = await self._under_grant(caller, facility_id, verb, parameters, command_id, life)
+        if sealed is None:
+            raise SignInNeeded(metadata={"facility": facility_id})
+        return sealed
 
     async def _under_grant(
         self, caller: Caller | None, facility_id: str, verb: Verb, parameters: Parameters, command_id: str,
-        timeout_s: float,
+        life_s: float | None,
     ) -> SealedBody | None:  # fmt: skip
         if caller is None:
             return None
@@ -223,7 +230,7 @@ class Identity:
         scope = SCOPE_OF[verb]
         for row in rows:
             if scope is None or scope in parse_scopes(row.scopes):
-                return self._sealed(caller, row, verb, parameters, command_id, timeout_s)
+                return self._sealed(caller, row, verb, parameters, command_id, life_s)
         return None
 
     def _sealed(
@@ -233,12 +240,12 @@ class Identity:
         verb: Verb,
         parameters: Parameters,
         command_id: str,
-        timeout_s: float,
+        life_s: float | None,
     ) -> SealedBody | None:
         secret = unseal(caller.seal_key, grant_label(row.facility, row.grant_id), row.box)
         if secret is None:
             return None
-        expires = expires_ms(self._clock(), row.clock_offset_ms, timeout_s)
+        expires = expires_ms(self._clock(), row.clock_offset_ms, life_s) if life_s is not None else 0
         body = self._write(row.facility, command_id, verb, parameters, expires)
         return SealedBody(body, row.grant_id, mac(secret, body))
 

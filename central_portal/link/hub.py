@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from central_portal.link.delivery import Delivery
 from central_portal.link.leases import keep_leases
 from central_portal.link.metrics import CONNECTS, ENDINGS, EPOCH, QUARANTINES, SESSIONS
 from central_portal.link.ports import (
@@ -25,6 +26,7 @@ from central_portal.link.ports import (
     HubPlace,
     LinkEvents,
     Links,
+    OrderQueue,
     Registry,
     SealedBody,
 )
@@ -48,6 +50,7 @@ _aio: Any = grpc.aio  # its published types lag behind
 _REFUSAL = "The token was refused."
 _STOPPING = "The hub stops."
 _STREAMS = 2000
+_LAST_ANSWERS = 1.0
 _OPTIONS = (
     *COMMON_OPTIONS,
     ("grpc.so_reuseport", 0),  # a second hub on the same port must fail, not share the agents
@@ -64,7 +67,7 @@ class Hub:
     """
 
     def __init__(
-        self, settings: HubSettings, registry: Registry, events: LinkEvents,
+        self, settings: HubSettings, registry: Registry, events: LinkEvents, orders: OrderQueue,
         clock: Callable[[], float] = time.time, relay_key: RelayKey | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._registry, self._events = settings, registry, events
@@ -79,8 +82,10 @@ class Hub:
         self._renewing: asyncio.Task[None] | None = None
         self._stopping = False
         self.id = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        self._delivery = Delivery(orders, self._sessions)
+        self._delivering: asyncio.Task[None] | None = None
         self.port = 0
-        self.links: Links = LocalLinks(self._sessions)
+        self.links: Links = LocalLinks(self._sessions, self._delivery)
 
     async def start(self) -> None:
         """Listens; `port` then says where. Raises HubMisconfigured, also when the port is taken."""
@@ -101,6 +106,7 @@ class Hub:
             raise HubMisconfigured(f"The hub cannot listen on {address}.") from error
         await server.start()
         self._server = server
+        self._delivering = asyncio.create_task(self._delivery.run())
         self._renewing = asyncio.create_task(
             keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
         )
@@ -111,16 +117,27 @@ class Hub:
         """Whether it lets agents in."""
         return self._server is not None and not self._stopping
 
+    def wake(self, facility_id: str | None) -> None:
+        """Orders of a facility were committed; None for perhaps any."""
+        for name in self._sessions if facility_id is None else (facility_id,):
+            self._delivery.wake(name)
+
     async def stop(self) -> None:
-        """Tells the agents, lets answers under way arrive for a moment, then closes every session."""
+        """Tells the agents, which open their next session elsewhere and leave; then closes what is left.
+
+        Until an agent has left, its session takes asks as before.
+        """
         self._stopping = True
-        sessions = list(self._tasks)
-        for session in sessions:
-            session.drain(self._settings.drain, SystemRandom().uniform(0.0, self._settings.drain))
-        pending = [future for session in sessions for future in session.under_way()]
-        if pending:
-            await asyncio.wait(pending, timeout=self._settings.drain)
+        drain = self._settings.drain
         for session in list(self._tasks):
+            session.drain(drain, SystemRandom().uniform(0.0, drain / 2))
+        if self._tasks:
+            await asyncio.wait(list(self._tasks.values()), timeout=drain)
+        left = list(self._tasks)
+        pending = [future for session in left for future in session.finish()]
+        if pending:
+            await asyncio.wait(pending, timeout=_LAST_ANSWERS)
+        for session in left:
             session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
@@ -129,6 +146,8 @@ class Hub:
             await asyncio.wait([self._renewing])
         if self._server is not None:
             await self._server.stop(grace=1.0)
+        if self._delivering is not None:
+            self._delivering.cancel()
 
     def _credentials(self) -> Any:
         certificate, key = self._settings.certificate, self._settings.key
@@ -145,7 +164,15 @@ class Hub:
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
-        session = Session(facility_id, self._settings, self._events, reader(context), writer(context), self._admit)
+        session = Session(
+            facility_id,
+            self._settings,
+            self._events,
+            reader(context),
+            writer(context),
+            self._admit,
+            self._delivery,
+        )
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
         try:
@@ -249,8 +276,8 @@ class Hub:
 class LocalLinks:
     """`ports.Links` over the sessions of this process."""
 
-    def __init__(self, sessions: dict[str, Session]) -> None:
-        self._sessions = sessions
+    def __init__(self, sessions: dict[str, Session], delivery: Delivery) -> None:
+        self._sessions, self._delivery = sessions, delivery
 
     def online(self, facility_id: str) -> bool:
         """Whether a session of this facility's agent is open and alive."""
@@ -263,6 +290,10 @@ class LocalLinks:
         if session is None:
             raise FacilityUnavailable
         return await session.ask(verb, command, timeout_s)
+
+    def deliver(self, facility_id: str) -> None:
+        """See `ports.Links.deliver`."""
+        self._delivery.wake(facility_id)
 
 
 def _content(path: Path) -> bytes:

@@ -20,6 +20,10 @@ class MeasuredLinks:
         """See `ports.Links`."""
         return self._links.online(facility_id)
 
+    def deliver(self, facility_id: str) -> None:
+        """See `ports.Links`."""
+        self._links.deliver(facility_id)
+
     async def ask(self, facility_id: str, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
         """See `ports.Links`."""
         started, outcome = time.monotonic(), "CANCELLED"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from shared.commands import Answer, Parameters, Verb
+from shared.commands import Answer, Parameters, Problem, Verb
 from shared.facilities import FacilityDescription
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
@@ -19,6 +19,78 @@ class SealedBody:
     body: bytes
     grant_id: str = ""
     mac: bytes = b""
+
+
+class OrderState(StrEnum):
+    """WAITING (never sent) → SENT (may have been sent) → ACCEPTED (in the agent's store) → SETTLED.
+
+    Or EXPIRED and CANCELLED, which only what was never sent can become, or LOST with the agent's store.
+    """
+
+    WAITING = "WAITING"
+    SENT = "SENT"
+    ACCEPTED = "ACCEPTED"
+    SETTLED = "SETTLED"
+    EXPIRED = "EXPIRED"
+    CANCELLED = "CANCELLED"
+    LOST = "LOST"
+
+
+OPEN_STATES = (OrderState.WAITING.value, OrderState.SENT.value, OrderState.ACCEPTED.value)
+
+
+@dataclass(frozen=True, slots=True)
+class NewOrder:
+    """An order about to be stored. Times are POSIX seconds of the centre's clock; `expires_at` None is never.
+
+    `id` is the command's id in the body; `workspace` the one that it is about, empty for none.
+    """
+
+    id: str
+    facility: str
+    verb: Verb
+    person: int
+    workspace: str
+    sealed: SealedBody
+    created_at: float
+    expires_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class OpenOrder:
+    """What the hub needs of an order that is not settled."""
+
+    id: str
+    facility: str
+    state: OrderState
+    sealed: SealedBody
+
+
+@dataclass(frozen=True, slots=True)
+class OrderStanding:
+    """How an order stands. `outcome` and `problem` are set when it is settled."""
+
+    id: str
+    verb: Verb
+    state: OrderState
+    outcome: str = ""
+    problem: Problem | None = None
+    expires_at: float | None = None
+    person: int = 0
+    workspace: str = ""
+    grant_id: str = ""
+
+
+class Overtaken(Exception):
+    """A newer session of the facility exists: what this one wanted to write was not written."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAnswer:
+    """An agent's result of an order; `read` gives it, cleaned, once the verb is known from the row."""
+
+    order_id: str
+    read: Callable[[Verb], Answer]
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +190,10 @@ class Links(Protocol):
         """
         ...
 
+    def deliver(self, facility_id: str) -> None:
+        """A hint that orders of this facility were committed. Never blocks, never raises; losing it costs a second."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
@@ -140,7 +216,7 @@ class Places(Protocol):
 
 
 class LinkEvents(Protocol):
-    """What the hub reports upward. Wired by `composition`; every method is quick and never raises."""
+    """What the hub reports upward. Wired by `composition`; every method is quick and raises nothing but what it says."""
 
     async def connected(
         self, facility_id: str, epoch: int, description: FacilityDescription, inventory: WorkspaceInventory
@@ -156,8 +232,32 @@ class LinkEvents(Protocol):
         """The agent described its facility anew."""
         ...
 
-    async def reported(self, facility_id: str, report: WorkspaceReport) -> None:
-        """The agent reported on a workspace. The receiver checks that it is this facility's."""
+    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
+        """The agent reported on a workspace. The receiver checks that it is this facility's, and the epoch."""
+        ...
+
+    async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:
+        """Results of orders. Returns the ids that may be acknowledged: committed now or before, or unknown here.
+
+        None of them when the database fails: the same results may be given again. Raises Overtaken when the
+        session of `epoch` is not the facility's newest; then nothing was written.
+        """
+        ...
+
+
+class OrderQueue(Protocol):
+    """The orders that are not settled, as the hub delivers them."""
+
+    async def open_of(self, facilities: Mapping[str, Collection[str]], limit: int) -> Sequence[OpenOrder]:
+        """The oldest open orders of each facility without those named beside it, at most `limit` in all."""
+        ...
+
+    async def sent(self, ids: Collection[str]) -> None:
+        """These are about to be written to an agent: durable before it returns."""
+        ...
+
+    async def accepted(self, ids: Collection[str]) -> None:
+        """Agents have stored these."""
         ...
 
 

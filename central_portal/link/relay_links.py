@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from central_portal.link.metrics import RELAY_RETRIES
-from central_portal.link.ports import HubPlace, Places, SealedBody
+from central_portal.link.ports import HubPlace, Places, SealedBody, Topic, Wakes
 from central_portal.link.relay import FACILITY, METHOD, PROBLEM, TAKEN, RelayKey
 from shared.commands import Answer, Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable, InvalidRequest
@@ -57,8 +57,8 @@ class RelaySettings:
 class RelayLinks:
     """Implements `ports.Links` over `places`."""
 
-    def __init__(self, settings: RelaySettings, key: RelayKey, places: Places) -> None:
-        self._settings, self._key, self._places = settings, key, places
+    def __init__(self, settings: RelaySettings, key: RelayKey, places: Places, wakes: Wakes) -> None:
+        self._settings, self._key, self._places, self._wakes = settings, key, places, wakes
         self._channels: OrderedDict[str, Any] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -86,6 +86,10 @@ class RelayLinks:
             pause = min(2 * pause, _LONGEST_PAUSE)
             at = await self._places.look(facility_id)
         raise FacilityUnavailable
+
+    def deliver(self, facility_id: str) -> None:
+        """See `ports.Links.deliver`."""
+        self._wakes.tell(Topic.ORDER, facility_id)
 
     async def close(self) -> None:
         """Close every connection."""

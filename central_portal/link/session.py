@@ -6,9 +6,11 @@ import asyncio
 import logging
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol
 
 from central_portal.link.bucket import Bucket
-from central_portal.link.ports import Admission, HelloFacts, LinkEvents, SealedBody
+from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
+from central_portal.link.session_orders import SessionOrders
 from central_portal.link.settings import HubSettings
 from shared.commands import Answer, Verb
 from shared.errors import ParasolError
@@ -31,6 +33,18 @@ Write = Callable[[bytes], Awaitable[None]]
 Admit = Callable[["Session", HelloFacts, FacilityDescription, WorkspaceInventory], Awaitable[Admission]]
 
 
+class Dispatch(Protocol):
+    """Who brings orders to sessions (`delivery.Delivery`)."""
+
+    def wake(self, facility_id: str) -> None:
+        """Its session takes orders now."""
+        ...
+
+    def room(self, facility_id: str) -> None:
+        """Its session takes one more."""
+        ...
+
+
 class Session:
     """The hub's side of one stream whose token was good for `facility_id`.
 
@@ -39,17 +53,22 @@ class Session:
     """
 
     def __init__(
-        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit
-    ) -> None:
+        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit,
+        dispatch: Dispatch,
+    ) -> None:  # fmt: skip
         self.facility_id = facility_id
         self.id = uuid.uuid4().hex
-        self._events, self._admit = events, admit
+        self._events, self._admit, self._dispatch = events, admit, dispatch
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._end = CentreEnd(settings.terms, loop.time())
         self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
         self._charged = 0
         self._waiting: dict[int, asyncio.Future[pb.Result]] = {}
+        self.orders = SessionOrders(
+            facility_id, self._end, events, changed=lambda: self._pump.wake(), room=lambda: dispatch.room(facility_id),
+            overtaken=lambda: self.close(Ending.SUPERSEDED, "A newer session of this facility was opened."),
+        )  # fmt: skip
         self._pump = Pump(self._end, self._reader(read), write, self._handle, self._settle)
 
     @property
@@ -68,7 +87,14 @@ class Session:
 
     async def run(self) -> Closed:
         """Serves the agent until the session ends, and says how it did."""
-        return await self._pump.run()
+        try:
+            return await self._pump.run()
+        finally:
+            await self.orders.finish()
+
+    def deliver(self, order: OpenOrder) -> None:
+        """Queue an order; needs `orders.free`."""
+        self.orders.deliver(order, self._clock())
 
     async def ask(self, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
         """The agent's answer; raises as `ports.Links.ask` says."""
@@ -94,13 +120,18 @@ class Session:
         self._pump.close(ending, message, tell=True)
 
     def drain(self, deadline_s: float, reconnect_after_s: float) -> None:
-        """Tells the agent that the hub is about to close; takes no more asks."""
+        """Tells the agent that the hub is about to close, so that it opens its next session first."""
         self._end.drain(deadline_s, reconnect_after_s)
         self._pump.wake()
 
+    def finish(self) -> list[asyncio.Future[pb.Result]]:
+        """Takes no more asks; those under way."""
+        self._end.finish()
+        return self.under_way()
+
     def _settle(self, output: Output) -> bool:
         if not isinstance(output, Settled):
-            return False
+            return self.orders.take(output)
         future = self._waiting.pop(output.ticket, None)
         if future is not None and not future.done():
             if isinstance(output.result, ParasolError):
@@ -142,8 +173,9 @@ class Session:
             self.close(Ending.PROTOCOL, "The Hello names another facility than the token.")
             return
         admission = await self._admit(self, facts, description, inventory)
-        self._end.welcome(admission.epoch, self.id, greeted.version, self._clock())
+        self._end.welcome(admission.epoch, self.id, greeted.version, self._clock(), reconcile=admission.reconcile)
         self._pump.wake()
+        self._dispatch.wake(self.facility_id)
 
     async def _reported(self, event: pb.Event) -> None:
         try:
@@ -155,7 +187,7 @@ class Session:
             if fact.facility_id == self.facility_id:
                 await self._events.described(self.facility_id, fact)
         elif fact is not None:
-            await self._events.reported(self.facility_id, fact)
+            await self._events.reported(self.facility_id, self._end.epoch, fact)
 
 
 def _facts(session_id: str, hello: pb.Hello) -> HelloFacts:

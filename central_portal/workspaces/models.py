@@ -25,3 +25,4 @@ class Workspace(models.Model):
     changed_at = models.FloatField(db_index=True)
     seen_at = models.FloatField(null=True)
     ends_at = models.FloatField(null=True)
+    stop_requested_at = models.FloatField(null=True)

@@ -23,7 +23,7 @@ def view_of(row: Workspace) -> WorkspaceView:
         dataset=row.dataset, title=row.title, lifetime_s=row.lifetime_s, state=WorkspaceState(row.state),
         sequence=row.sequence, steps=tuple(Step(StepName(n), at, detail) for n, at, detail in row.steps),
         reason=row.reason, message=row.message, requested_at=row.requested_at, changed_at=row.changed_at,
-        seen_at=row.seen_at, ends_at=row.ends_at,
+        seen_at=row.seen_at, ends_at=row.ends_at, stop_requested_at=row.stop_requested_at,
     )  # fmt: skip
 
 
@@ -63,6 +63,12 @@ def change(
         if after != before:
             Workspace.objects.filter(pk=row.pk).update(**_fields(after))
     return after, after != before
+
+
+def changed(workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]) -> list[WorkspaceView]:
+    """Like `change`: the row in a list when it changed, an empty list otherwise."""
+    done = change(workspace_id, decide)
+    return [done[0]] if done is not None and done[1] else []
 
 
 def get(workspace_id: str) -> WorkspaceView | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import (
@@ -40,6 +40,7 @@ MAC_BYTES = 32
 _COMMAND_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VERBS = {verb.value: verb for verb in Verb}
 _GOOD = (Outcome.OK, Outcome.PARTIAL)
+AnyResult = TypeVar("AnyResult", pb.Result, pb.OrderResult)
 _REFUSALS = (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED, Outcome.DENIED, Outcome.FAILED)
 
 
@@ -68,6 +69,11 @@ CODECS: dict[type, Codec] = {
 """Every parameter and payload; `PARAMETERS_OF` and `PAYLOAD_OF` say which verb uses which."""
 
 
+def is_command_id(value: str) -> bool:
+    """Whether `value` can be the id of a command."""
+    return _COMMAND_ID.fullmatch(value) is not None
+
+
 def encode_body(facility_id: str, command_id: str, verb: Verb, parameters: Parameters, expires_ms: int) -> bytes:
     """The bytes that the MAC covers and that are sent. Raises InvalidRequest for what no agent would read."""
     if type(parameters) is not PARAMETERS_OF[verb]:
@@ -94,7 +100,7 @@ def decode_body(body: bytes) -> Command:
     """
     try:
         message = parse(pb.Body, body, BODY_BYTES)
-        if not is_facility_id(message.facility_id) or not _COMMAND_ID.fullmatch(message.command_id):
+        if not is_facility_id(message.facility_id) or not is_command_id(message.command_id):
             raise InvalidRequest("A command names a facility and has an id of at most 64 characters.")
         verb = _VERBS.get(message.verb)
         if verb is None:
@@ -130,7 +136,12 @@ def decode_payload(verb: Verb, data: bytes) -> Payload:
 
 def encode_answer(ticket: int, verb: Verb | None, answer: Answer) -> pb.Result:
     """The result of one command. Raises TypeError or ValueError when the payload is not the verb's."""
-    result = pb.Result(ticket=ticket, outcome=answer.outcome.value)
+    return answered(pb.Result(ticket=ticket), verb, answer)
+
+
+def answered(result: AnyResult, verb: Verb | None, answer: Answer) -> AnyResult:
+    """`result` with the answer in it. Raises TypeError or ValueError as `encode_answer` does."""
+    result.outcome = answer.outcome.value
     if answer.payload is not None:
         if verb is None:
             raise TypeError("a payload without a verb")
@@ -140,7 +151,7 @@ def encode_answer(ticket: int, verb: Verb | None, answer: Answer) -> pb.Result:
     return result
 
 
-def decode_answer(verb: Verb, result: pb.Result) -> Answer:
+def decode_answer(verb: Verb, result: pb.Result | pb.OrderResult) -> Answer:
     """The answer, cleaned; what cannot be read is a failure of the facility. Never raises.
 
     A facility cannot claim to be OFFLINE or TIMED_OUT: only the centre knows that.

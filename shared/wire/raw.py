@@ -56,6 +56,15 @@ def split(data: bytes, number: int, most: int) -> tuple[list[bytes], bytes]:
     return found, bytes(rest)
 
 
+def at_most(data: bytes, number: int, most: int) -> bool:
+    """Whether field `number` (1 to 15) surely occurs at most `most` times; false when it may be more.
+
+    Each occurrence begins with one of two bytes, and counting bytes costs next to nothing.
+    """
+    tag = number << 3 | _BYTES
+    return data.count(tag) + data.count(tag | 0x80) <= most
+
+
 def delimited(number: int, piece: bytes) -> bytes:
     """`piece` as one occurrence of field `number` (1 to 15)."""
     return bytes((number << 3 | _BYTES,)) + _written(len(piece)) + piece

@@ -22,6 +22,7 @@ EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999, 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # scripts and emoji need them; they show nothing by themselves
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Malformed(ValueError):
@@ -30,13 +31,15 @@ class Malformed(ValueError):
 
 def plain(text: str, most: int = TITLE) -> str:
     """One line of visible text of at most `most` characters: no control, format or direction marks."""
-    shown = "".join(" " if c.isspace() else c for c in text[: 4 * most] if c.isspace() or not _hidden(c))
+    shown = text[: 4 * most]
+    if not shown.isprintable():  # what is printable has nothing hidden and no space but " "
+        shown = "".join(" " if c.isspace() else c for c in shown if c.isspace() or not _hidden(c))
     return " ".join(shown.split())[:most].rstrip()
 
 
 def is_plain(text: str, most: int) -> bool:
     """Whether `text` has at most `most` characters, all visible or spaces."""
-    return len(text) <= most and not any(map(_hidden, text))
+    return len(text) <= most and (text.isprintable() or not any(map(_hidden, text)))
 
 
 def is_identifier(text: str, most: int = IDENTIFIER) -> bool:
@@ -68,6 +71,11 @@ def identifiers(texts: Iterable[str], most: int) -> tuple[str, ...]:
 def reason(code: str) -> str:
     """A stable reason code, empty when `code` is none."""
     return code if _REASON.fullmatch(code) else ""
+
+
+def traceparent(header: str) -> str:
+    """A W3C trace context, empty when `header` is none: a bad one must cost nothing but the trace."""
+    return header if _TRACEPARENT.fullmatch(header) else ""
 
 
 def instant(seconds: float) -> float | None:

@@ -20,6 +20,7 @@ from central_portal.link.ports import HubPlace, SealedBody, Whereabouts
 from central_portal.link.relay import FACILITY, METHOD, RelayKey
 from central_portal.link.relay_key import KeyFileRefused, load_or_make_key
 from central_portal.link.relay_links import RelayLinks, RelaySettings
+from central_portal.link.wakes_memory import MemoryWakes
 from shared.catalogue import SearchPage
 from shared.commands import Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable, InvalidRequest
@@ -57,7 +58,7 @@ class World:
 
     def __init__(self, scene: Scene) -> None:
         self.scene, self.map = scene, Map()
-        self.links = RelayLinks(RelaySettings(plaintext=True), RelayKey(SECRET), self.map)
+        self.links = RelayLinks(RelaySettings(plaintext=True), RelayKey(SECRET), self.map, MemoryWakes())
 
     def is_at(self, *hubs: Hub | int | None, moving: bool = False) -> None:
         """Alpha is at the first, then as each next look says."""
@@ -79,7 +80,7 @@ class RelayScene(Scene):
 
     def new_hub(self, listen: str, **changes: Any) -> Hub:
         plain = super().new_hub(listen, **changes)
-        return Hub(plain._settings, self.enrolment, self.events, relay_key=RelayKey(SECRET))
+        return Hub(plain._settings, self.enrolment, self.events, self.events.queue, relay_key=RelayKey(SECRET))
 
 
 @pytest.fixture
@@ -249,7 +250,7 @@ async def test_nobody_without_the_key_asks(world: World, token: str) -> None:
 async def test_a_wrong_key_is_no_offline_facility_forever_retried(world: World) -> None:
     core = SmallCore()
     await world.scene.agent(core)
-    stranger = RelayLinks(RelaySettings(plaintext=True), RelayKey(b"z" * 32), world.map)
+    stranger = RelayLinks(RelaySettings(plaintext=True), RelayKey(b"z" * 32), world.map, MemoryWakes())
     with pytest.raises(FacilityUnavailable):
         await stranger.ask("alpha", Verb.SEARCH, search(), 5.0)
     await stranger.close()
@@ -287,7 +288,7 @@ async def test_under_tls_the_hub_is_known_by_its_certificate(world: World, tmp_p
     try:
         await scene.agent(SmallCore(), plaintext=False, ca_file=certificate)
         for roots, trusted in ((certificate, True), (other, False)):
-            links = RelayLinks(RelaySettings(roots=roots.read_bytes()), RelayKey(SECRET), world.map)
+            links = RelayLinks(RelaySettings(roots=roots.read_bytes()), RelayKey(SECRET), world.map, MemoryWakes())
             if trusted:
                 assert (await links.ask("alpha", Verb.SEARCH, search(), 5.0)).outcome is Outcome.OK
             else:

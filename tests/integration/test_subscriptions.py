@@ -153,8 +153,12 @@ async def test_only_the_owner_hears_of_a_workspace() -> None:
         assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "UNAUTHENTICATED")
         assert (await mine.told())["payload"]["data"]["workspaceChanged"]["uuid"] == number
         assert (await theirs.told())["payload"]["data"]["workspaceChanged"]["uuid"] == foreign
-        await portal.workspaces.reported("alpha", WorkspaceReport(number, 2, WorkspaceState.RUNNING))
-        await portal.workspaces.reported("alpha", WorkspaceReport(foreign, 7, WorkspaceState.RUNNING))
+        await portal.reports.reported(
+            "alpha", portal.epochs["alpha"], WorkspaceReport(number, 2, WorkspaceState.RUNNING)
+        )
+        await portal.reports.reported(
+            "alpha", portal.epochs["alpha"], WorkspaceReport(foreign, 7, WorkspaceState.RUNNING)
+        )
         changed = {"uuid": number, "state": "RUNNING", "sequence": 2}
         assert (await mine.told())["payload"]["data"]["workspaceChanged"] == changed
         # The owner's event came first: had it gone to the other person, it would be here before their own.
@@ -188,7 +192,9 @@ async def test_sign_out_and_renewal_close_the_socket_and_nothing_follows() -> No
                 await portal.identity.end(caller=await portal.identity.caller({COOKIE: cookie}))
             else:
                 assert await portal.identity.renew(cookie)
-            await portal.workspaces.reported("alpha", WorkspaceReport(number, 2, WorkspaceState.RUNNING))
+            await portal.reports.reported(
+                "alpha", portal.epochs["alpha"], WorkspaceReport(number, 2, WorkspaceState.RUNNING)
+            )
             assert await end.code() == 4401
             await end.subscribe("late", "{facilities{totalCount}}")
             assert await end.silent()
