@@ -9,10 +9,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from django.db import DatabaseError
+from prometheus_client import REGISTRY
 
 from central_portal.composition import Centre, Follower, Shape
 from central_portal.database import in_database
 from central_portal.facilities.sessions import end_leases
+from central_portal.link.queue_metrics import OrderQueues
 from central_portal.ops import operations
 from central_portal.settings import CentreSettings, SettingsError
 from shared.limits import LIMITS
@@ -32,6 +34,8 @@ async def run(centre: Centre, settings: CentreSettings, shape: Shape) -> None:
         await centre.facilities.refresh()
     except DatabaseError as error:
         raise SettingsError(f"The database cannot be used: {str(error).splitlines()[0]}") from None
+    if settings.metrics and centre.hub is not None:
+        REGISTRY.register(OrderQueues())
     with operations(settings.metrics, lambda: centre.hub is None or centre.hub.serving):
         async with _in_the_background(centre):
             if centre.hub is not None:

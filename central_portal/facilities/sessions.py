@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Q
+from django.db.models import BooleanField, ExpressionWrapper, F, Q
 
 from central_portal.database import DatabaseClock
 from central_portal.facilities.logic import KnownAgent, judge
 from central_portal.facilities.models import FacilitySession
 from central_portal.link.ports import Admission, Beat, HelloFacts, HubPlace
 
+_FREE = (
+    " AND slug IN (SELECT slug FROM facilities_facilitysession WHERE hub_id = %s FOR NO KEY UPDATE SKIP LOCKED)"
+)
 _ALIVE = ExpressionWrapper(Q(lease_until__isnull=False, lease_until__gt=DatabaseClock()), BooleanField())
-
-
-def is_current(facility_id: str, epoch: int) -> Exists:
-    """The condition that fences a write: a session's own writes carry it, so that an overtaken one changes nothing."""
-    return Exists(FacilitySession.objects.filter(slug=facility_id, epoch=epoch))
 
 
 def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) -> Admission:
@@ -56,7 +54,20 @@ def _take(row: Any, agent: KnownAgent, hello: HelloFacts, hub: HubPlace, lease_s
 
 
 def renew(hub_id: str, sessions: Mapping[str, Beat], lease_s: float) -> frozenset[str]:
-    """See `link.ports.Registry.renew`; one statement, whatever the number of sessions."""
+    """See `link.ports.Registry.renew`; one statement, whatever the number of sessions.
+
+    Rows that a writer's fence holds at that moment are renewed one by one afterwards: a statement that holds one row
+    and waits for another could wait in a circle with it.
+    """
+    kept = _renew(hub_id, sessions, lease_s, skip_locked=connection.features.has_select_for_update_skip_locked)
+    for slug in sessions.keys() - kept:
+        kept |= _renew(hub_id, {slug: sessions[slug]}, lease_s)
+    return kept
+
+
+def _renew(
+    hub_id: str, sessions: Mapping[str, Beat], lease_s: float, *, skip_locked: bool = False
+) -> frozenset[str]:
     if not sessions:
         return frozenset()
     now = DatabaseClock.POSTGRESQL if connection.vendor == "postgresql" else DatabaseClock.SQLITE
@@ -64,11 +75,12 @@ def renew(hub_id: str, sessions: Mapping[str, Beat], lease_s: float) -> frozense
     statement = (
         f"UPDATE facilities_facilitysession SET lease_until = {now} + %s, rtt = beat.column3"  # noqa: S608
         f" FROM (VALUES {', '.join([one] * len(sessions))}) AS beat"
-        " WHERE slug = beat.column1 AND epoch = beat.column2 AND hub_id = %s RETURNING slug"
+        f" WHERE slug = beat.column1 AND epoch = beat.column2 AND hub_id = %s{_FREE if skip_locked else ''}"
+        " RETURNING slug"
     )
     values = [word for slug, beat in sessions.items() for word in (slug, beat.epoch, beat.rtt)]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [lease_s, *values, hub_id])
+        cursor.execute(statement, [lease_s, *values, hub_id, *([hub_id] if skip_locked else [])])
         return frozenset(slug for (slug,) in cursor.fetchall())
 
 

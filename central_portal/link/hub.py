@@ -267,7 +267,7 @@ class Hub:
         retiring.add_done_callback(self._retiring.discard)
 
     async def _retire(self, session: Session, within: float) -> None:
-        pending = session.under_way()
+        pending = session.finish()
         if pending and within:
             await asyncio.wait(pending, timeout=within)
         session.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")

@@ -79,7 +79,7 @@ class Session:
     @property
     def rtt(self) -> float | None:
         """The round trip of its heartbeats in seconds, None before the first."""
-        return getattr(self._end, "rtt", None)
+        return self._end.rtt
 
     def under_way(self) -> list[asyncio.Future[pb.Result]]:
         """The asks that are not settled."""
