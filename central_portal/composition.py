@@ -113,7 +113,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     """Wire everything of a shape. Raises SettingsError; opens nothing."""
     events = _LateEvents()
     wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
-    facilities = Facilities(federation, wakes)
+    facilities = Facilities(federation, wakes, eager=shape is not Shape.HUB)
     hub = relay = None
     if shape is not Shape.WEB:
         hub = Hub(

@@ -11,7 +11,7 @@ from django.db.models import BooleanField, ExpressionWrapper, F, Q
 
 from central_portal.database import DatabaseClock
 from central_portal.facilities.logic import KnownAgent, judge
-from central_portal.facilities.models import FacilitySession
+from central_portal.facilities.models import Facility, FacilitySession
 from central_portal.link.ports import Admission, Beat, HelloFacts, HubPlace
 
 _FREE = (
@@ -22,10 +22,11 @@ _ALIVE = ExpressionWrapper(Q(lease_until__isnull=False, lease_until__gt=Database
 
 def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) -> Admission:
     """See `link.ports.Registry.admit`."""
-    FacilitySession.objects.get_or_create(slug=facility_id)
     with transaction.atomic():
-        rows = FacilitySession.objects.select_for_update().annotate(now=DatabaseClock(), alive=_ALIVE)
-        row: Any = rows.get(slug=facility_id)
+        row = _locked(facility_id)
+        if row is None:
+            FacilitySession.objects.get_or_create(slug=facility_id)
+            row = _locked(facility_id)
         known = KnownAgent(row.instance_id, row.boot_counter, row.store_id, tuple(row.past_instances))
         verdict = judge(known if row.epoch else None, hello)
         row.epoch += 1
@@ -36,8 +37,21 @@ def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) ->
             row.lease_until = min(row.lease_until or row.now, row.now)
         else:
             _take(row, verdict.known, hello, hub, lease_s)
-        row.save()
+            describe(facility_id, hello.description)
+        row.save(force_update=True)
     return Admission(row.epoch, verdict.reconcile, row.quarantined_why)
+
+
+def _locked(facility_id: str) -> Any:
+    rows = FacilitySession.objects.select_for_update().annotate(now=DatabaseClock(), alive=_ALIVE)
+    return rows.filter(slug=facility_id).first()
+
+
+def describe(facility_id: str, description: bytes) -> None:
+    """Keep what a facility says of itself."""
+    said = {"description": description, "described_at": DatabaseClock()}
+    if not Facility.objects.filter(slug=facility_id).update(**said):
+        Facility.objects.update_or_create(slug=facility_id, defaults=said)
 
 
 def _take(row: Any, agent: KnownAgent, hello: HelloFacts, hub: HubPlace, lease_s: float) -> None:
@@ -110,10 +124,10 @@ def release(facility_id: str) -> bool:
     ) > 0  # fmt: skip
 
 
-def touch(facility_id: str) -> None:
-    """Something else of the facility changed that is shown."""
-    FacilitySession.objects.get_or_create(slug=facility_id)
-    FacilitySession.objects.filter(slug=facility_id).update(version=F("version") + 1)
+def touch(facility_id: str, epoch: int) -> bool:
+    """Something else of the facility is about to change that is shown; False when `epoch` is not its session's."""
+    rows = FacilitySession.objects.filter(slug=facility_id, epoch=epoch)
+    return rows.update(version=F("version") + 1) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,6 @@ from central_portal.link.streams import bearer, reader, writer
 from central_portal.link.tokens import TokenCheck, TokenRefused
 from shared.commands import Answer, Verb
 from shared.errors import FacilityUnavailable
-from shared.facilities import FacilityDescription
 from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
@@ -216,9 +215,7 @@ class Hub:
             log.exception("The end of %s's session could not be stored.", facility_id)
         await self._events.disconnected(facility_id, epoch)
 
-    async def _admit(
-        self, session: Session, hello: HelloFacts, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> Admission:
+    async def _admit(self, session: Session, hello: HelloFacts, inventory: WorkspaceInventory) -> Admission:
         """Makes `session` the facility's: an older one is cut first, with all that it has to report."""
         facility_id = session.facility_id
         async with self._locks.setdefault(facility_id, asyncio.Lock()):
@@ -238,7 +235,7 @@ class Hub:
             CONNECTS.labels(hello.previous_ending or "FIRST").inc()
             EPOCH.labels(facility_id).set(admission.epoch)
             SESSIONS.set(len(self._epochs))
-            await self._events.connected(facility_id, admission.epoch, description, inventory)
+            await self._events.connected(facility_id, admission.epoch, inventory)
             self._sessions[facility_id] = session
             return admission
 
