@@ -21,7 +21,9 @@ def main() -> None:
     """Entry point."""
     arguments = _parser().parse_args()
     resolver.install()
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what begins says in one sentence what is wrong
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
+    from central_portal.database import Unusable
     from central_portal.link.hub import HubMisconfigured
     from central_portal.settings import SettingsError, centre_settings, federation, refuse_unknown_variables
 
@@ -34,7 +36,7 @@ def main() -> None:
 
         django.setup()
         sys.exit(_run(arguments))
-    except (SettingsError, HubMisconfigured) as error:
+    except (SettingsError, HubMisconfigured, Unusable) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
@@ -61,10 +63,20 @@ def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "migrate":
         return _migrate()
     if arguments.command == "agents":
-        from central_portal.agents import release, show
-
-        return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
+        return _agents(arguments)
     return _serve(arguments.command)
+
+
+def _agents(arguments: argparse.Namespace) -> int:
+    from django.db import DatabaseError
+
+    from central_portal.agents import release, show
+    from central_portal.database import Unusable, why
+
+    try:
+        return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
+    except DatabaseError as error:
+        raise Unusable(why(error)) from None
 
 
 def _make_data_folder(folder: Path) -> None:
@@ -94,12 +106,12 @@ def _migrate() -> int:
     from django.core.management import call_command
     from django.db import DatabaseError
 
-    from central_portal.settings import SettingsError
+    from central_portal.database import Unusable, why
 
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
-        raise SettingsError(f"The database cannot be migrated: {str(error).splitlines()[0]}") from None
+        raise Unusable(why(error)) from None
     return 0
 
 
@@ -107,7 +119,7 @@ def _serve(command: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from central_portal.composition import Shape, compose
-    from central_portal.database import Outdated, judge_schema
+    from central_portal.database import judge_schema
     from central_portal.running import run
     from central_portal.settings import SettingsError, centre_settings, federation
 
@@ -117,10 +129,8 @@ def _serve(command: str) -> int:
     elif not settings.database:
         raise SettingsError(f"central-portal {command} needs PostgreSQL: set PARASOL_DATABASE, or use serve.")
     else:
-        try:
-            judge_schema()
-        except Outdated as error:
-            raise SettingsError(str(error)) from None
+        judge_schema()
+    logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
     import uvloop
 
     uvloop.run(run(compose(settings, federation(), shape), settings, shape))

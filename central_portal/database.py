@@ -66,18 +66,30 @@ def _executor() -> ThreadPoolExecutor:
     return _threads
 
 
-class Outdated(Exception):
-    """The database is older than this program, or cannot be used. The message says what to do."""
+class Unusable(Exception):
+    """The database is away, or older than this program. The message says what to do."""
+
+
+def why(error: DatabaseError) -> str:
+    """One sentence on what keeps the database away; the pool's own error says only that it waited."""
+    cause: Exception = error
+    backend: Any = connection
+    if backend.vendor == "postgresql":
+        try:
+            backend.Database.connect(**backend.get_connection_params()).close()
+        except backend.Database.Error as refused:
+            cause = refused
+    return f"The database cannot be used: {str(cause).splitlines()[0]}"
 
 
 def judge_schema() -> None:
-    """Whether the tables are those of this program. Raises Outdated."""
+    """Whether the tables are those of this program. Raises Unusable."""
     try:
         executor = MigrationExecutor(connection)
         missing = executor.migration_plan(executor.loader.graph.leaf_nodes())
     except DatabaseError as error:
-        raise Outdated(f"The database cannot be used: {str(error).splitlines()[0]}") from None
+        raise Unusable(why(error)) from None
     finally:
         connection.close()
     if missing:
-        raise Outdated("The database is older than this program: run central-portal migrate.")
+        raise Unusable("The database is older than this program: run central-portal migrate.")

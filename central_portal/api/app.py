@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLSchema,
+    OperationDefinitionNode,
     OperationType,
     execute,
     get_operation_ast,
@@ -133,10 +134,7 @@ class GraphQLOverHTTP:
         done: ExecutionResult = await result if isawaitable(result) else result
         REQUESTS.labels("ERRORS" if done.errors else "OK").inc()
         answer = orjson.dumps(result_of(done))
-        roots = {
-            node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections
-        }
-        if anonymous and not done.errors and roots <= PublicAnswers.ROOTS:
+        if anonymous and not done.errors and _roots(operation) <= PublicAnswers.ROOTS:
             self._public.put(body, version, answer)
         await _send(send, 200, answer, kind)
 
@@ -146,6 +144,10 @@ class GraphQLOverHTTP:
 
     async def _errors(self, send: Any, kind: bytes, errors: list[GraphQLError]) -> None:
         await _send(send, 400, orjson.dumps({"errors": [formatted(error) for error in errors]}), kind)
+
+
+def _roots(operation: OperationDefinitionNode) -> set[str]:
+    return {node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections}
 
 
 def result_of(result: ExecutionResult) -> dict[str, Any]:

@@ -267,10 +267,11 @@ def test_an_outdated_database_and_a_missing_one_are_told(tmp_path: Path, provide
         assert done.returncode == 2
         assert "needs PostgreSQL" in done.stderr
         replicas.environment = empty | {"PARASOL_DATABASE": "postgresql://app@/nowhere?host=/nonexistent"}
-        done = replicas.run("web")
-        assert done.returncode == 2
-        assert "The database cannot be used" in done.stderr
-        assert "Traceback" not in done.stderr
+        for command in ("web", "agents"):
+            done = replicas.run(command)
+            assert done.returncode == 2
+            assert "The database cannot be used" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
 
 
 def test_metrics_and_health_are_for_this_machine(tmp_path: Path, provider: Op, postgres: Postgres) -> None:
