@@ -22,7 +22,9 @@ def main() -> None:
     """Entry point."""
     arguments = _parser().parse_args()
     resolver.install()
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what begins says in one sentence what is wrong
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
+    from central_portal.database import Unusable
     from central_portal.link.hub import HubMisconfigured
     from central_portal.settings import SettingsError, centre_settings, federation, refuse_unknown_variables
 
@@ -35,7 +37,7 @@ def main() -> None:
 
         django.setup()
         sys.exit(_run(arguments))
-    except (SettingsError, HubMisconfigured) as error:
+    except (SettingsError, HubMisconfigured, Unusable) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
@@ -76,9 +78,19 @@ def _run(arguments: argparse.Namespace) -> int:
         settings = centre_settings()
         enrolment.run(arguments, settings, federation(), hub_settings(settings))
         return 0
-    from central_portal.agents import release, show
+    return _agents(arguments)
 
-    return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
+
+def _agents(arguments: argparse.Namespace) -> int:
+    from django.db import DatabaseError
+
+    from central_portal.agents import release, show
+    from central_portal.database import Unusable, why
+
+    try:
+        return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
+    except DatabaseError as error:
+        raise Unusable(why(error)) from None
 
 
 def _make_data_folder(folder: Path) -> None:
@@ -111,27 +123,24 @@ def _migrate() -> int:
     from django.core.management import call_command
     from django.db import DatabaseError
 
-    from central_portal.settings import SettingsError
+    from central_portal.database import Unusable, why
 
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
-        raise SettingsError(f"The database cannot be migrated: {str(error).splitlines()[0]}") from None
+        raise Unusable(why(error)) from None
     return 0
 
 
 def _ready() -> None:
-    """The tables are there: a centre in one process makes its own, others were migrated. Raises SettingsError."""
-    from central_portal.database import Outdated, judge_schema
-    from central_portal.settings import SettingsError, centre_settings
+    """The tables are there: a centre in one process makes its own, others were migrated. Raises Unusable."""
+    from central_portal.database import judge_schema
+    from central_portal.settings import centre_settings
 
-    if not centre_settings().database:
-        _migrate()
-        return
-    try:
+    if centre_settings().database:
         judge_schema()
-    except Outdated as error:
-        raise SettingsError(str(error)) from None
+    else:
+        _migrate()
 
 
 def _serve(command: str) -> int:
@@ -150,6 +159,7 @@ def _serve(command: str) -> int:
     else:
         _ready()
     refuse_clashes(federation())
+    logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
     import uvloop
 
     centre = compose(settings, federation(), shape)

@@ -138,7 +138,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     """Wire everything of a shape. Raises SettingsError; opens nothing."""
     events, roster = _LateEvents(), Roster(federation)
     wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
-    facilities = Facilities(federation, wakes)
+    facilities = Facilities(federation, wakes, eager=shape is not Shape.HUB)
     hub = relay = None
     if shape is not Shape.WEB:
         hub = _hub(settings, federation, roster, events, shape)

@@ -131,6 +131,7 @@ class Enrolment:
 
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    hellos: list[HelloFacts] = field(default_factory=list)
     closed: list[tuple[str, int, str]] = field(default_factory=list)
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
@@ -139,6 +140,7 @@ class Enrolment:
 
     async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         self.epochs[facility_id] = self.epochs.get(facility_id, 0) + 1
+        self.hellos.append(hello)
         return Admission(self.epochs[facility_id])
 
     async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
@@ -193,15 +195,13 @@ class Recorder:
             self.seen.append(what)
             self._changed.notify_all()
 
-    async def connected(
-        self, facility_id: str, epoch: int, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> None:
-        await self._note("connected", facility_id, epoch, description, inventory)
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
+        await self._note("connected", facility_id, epoch, inventory)
 
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         await self._note("disconnected", facility_id, epoch)
 
-    async def described(self, facility_id: str, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
         await self._note("described", facility_id, description)
 
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:

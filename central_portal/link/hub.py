@@ -40,7 +40,6 @@ from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
 from central_portal.link.streams import stream_of
 from central_portal.link.tokens import TokenCheck
-from shared.facilities import FacilityDescription
 from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
@@ -216,9 +215,7 @@ class Hub:
             log.exception("The end of %s's session could not be stored.", facility_id)
         await self._events.disconnected(facility_id, epoch)
 
-    async def _admit(
-        self, session: Session, hello: HelloFacts, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> Admission:
+    async def _admit(self, session: Session, hello: HelloFacts, inventory: WorkspaceInventory) -> Admission:
         """Makes `session` the facility's: an older one is cut first, with all that it has to report."""
         facility_id = session.facility_id
         async with self._locks.setdefault(facility_id, asyncio.Lock()):
@@ -238,7 +235,7 @@ class Hub:
             CONNECTS.labels(hello.previous_ending or "FIRST").inc()
             EPOCH.labels(facility_id).set(admission.epoch)
             SESSIONS.set(len(self._epochs))
-            await self._events.connected(facility_id, admission.epoch, description, inventory)
+            await self._events.connected(facility_id, admission.epoch, inventory)
             self._sessions[facility_id] = session
             return admission
 
@@ -270,7 +267,7 @@ class Hub:
         retiring.add_done_callback(self._retiring.discard)
 
     async def _retire(self, session: Session, within: float) -> None:
-        pending = session.under_way()
+        pending = session.finish()
         if pending and within:
             await asyncio.wait(pending, timeout=within)
         session.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Min, Q
 
 from central_portal.database import in_database
 from central_portal.link.models import Order
@@ -91,6 +91,25 @@ def expire(now: float) -> list[str]:
 def forget(now: float) -> None:
     """Delete what ended longer ago than orders are remembered."""
     Order.objects.filter(settled_at__lt=now - LIMITS.order_memory).delete()
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The open orders of one facility: how many in each state, and when the oldest was asked (POSIX seconds)."""
+
+    states: Mapping[str, int]
+    oldest: float
+
+
+def queues() -> dict[str, Queue]:
+    """The queue of every facility that has open orders."""
+    rows = Order.objects.filter(state__in=OPEN_STATES).values_list("facility", "state")
+    found: dict[str, dict[str, int]] = {}
+    oldest: dict[str, float] = {}
+    for facility, state, count, first in rows.annotate(count=Count("pk"), first=Min("created_at")):
+        found.setdefault(facility, {})[state] = count
+        oldest[facility] = min(first, oldest.get(facility, first))
+    return {facility: Queue(states, oldest[facility]) for facility, states in found.items()}
 
 
 def _standing(row: Order) -> OrderStanding:

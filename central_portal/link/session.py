@@ -23,7 +23,7 @@ from shared.link.pump import Pump
 from shared.wire import text
 from shared.wire.commands import decode_answer
 from shared.wire.events import decode_event
-from shared.wire.facilities import decode_description
+from shared.wire.facilities import decode_description, encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.text import Malformed
 from shared.wire.workspaces import decode_inventory
@@ -31,7 +31,7 @@ from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
 Read = Callable[[], Awaitable[bytes | None]]
-Admit = Callable[["Session", HelloFacts, FacilityDescription, WorkspaceInventory], Awaitable[Admission]]
+Admit = Callable[["Session", HelloFacts, WorkspaceInventory], Awaitable[Admission]]
 
 
 class Dispatch(Protocol):
@@ -81,7 +81,7 @@ class Session:
     @property
     def rtt(self) -> float | None:
         """The round trip of its heartbeats in seconds, None before the first."""
-        return getattr(self._end, "rtt", None)
+        return self._end.rtt
 
     def under_way(self) -> list[asyncio.Future[pb.Result]]:
         """The asks that are not settled."""
@@ -175,8 +175,8 @@ class Session:
     async def _greeted(self, greeted: Greeted) -> None:
         hello = greeted.hello
         try:
-            facts = _facts(self.id, hello)
             description = decode_description(hello.description)
+            facts = _facts(self.id, hello, description)
             inventory = decode_inventory(hello.inventory)
         except Malformed as error:
             self.close(Ending.PROTOCOL, f"The Hello cannot be read: {error}")
@@ -184,7 +184,7 @@ class Session:
         if not hello.facility_id == description.facility_id == self.facility_id:
             self.close(Ending.PROTOCOL, "The Hello names another facility than the token.")
             return
-        admission = await self._admit(self, facts, description, inventory)
+        admission = await self._admit(self, facts, inventory)
         self._end.welcome(admission.epoch, self.id, greeted.version, self._clock(), reconcile=admission.reconcile)
         self._pump.wake()
         self._dispatch.wake(self.facility_id)
@@ -197,15 +197,15 @@ class Session:
             return
         if isinstance(fact, FacilityDescription):
             if fact.facility_id == self.facility_id:
-                await self._events.described(self.facility_id, fact)
+                await self._events.described(self.facility_id, self._end.epoch, fact)
         elif fact is not None:
             await self._events.reported(self.facility_id, self._end.epoch, fact)
 
 
-def _facts(session_id: str, hello: pb.Hello) -> HelloFacts:
+def _facts(session_id: str, hello: pb.Hello, description: FacilityDescription) -> HelloFacts:
     previous = hello.previous_ending
     return HelloFacts(
         session_id, text.optional_identifier(hello.instance_id, 64), min(hello.boot_counter, text.LARGEST),
         text.optional_identifier(hello.store_id, 64), text.plain(hello.software_version, 40), hello.certificate_s,
-        previous if previous in Ending.__members__ else "",
+        previous if previous in Ending.__members__ else "", encode_description(description),
     )  # fmt: skip

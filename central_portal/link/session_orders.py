@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from central_portal.link.metrics import FENCED
 from central_portal.link.ports import LinkEvents, OpenOrder, OrderAnswer, Overtaken
 from shared.commands import Answer, Verb
 from shared.link.centre_end import CentreEnd
@@ -86,6 +87,7 @@ class SessionOrders:
                 if not committed:
                     await asyncio.sleep(AGAIN)
         except Overtaken:
+            FENCED.labels("result").inc()
             log.warning("A newer session of %s exists: this one records nothing more.", self._facility_id)
             self._overtaken()
         finally:

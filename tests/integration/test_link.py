@@ -15,6 +15,7 @@ from central_portal.link.ports import SealedBody
 from shared.commands import Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
 from shared.facilities import Outcome
+from shared.wire.facilities import decode_description
 from shared.workspaces import WorkspaceState
 from tests.certificates import self_signed
 from tests.link_parts import BLANK, REPORT, SmallCore, eventually, search
@@ -34,7 +35,10 @@ async def test_an_agent_connects_and_answers(scene: Scene) -> None:
     assert scene.hub.links.online("alpha")
     assert link.connected
     (connected,) = scene.events.of("connected")
-    assert connected[1:] == ("alpha", 1, BLANK, core.inventory())
+    assert connected[1:] == ("alpha", 1, core.inventory())
+    (hello,) = scene.enrolment.hellos
+    assert decode_description(hello.description) == BLANK
+    assert (hello.store_id, hello.boot_counter) == ("store", 1)
     assert await scene.ask("silver") == ["silver"]
     body = search().body
     await scene.hub.links.ask("alpha", Verb.SEARCH, SealedBody(body, "grant-1", b"m" * 32), 5.0)

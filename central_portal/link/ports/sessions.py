@@ -22,7 +22,10 @@ class FacilityKey:
 
 @dataclass(frozen=True, slots=True)
 class HelloFacts:
-    """What an agent says of itself when it opens a session; see `Hello` in the contract."""
+    """What an agent says of itself when it opens a session; see `Hello` in the contract.
+
+    `description` is its facility's, read and written again, so that it holds what we know and nothing else.
+    """
 
     session_id: str
     instance_id: str
@@ -31,6 +34,7 @@ class HelloFacts:
     software: str = ""
     certificate_s: int = 0
     previous_ending: str = ""
+    description: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ class Registry(Protocol):
         ...
 
     async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
-        """Make this the facility's session, in one transaction, committed before it is returned.
+        """Make this the facility's session and keep its description, in one transaction, committed before it returns.
 
         The epoch is higher than every earlier one. A quarantined facility gets no session, and every
         earlier one is over.
@@ -77,9 +81,7 @@ class Registry(Protocol):
 class LinkEvents(Protocol):
     """What the hub reports upward. Wired by `composition`; every method is quick and raises nothing but what it says."""
 
-    async def connected(
-        self, facility_id: str, epoch: int, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> None:
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
         """A session has opened; awaited before its Welcome is sent."""
         ...
 
@@ -87,8 +89,8 @@ class LinkEvents(Protocol):
         """The session of this epoch has ended."""
         ...
 
-    async def described(self, facility_id: str, description: FacilityDescription) -> None:
-        """The agent described its facility anew."""
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
+        """The agent described its facility anew. The receiver checks the epoch."""
         ...
 
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
