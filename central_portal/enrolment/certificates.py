@@ -21,6 +21,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID, ObjectIdentifier
 from central_portal.link.ports import EnrolmentRefused
 
 BACKDATED = 300.0
+_HUBS_BACKDATED = 2 * 86_400.0
+"""So that an agent whose clock is behind gets through to the hub, which can tell it so."""
 _AUTHORITY_LIFE = 20 * 365 * 86_400.0
 
 
@@ -80,7 +82,7 @@ def new_authority(trust_domain: str, now: float) -> Signer:
     key = generate_private_key(SECP256R1())
     name = _name(f"Parasol federation {trust_domain}"[:64])
     certificate = (
-        _builder(name, name, key.public_key(), now - BACKDATED, now + _AUTHORITY_LIFE)
+        _builder(name, name, key.public_key(), now - _HUBS_BACKDATED, now + _AUTHORITY_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_usage(signs_certificates=True), critical=True)
         .add_extension(x509.NameConstraints([x509.UniformResourceIdentifier(trust_domain)], None), critical=True)
@@ -99,7 +101,7 @@ def agent_certificate(
 ) -> x509.Certificate:
     """A client certificate of an agent, good from a little ago for `life` seconds."""
     uri = x509.UniformResourceIdentifier(spiffe_id(signer.trust_domain, facility, number))
-    return _leaf(signer, key, facility, [uri], ExtendedKeyUsageOID.CLIENT_AUTH, now, life)
+    return _leaf(signer, key, facility, uri, ExtendedKeyUsageOID.CLIENT_AUTH, now - BACKDATED, now + life)
 
 
 def server_certificate(
@@ -110,20 +112,21 @@ def server_certificate(
         name: x509.GeneralName = x509.IPAddress(ipaddress.ip_address(host))
     except ValueError:
         name = x509.DNSName(host)
-    return _leaf(signer, key, host[:64], [name], ExtendedKeyUsageOID.SERVER_AUTH, now, life)
+    purpose = ExtendedKeyUsageOID.SERVER_AUTH
+    return _leaf(signer, key, host[:64], name, purpose, now - _HUBS_BACKDATED, now + life)
 
 
 def _leaf(
-    signer: Signer, key: EllipticCurvePublicKey, subject: str, names: list[x509.GeneralName],
-    purpose: ObjectIdentifier, now: float, life: float,
+    signer: Signer, key: EllipticCurvePublicKey, subject: str, name: x509.GeneralName,
+    purpose: ObjectIdentifier, start: float, end: float,
 ) -> x509.Certificate:  # fmt: skip
-    end = min(now + life, signer.certificate.not_valid_after_utc.timestamp())
+    end = min(end, signer.certificate.not_valid_after_utc.timestamp())
     return (
-        _builder(_name(subject), signer.certificate.subject, key, now - BACKDATED, end)
+        _builder(_name(subject), signer.certificate.subject, key, start, end)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(_usage(signs_certificates=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.SubjectAlternativeName([name]), critical=False)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.key.public_key()), critical=False)
         .sign(signer.key, SHA256())
     )

@@ -55,9 +55,7 @@ class Enrolment:
         caller, now = await self._holder(certificate), self._clock()
         key = requested_key(request)
         await self._may_take_part(caller.facility_id)
-        return self._issued(
-            await in_database(store.renew)(caller.serial, key_hash(key), self._sign(key, now), now)
-        )
+        return self._issued(await in_database(store.renew)(caller, key_hash(key), self._sign(key, now), now))
 
     async def recover(self, statement: bytes, signature: bytes) -> Issued:
         """See `link.ports.Enrolments.recover`."""
@@ -73,9 +71,7 @@ class Enrolment:
         """See `link.ports.Enrolments.admit`."""
         caller = await self._holder(certificate)
         await self._may_take_part(caller.facility_id)
-        facility = await in_database(store.admit)(caller.serial, caller.key.hex(), self._clock())
-        if facility != caller.facility_id:
-            raise EnrolmentRefused("CERTIFICATE_UNKNOWN", "The centre has not issued this certificate.")
+        await in_database(store.admit)(caller, self._clock())
         return caller
 
     async def fallen(self, callers: Iterable[Caller]) -> dict[Caller, str]:

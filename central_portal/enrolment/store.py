@@ -14,7 +14,7 @@ from django.db.models import Max, Q, QuerySet
 from central_portal.enrolment import logic
 from central_portal.enrolment.logic import CertificateFacts, TokenFacts
 from central_portal.enrolment.models import Agent, Certificate, EnrolmentToken, Member
-from central_portal.link.ports import EnrolmentRefused
+from central_portal.link.ports import Caller, EnrolmentRefused
 
 _KEPT = 30 * 86_400.0
 
@@ -54,14 +54,14 @@ def enrol(token_hash: str, facility: str, public_key: bytes, key_hash: str, sign
         return signed.der
 
 
-def renew(serial: str, key_hash: str, sign: Sign, now: float) -> bytes:
-    """The next certificate of the agent that holds this one. Raises EnrolmentRefused."""
+def renew(holder: Caller, key_hash: str, sign: Sign, now: float) -> bytes:
+    """The next certificate of the agent that holds one. Raises EnrolmentRefused."""
     with transaction.atomic():
-        present = _locked(serial)
+        present = _held(holder)
         logic.check_session(_facts(present), now)
         assert present is not None
         waiting = _candidates(present.agent).filter(key_hash=key_hash, not_after__gt=now).first()
-        if waiting is not None and waiting.serial != serial:
+        if waiting is not None and waiting.serial != holder.serial:
             return bytes(waiting.der)
         return _issue(present.agent, key_hash, sign, now).der
 
@@ -87,18 +87,15 @@ def recover(facility: str, public_key: bytes, key_hash: str, sign: Sign, now: fl
         return _issue(agent, key_hash, sign, now, recovered=True).der
 
 
-def admit(serial: str, key_hash: str, now: float) -> str:
-    """The facility whose session may begin; the certificate now replaces all earlier ones. Raises EnrolmentRefused."""
+def admit(holder: Caller, now: float) -> None:
+    """A session begins: the certificate now replaces all earlier ones. Raises EnrolmentRefused."""
     with transaction.atomic():
-        row = _locked(serial)
-        if row is not None and row.key_hash != key_hash:
-            row = None
+        row = _held(holder)
         logic.check_session(_facts(row), now)
         assert row is not None
         if row.used_at is None:
-            Certificate.objects.filter(pk=serial).update(used_at=now)
+            Certificate.objects.filter(pk=row.pk).update(used_at=now)
             _replace_earlier(row, now)
-        return row.agent.facility
 
 
 def _replace_earlier(row: Certificate, now: float) -> None:
@@ -155,8 +152,10 @@ def _candidates(agent: Agent) -> QuerySet[Certificate]:
     return Certificate.objects.filter(agent=agent, used_at=None, retired_at=None, revoked_at=None)
 
 
-def _locked(serial: str) -> Certificate | None:
-    return Certificate.objects.select_related("agent").select_for_update().filter(serial=serial).first()
+def _held(holder: Caller) -> Certificate | None:
+    """The row of what somebody holds, when number, key and facility are the row's: a forged one may copy the number."""
+    rows = Certificate.objects.select_related("agent").select_for_update()
+    return rows.filter(serial=holder.serial, key_hash=holder.key.hex(), agent__facility=holder.facility_id).first()
 
 
 def _der(serial: str) -> bytes:

@@ -25,7 +25,7 @@ def enrol_here(text: str, facility_id: str, state: Path, key_file: Path) -> Iden
         raise LinkMisconfigured(str(error)) from error
     if token.facility_id != facility_id:
         raise LinkMisconfigured(f"This token is for {token.facility_id}; this facility is {facility_id}.")
-    for folder in (state, key_file.parent):
+    for folder in (state,) if key_file.exists() else (state, key_file.parent):
         _check_folder(folder)
     key = load_key(key_file) if key_file.exists() else Ed25519PrivateKey.generate()
     try:

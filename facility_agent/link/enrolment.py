@@ -116,7 +116,8 @@ def _failure(target: str, error: grpc.aio.AioRpcError) -> EnrolmentFailed:
     if error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         return EnrolmentFailed(
             "UNREACHABLE",
-            f"The hub at {target} cannot be reached, or its certificate is not from the pinned authority.",
+            f"The hub at {target} cannot be reached, or its certificate is not from the pinned authority "
+            "(or this machine's clock is far off).",
         )
     return EnrolmentFailed("FAILED", f"The hub at {target} does not enrol agents ({error.code().name}).")
 

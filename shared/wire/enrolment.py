@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ MESSAGE_BYTES = 64 * 1024
 _PREFIX = "parasol-1-"
 _CONTEXT = b"parasol enrolment v1\0"
 _AUTHORITIES = 8
+_CHECKSUM = 4
 _UNREADABLE = "This is no enrolment token; copy it whole, from parasol-1- on."
 M = TypeVar("M", bound=Message)
 
@@ -68,7 +70,8 @@ def encode_token(token: Token) -> str:
     message = pb.Token(
         hub=token.hub, facility_id=token.facility_id, secret=token.secret, authorities=token.authorities
     )
-    return _PREFIX + b64(message.SerializeToString())
+    data = message.SerializeToString()
+    return _PREFIX + b64(data + _checksum(data))
 
 
 def decode_token(text: str) -> Token:
@@ -77,7 +80,10 @@ def decode_token(text: str) -> Token:
     if not packed.startswith(_PREFIX):
         raise Malformed(_UNREADABLE)
     try:
-        message = read(pb.Token, unb64(packed.removeprefix(_PREFIX)))
+        data = unb64(packed.removeprefix(_PREFIX))
+        if _checksum(data[:-_CHECKSUM]) != data[-_CHECKSUM:]:
+            raise Malformed(_UNREADABLE)
+        message = read(pb.Token, data[:-_CHECKSUM])
         parse_address(message.hub)
     except ValueError as error:
         raise Malformed(_UNREADABLE) from error
@@ -126,6 +132,11 @@ def decode_enrolled(data: bytes) -> Enrolled:
     except ValueError as error:
         raise Malformed("The centre's answer cannot be read.") from error
     return Enrolled(message.certificate, tuple(message.authorities), message.mutual, message.audience)
+
+
+def _checksum(data: bytes) -> bytes:
+    """Tells a token that was cut short or mistyped."""
+    return hashlib.sha256(data).digest()[:_CHECKSUM]
 
 
 def read(kind: type[M], data: bytes) -> M:

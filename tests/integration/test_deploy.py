@@ -155,8 +155,8 @@ def added(unit: Unit) -> str:
     return unit.command("agent", "token", "example")
 
 
-def enrol(config: Path, token: str) -> subprocess.CompletedProcess[str]:
-    argv = [BIN / "facility-agent", "enrol", "-c", config, "--token", "-"]
+def enrol(config: Path, token: str, *before: str) -> subprocess.CompletedProcess[str]:
+    argv = [*before, BIN / "facility-agent", "enrol", "-c", config, "--token", "-"]
     return subprocess.run(argv, input=token, capture_output=True, text=True, timeout=60)
 
 
@@ -214,3 +214,16 @@ def test_a_facility_is_added_and_enrolled_without_a_restart_or_a_file_copied_by_
     assert {path: path.read_bytes() for path in state.iterdir()} == before
     unit.command("facility", "remove", "example")
     until(lambda: unit.facilities() == {}, "the facility leaves", 5.0)
+
+
+@pytest.mark.needs("faketime")
+def test_a_site_whose_clock_is_wrong_is_told_so_and_keeps_its_token(short_folder: Path, unit: Unit) -> None:
+    """The whole process under another clock, TLS included."""
+    config, state, token = example_agent(short_folder, free_port()), short_folder / "state", added(unit)
+    for skew, says in (("-1h", "60 minutes behind"), ("-1d", "24 hours behind"), ("+1h", "60 minutes ahead of")):
+        done = enrol(config, token, "faketime", "-f", skew)
+        assert done.returncode == 2
+        assert f"The clock of the agent's machine is {says} the centre's; mend it" in done.stderr
+        assert list(state.iterdir()) == []
+    done = enrol(config, token, "faketime", "-f", "-5m")
+    assert done.returncode == 0, done.stderr

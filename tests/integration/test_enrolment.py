@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -12,15 +13,20 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from central_portal.enrolment import operate
-from facility_agent.link import enrolment
+from facility_agent.link import certificates, enrolment
+from facility_agent.link.certificates import Certificates
 from facility_agent.link.enrolment import EnrolmentFailed
-from facility_agent.link.identity import NEXT, read_identity
+from facility_agent.link.identity import CURRENT, NEXT, read_identity, write_identity
 from facility_agent.link.keys import load_key
+from facility_agent.link.stream import open_stream
+from facility_agent.link.token import signed_token
 from shared.commands import Verb
 from shared.errors import FacilityUnavailable
+from shared.link.pump import StreamLost
 from tests.enrolment_scene import DAY, Centre, certificates_of, new_key, open_centre
 from tests.link_parts import SmallCore, eventually, search
 from tests.link_scene import ending, hello
+from tests.waiting import free_port
 
 pytestmark = pytest.mark.usefixtures("database")
 
@@ -275,6 +281,34 @@ async def test_an_agent_whose_clock_is_an_hour_off_is_told_so_and_keeps_its_toke
     assert await enrolment.enrol(token, key, new_key())
 
 
+async def test_an_agent_that_reaches_only_the_first_port_is_told_so(centre: Centre) -> None:
+    site = await centre.site()
+    await (await connected_once(centre, site))()
+    identity = site.current()
+    assert identity
+    write_identity(site._folder / CURRENT, replace(identity, mutual=f"127.0.0.1:{free_port()}"))
+    with pytest.raises(EnrolmentFailed, match="cannot be reached") as told:
+        await site.renew()
+    assert told.value.reason == "UNREACHABLE"
+    with pytest.raises(EnrolmentFailed, match="the hub's port for certificates cannot be reached") as told:
+        await site.renew(stuck=True)
+    assert told.value.reason == "CERTIFICATE_GOOD"
+    assert len(await centre.do(certificates_of, centre.alpha)) == 1
+
+
+async def test_an_agent_whose_clock_hides_that_its_certificate_expired_is_told_so(centre: Centre) -> None:
+    centre.clock.ahead = -3 * DAY
+    site = await centre.site()
+    behind = Certificates(site._folder, centre.alpha, site._key_file, lambda: time.time() - 3 * DAY)
+    centre.clock.ahead = 0.0
+    assert not behind.due()
+    with pytest.raises(EnrolmentFailed, match="is 3 days behind the centre's; mend it"):
+        await behind.renew(stuck=True)
+    assert len(await centre.do(certificates_of, centre.alpha)) == 1
+    await site.renew()
+    await centre.agent(SmallCore(centre.alpha), site)
+
+
 async def test_where_no_certificates_are_taken_an_enrolled_key_signs_tokens(tmp_path: Path) -> None:
     async with open_centre(tmp_path, plaintext=True) as centre:
         site = await centre.site()
@@ -293,13 +327,8 @@ async def test_where_certificates_are_taken_an_enrolled_key_signs_no_tokens(cent
     site = await centre.site()
     identity = site.current()
     assert identity
-    from facility_agent.link.token import signed_token
-
     token = signed_token(load_key(site._key_file), centre.alpha, "hub", time.time())
     credentials = grpc.ssl_channel_credentials(identity.authorities)
-    from facility_agent.link.stream import open_stream
-    from shared.link.pump import StreamLost
-
     target = f"127.0.0.1:{centre.hub.port}"
     async with open_stream(target, credentials, (("authorization", f"Bearer {token}"),)) as stream:
         with pytest.raises(StreamLost, match="refused the agent's token"):
@@ -308,8 +337,6 @@ async def test_where_certificates_are_taken_an_enrolled_key_signs_no_tokens(cent
 
 
 async def test_a_running_agent_renews_when_it_is_time(centre: Centre, monkeypatch: pytest.MonkeyPatch) -> None:
-    from facility_agent.link import certificates
-
     monkeypatch.setattr(certificates, "LOOK_EVERY", 0.05)
     centre.clock.ahead = -0.68 * 2 * DAY
     site = await centre.site()

@@ -317,6 +317,24 @@ async def test_a_certificate_that_no_row_knows_is_refused(centre: Centre) -> Non
     await nothing_issued(centre)
 
 
+async def test_a_forged_certificate_with_a_true_serial_number_is_refused(
+    centre: Centre, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true = await centre.enrolled()
+    monkeypatch.setattr(x509, "random_serial_number", lambda: true.certificate.serial_number)
+    lie = forged(centre, centre.authority.signer, centre.alpha)
+    assert lie.certificate.serial_number == true.certificate.serial_number
+    async with centre.stream(lie) as call:
+        assert await ending(call) is grpc.StatusCode.UNAUTHENTICATED
+    monkeypatch.undo()
+    data = pb.RenewRequest(request=request_of(new_key())).SerializeToString()
+    with pytest.raises(grpc.aio.AioRpcError) as told:
+        await ask(centre, RENEW, data, lie)
+    assert reason_of(told.value) == "CERTIFICATE_UNKNOWN"
+    assert [used for _, used, _ in await centre.do(certificates_of, centre.alpha)] == [False]
+    assert centre.events.seen == []
+
+
 async def test_a_certificate_proves_nothing_where_none_is_asked_for(centre: Centre) -> None:
     identity = await centre.enrolled()
     async with centre.stream(identity, mutual=False) as call:
