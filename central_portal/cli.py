@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import sys
@@ -117,6 +118,8 @@ async def _run() -> None:
     await centre.hub.start()
     following = asyncio.create_task(centre.roster.follow())
     address = parse_address(settings.listen)
+    gc.collect()
+    gc.freeze()  # what is there now stays: the collector need not look at it again and again
     try:
         await serve(centre.app, address.host, address.port, grace_s=5, ws_max_size=LIMITS.graphql_bytes)
     finally:

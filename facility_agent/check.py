@@ -62,12 +62,20 @@ def _secrets(located: Located) -> Iterator[Finding]:
 
 def _key(located: Located) -> Iterator[Finding]:
     path = located.agent_key()
-    if not path.exists() and located.config.centre.hub:
-        yield Finding(
-            "centre.key_file", "The agent has no key yet.", "Run `facility-agent key` and send the public half."
-        )
-    elif path.exists() and path.stat().st_mode & 0o077:
-        yield Finding("centre.key_file", "The agent's key is open to other users.", f"Run `chmod 600 {path}`.")
+    try:
+        mode = path.stat().st_mode
+    except PermissionError:
+        yield Finding("centre.key_file", f"{path} cannot be read.", "Give it to this user, mode 0600.")
+    except OSError:
+        if located.config.centre.hub:
+            yield Finding(
+                "centre.key_file",
+                "The agent has no key yet.",
+                "Run `facility-agent key` and send the public half.",
+            )
+    else:
+        if mode & 0o077:
+            yield Finding("centre.key_file", "The agent's key is open to other users.", f"Run `chmod 600 {path}`.")
 
 
 def _certificate(located: Located, now: float) -> Iterator[Finding]:
@@ -124,9 +132,10 @@ def _adapters(located: Located) -> Iterator[Finding]:
 
 
 def _can_write(path: Path) -> bool:
-    while not path.exists():
+    """Whether it, or what it would be made in, can be written. A folder that this user cannot enter cannot."""
+    while not os.path.lexists(path):
         path = path.parent
-    return os.access(path, os.W_OK)
+    return path.is_dir() and os.access(path, os.W_OK | os.X_OK)
 
 
 def _environments(located: Located) -> Iterator[Finding]:

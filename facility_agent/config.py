@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     field_validator,
@@ -21,6 +23,26 @@ from shared.wire.addresses import is_loopback, parse_address
 
 class ConfigError(Exception):
     """A mistake in the configuration, as one sentence that names the key."""
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    host = parts.hostname or ""
+    local = is_loopback(host) or host.endswith(".localhost")
+    bare = (parts.path, parts.query, parts.fragment) in (("", "", ""), ("/", "", "")) and "@" not in parts.netloc
+    if not host or not bare or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValueError("must be an https origin without a path; http is for loopback and *.localhost only")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _host_port(value: str) -> str:
+    parse_address(value)
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
+_ZONE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?")
 
 
 class ServiceTable(Table):
@@ -58,7 +80,7 @@ class FacilityTable(Table):
 class CentreTable(Table):
     """Which centre this facility belongs to."""
 
-    portal: str = Field(description="Origin of the portal, the only client of this gateway.")
+    portal: Origin = Field(description="Origin of the portal, the only client of this gateway.")
     hub: str | tuple[str, ...] = Field(
         default="", description="host:port of the hub, or a list of them; only without `facility-agent enrol`."
     )
@@ -69,6 +91,14 @@ class CentreTable(Table):
         default=None,
         description="Ed25519 private key of the agent, PEM, 0600; `agent.key` in the state folder by default.",
     )
+
+    @field_validator("hub")
+    @classmethod
+    def _hubs(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for hub in (value,) if isinstance(value, str) else value:
+            if hub:
+                parse_address(hub)
+        return value
 
     @model_validator(mode="after")
     def _either(self) -> CentreTable:
@@ -143,25 +173,18 @@ class SignOnTable(ClientTable):
 class GatewayTable(Table):
     """The facility's own web door."""
 
-    listen: str = Field(description="host:port; TLS ends in front of it.")
-    url: str = Field(description="The gateway's own origin.")
+    listen: HostPort = Field(description="host:port; TLS ends in front of it.")
+    url: Origin = Field(description="The gateway's own origin.")
     workspace_zone: str = Field(description="Domain under which each workspace has its own origin.")
     umbrella: ClientTable
     sign_on: SignOnTable | None = None
 
-    @field_validator("url")
+    @field_validator("workspace_zone")
     @classmethod
-    def _origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-        local = is_loopback(host) or host.endswith(".localhost")
-        if (
-            not host
-            or parts.path not in ("", "/")
-            or not (parts.scheme == "https" or (parts.scheme == "http" and local))
-        ):
-            raise ValueError("must be an https origin without a path; http is for loopback and *.localhost only")
-        return f"{parts.scheme}://{parts.netloc.lower()}"
+    def _zone(cls, value: str) -> str:
+        if not _ZONE.fullmatch(value.lower()):
+            raise ValueError('must be a domain like "workspaces-example.net", without https:// and without *')
+        return value.lower()
 
 
 class GrantsTable(Table):
@@ -231,19 +254,20 @@ class Located:
         try:
             if full.stat().st_mode & 0o077:
                 raise ConfigError(f"{full} is open to other users; make it 0600")
-            return full.read_text().strip()
+            secret = full.read_text().strip()
         except OSError as error:
             raise ConfigError(f"{full}: {error.strerror}") from None
+        if not secret:
+            raise ConfigError(f"{full} is empty")
+        return secret
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """The first mistake as one sentence that names the key."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
-    what = (
-        "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    )
-    return f"{where}: {key}: {what}"
+    """The first mistake as one sentence that names the key; a key that is not known before one that is missing."""
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    said = {"extra_forbidden": "is not a known key", "missing": "is missing"}
+    what = said.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    return ": ".join([where, *([".".join(map(str, first["loc"]))] if first["loc"] else []), what])
 
 
 def load(path: Path) -> Located:
@@ -252,7 +276,7 @@ def load(path: Path) -> Located:
         tables = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or no text
         raise ConfigError(f"{path}: {error}") from None
     try:
         config = Config.model_validate(tables)
@@ -268,7 +292,7 @@ def adapter_settings(table: dict[str, Any], where: str) -> tuple[str, dict[str, 
         raise ConfigError(f"{where}: adapter: is missing")
     extra = set(table) - {"adapter", name}
     if extra:
-        raise ConfigError(f"{where}.{sorted(extra)[0]}: is not a known key")
+        raise ConfigError(f'{where}.{sorted(extra)[0]}: is not a known key beside adapter = "{name}"')
     settings = table.get(name, {})
     if not isinstance(settings, dict):
         raise ConfigError(f"{where}.{name}: must be a table")

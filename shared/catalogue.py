@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, overload
 
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
@@ -57,6 +59,56 @@ class SearchQuery:
             raise InvalidRequest("The first date lies after the last date.")
 
 
+Key = tuple[float, str]
+"""Ascending by this is newest first, no time last, ties by pid."""
+
+
+def key(started: float | None, pid: str) -> Key:
+    """The key of a dataset with this time and pid."""
+    return (-started if started is not None else float("inf"), pid)
+
+
+def sort_key(dataset: Dataset) -> Key:
+    """The key of a dataset."""
+    return key(dataset.started, dataset.pid)
+
+
+class UnreadDatasets(Sequence[Dataset]):
+    """Datasets whose keys are known and whose rest is read from `rows` when somebody looks at one.
+
+    Of the pages of a federated search most datasets are ordered and never shown. `read` never raises.
+    """
+
+    __slots__ = ("_read", "_rows", "keys")
+
+    def __init__(self, keys: Sequence[Key], rows: Sequence[Any], read: Callable[[Any], Dataset]) -> None:
+        self.keys, self._rows, self._read = keys, rows, read
+
+    @overload
+    def __getitem__(self, index: int) -> Dataset: ...
+    @overload
+    def __getitem__(self, index: slice) -> UnreadDatasets: ...
+    def __getitem__(self, index: int | slice) -> Dataset | UnreadDatasets:
+        if isinstance(index, slice):
+            return UnreadDatasets(self.keys[index], self._rows[index], self._read)
+        return self._read(self._rows[index])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __iter__(self) -> Iterator[Dataset]:
+        return map(self._read, self._rows)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Sequence) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+
 @dataclass(frozen=True, slots=True)
 class SearchPage:
     """One page, newest first, datasets without a time last, ties by pid.
@@ -65,12 +117,13 @@ class SearchPage:
     when part of the catalogue could not be read, and then `note` says in one sentence what.
     """
 
-    datasets: tuple[Dataset, ...] = ()
+    datasets: Sequence[Dataset] = ()
     next: str = ""
     complete: bool = True
     note: str = ""
 
-
-def sort_key(dataset: Dataset) -> tuple[float, str]:
-    """Ascending by this key is newest first, no time last, ties by pid."""
-    return (-dataset.started if dataset.started is not None else float("inf"), dataset.pid)
+    def keys(self) -> Sequence[Key]:
+        """The key of each dataset, in the page's order."""
+        if isinstance(self.datasets, UnreadDatasets):
+            return self.datasets.keys
+        return [sort_key(dataset) for dataset in self.datasets]

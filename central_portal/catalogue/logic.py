@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import heapq
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count, islice, repeat, takewhile
+from operator import le
 
-from shared.catalogue import Dataset, SearchPage, sort_key
+from shared.catalogue import Dataset, Key, SearchPage
 from shared.commands import Problem
 from shared.errors import InvalidRequest
 from shared.facilities import Outcome
@@ -56,10 +59,10 @@ class Merged:
 
 def is_honest(page: SearchPage, limit: int, after: str = "") -> bool:
     """Whether a page keeps its promise: no more than asked, in order, no pid twice, and going on from `after`."""
-    keys = [sort_key(dataset) for dataset in page.datasets]
-    pids = {dataset.pid for dataset in page.datasets}
+    keys = page.keys()
+    pids = {pid for _, pid in keys}
     goes_on = not page.next or page.next != after
-    return len(keys) <= limit and keys == sorted(keys) and len(pids) == len(keys) and goes_on
+    return len(keys) <= limit and all(map(le, keys, keys[1:])) and len(pids) == len(keys) and goes_on
 
 
 def merge(
@@ -67,20 +70,18 @@ def merge(
 ) -> Merged:
     """The first `limit` datasets of all pages, newest first; the cursor goes on exactly after them.
 
+    Each page is in order (`is_honest`), so only the datasets that are taken are looked at.
     A facility's datasets that did not fit are not lost: its position stays before the first of them. What
     lies after the last known dataset of a facility that has more is held back for the next page, since
     that facility may have something in between.
     """
-    ranked = sorted(
-        (sort_key(dataset), answer.facility_id, index)
-        for answer in answers
-        for index, dataset in enumerate(answer.page.datasets)
-    )
     known_to = min((_last(answer) for answer in answers if answer.page.next), default=None)
-    ranked = [entry for entry in ranked if known_to is None or entry[:2] <= known_to][:limit]
-    taken = Counter(facility_id for _, facility_id, _ in ranked)
-    pages = {answer.facility_id: answer for answer in answers}
-    found = tuple(Found(facility_id, pages[facility_id].page.datasets[index]) for _, facility_id, index in ranked)
+    ranked = heapq.merge(*map(_ranked, answers))
+    within = ranked if known_to is None else takewhile(lambda entry: entry[:2] <= known_to, ranked)
+    found = tuple(
+        Found(answer.facility_id, answer.page.datasets[index]) for _, _, index, answer in islice(within, limit)
+    )
+    taken = Counter(each.facility_id for each in found)
     after = {answer.facility_id: _advance(answer, positions, taken[answer.facility_id]) for answer in answers}
     more = any(not position.exhausted for position in after.values())
     # Without any progress the same question would only be asked again: what could not be reached ends here.
@@ -88,10 +89,15 @@ def merge(
     return Merged(found, tuple(answers), write_cursor(after) if more and moved else "", done)
 
 
-def _last(answer: FacilityAnswer) -> tuple[tuple[float, str], str]:
+def _ranked(answer: FacilityAnswer) -> Iterator[tuple[Key, str, int, FacilityAnswer]]:
+    """The ranks of a facility's datasets, and where each is; no two facilities' ranks are equal."""
+    return zip(answer.page.keys(), repeat(answer.facility_id), count(), repeat(answer), strict=False)
+
+
+def _last(answer: FacilityAnswer) -> tuple[Key, str]:
     """The rank of the last dataset that is known of a facility; before everything when none is."""
-    datasets = answer.page.datasets
-    return (sort_key(datasets[-1]) if datasets else (float("-inf"), ""), answer.facility_id)
+    keys = answer.page.keys()
+    return (keys[-1] if keys else (float("-inf"), ""), answer.facility_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,7 @@ def _advance(answer: FacilityAnswer, positions: Mapping[str, Position], taken: i
     if answer.outcome not in _ANSWERED:
         return before
     if taken < len(answer.page.datasets):
-        return replace(before, skip=before.skip + taken)
+        return Position(before.after, before.skip + taken)
     return Position(answer.page.next) if answer.page.next else Position(exhausted=True)
 
 

@@ -44,7 +44,8 @@ CALLS: dict[str, Handler] = {
     "renew_session": lambda d, a: _nothing(d.renew_session(a[0], a[1], _session(a[2]))),
     "end_session": lambda d, a: _nothing(d.end_session(a[0])),
     "visit": lambda d, a: _then(codec.door, d.visit(a[0], codec.to_subject(a[1]))),
-    "admit": lambda d, a: _nothing(d.admit(a[0], codec.to_subject(a[1]), a[2], a[3])),
+    "invite": lambda d, a: _nothing(d.invite(a[0], codec.to_subject(a[1]), a[2], a[3], a[4])),
+    "admit": lambda d, a: _nothing(d.admit(a[0], a[1], a[2], a[3])),
     "pass_of": lambda d, a: _then(codec.door, d.pass_of(a[0], a[1])),
 }
 
@@ -88,7 +89,7 @@ class SocketServer:
         app.router.add_get("/revocations", self._revocations)
         for name, show in self._pages.items():
             app.router.add_get(f"/{name}", self._guarded(show))
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         await web.UnixSite(self._runner, str(self._path)).start()
         self._path.chmod(0o600)

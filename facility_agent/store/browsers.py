@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from facility_agent.ports.store import PassRow, SessionRow
+from facility_agent.ports.store import DoorCodeRow, PassRow, SessionRow
 from facility_agent.store.tables import Tables
 from shared.identity import Subject
 
 
 class BrowserTables(Tables):
-    """Implements `ports.store.browsers.BrowserRows`."""
+    """Implements `ports.store.browsers.BrowserRows` and `DoorRows`."""
 
     def session(self, cookie_hash: str) -> SessionRow | None:
         """A gateway session."""
@@ -29,6 +29,23 @@ class BrowserTables(Tables):
     def delete_session(self, cookie_hash: str) -> None:
         """Delete one."""
         self._db.execute("delete from session where cookie_hash=?", (cookie_hash,))
+
+    def put_door_code(self, row: DoorCodeRow) -> None:
+        """Store a one-time code into a workspace."""
+        who = row.subject
+        self._put(
+            "door_code", row.code_hash, row.workspace_id, row.state_hash, who.issuer, who.sub, row.sid, row.expires_at
+        )  # fmt: skip
+
+    def take_door_code(self, code_hash: str) -> DoorCodeRow | None:
+        """The code, and delete it."""
+        row = self._one("delete from door_code where code_hash=? returning *", code_hash)
+        return DoorCodeRow(row[0], row[1], row[2], Subject(row[3], row[4]), *row[5:]) if row else None
+
+    def door_codes(self) -> int:
+        """How many there are."""
+        row = self._one("select count(*) from door_code")
+        return int(row[0]) if row else 0
 
     def put_pass(self, row: PassRow) -> None:
         """Store a workspace cookie."""

@@ -83,7 +83,7 @@ class GrantTables(Tables):
 
     def sweep(self, now: float) -> None:
         """Delete what has expired."""
-        for table in ("code", "grant_", "seen", "session", "pass"):
+        for table in ("code", "door_code", "grant_", "seen", "session", "pass"):
             self._db.execute(f"delete from {table} where expires_at<?", (now,))  # noqa: S608 (our own names)
         self._db.execute("delete from ended_sid where until<?", (now,))
 

@@ -41,6 +41,12 @@ STEPS = (
     create index workspace_account on workspace (immutable_id, state);
     """,
     """
+    create table door_code (
+        code_hash text primary key, workspace_id text not null, state_hash text not null, issuer text not null,
+        sub text not null, sid text not null, expires_at real not null
+    );
+    """,
+    """
     create table order_ (
         order_id text primary key, grant_id text not null, order_hash text not null, verb text not null,
         issuer text not null, sub text not null, generation integer not null, body blob not null,

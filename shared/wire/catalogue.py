@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from google.protobuf.message import DecodeError
+
+from shared.catalogue import Dataset, Key, SearchPage, SearchQuery, UnreadDatasets, key
 from shared.commands import GetDataset
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
 from shared.wire import text
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as pb
 from shared.wire.parse import parse
-from shared.wire.raw import split
+from shared.wire.raw import at_most, split
 from shared.wire.text import Malformed
 
 _QUESTION_BYTES = 64 * 1024
 _PAGE_BYTES = 2 * 1024 * 1024
 _DATASET_BYTES = 64 * 1024
+_TAGS = 16 * LIMITS.page  # bytes that look like the tag of a dataset, its own pid's among them
 _LEFT_OUT = "Some datasets were left out because their identifiers cannot be shown."
 
 
@@ -68,24 +72,40 @@ def encode_page(value: SearchPage) -> bytes:
 
 
 def decode_page(data: bytes) -> SearchPage:
-    """The payload, cleaned. A dataset with an unusable identifier is left out and the page says so.
+    """The payload. A dataset with an unusable identifier is left out and the page says so.
 
+    Every dataset is judged and its key read at once; it is cleaned when somebody looks at it.
     Raises Malformed, also for more datasets than a page may hold.
     """
     if len(data) > _PAGE_BYTES:
         raise Malformed(f"A page is larger than {_PAGE_BYTES} bytes.")
-    found, rest = split(data, pb.Page.DATASETS_FIELD_NUMBER, 2 * LIMITS.page)
+    page, found, broken = _rows(data)
     if len(found) > LIMITS.page:
         raise Malformed(f"A page has more than {LIMITS.page} datasets.")
-    datasets: list[Dataset] = []
+    rows = found if _all_usable(found) else [row for row in found if _usable(row)]
+    keys = _keys(rows)
+    datasets, note = UnreadDatasets(keys, rows, _dataset), text.plain(page.note, text.SENTENCE)
+    if broken or len(rows) < len(found):
+        return SearchPage(datasets, _position(page.next), complete=False, note=note or _LEFT_OUT)
+    return SearchPage(datasets, _position(page.next), page.complete, note)
+
+
+def _rows(data: bytes) -> tuple[pb.Page, Sequence[pb.Dataset], bool]:
+    """The page, its datasets, and whether some of them could not be read."""
+    number = pb.Page.DATASETS_FIELD_NUMBER
+    if len(data) <= _DATASET_BYTES and at_most(data, number, _TAGS):
+        with suppress(DecodeError):
+            page = pb.Page.FromString(data)
+            return page, list(page.datasets), False
+    # Too large to be made in one piece, or a dataset is broken and costs itself alone.
+    found, rest = split(data, number, 2 * LIMITS.page)
+    if len(found) > LIMITS.page:
+        raise Malformed(f"A page has more than {LIMITS.page} datasets.")
+    rows: list[pb.Dataset] = []
     for piece in found:
         with suppress(Malformed):
-            datasets.append(decode_dataset(piece))
-    page = parse(pb.Page, rest, _PAGE_BYTES)
-    note = text.plain(page.note, text.SENTENCE)
-    if len(datasets) < len(found):
-        return SearchPage(tuple(datasets), _position(page.next), complete=False, note=note or _LEFT_OUT)
-    return SearchPage(tuple(datasets), _position(page.next), page.complete, note)
+            rows.append(parse(pb.Dataset, piece, _DATASET_BYTES))
+    return parse(pb.Page, rest, _PAGE_BYTES), rows, len(rows) < len(found)
 
 
 def encode_dataset(value: Dataset) -> bytes:
@@ -96,19 +116,53 @@ def encode_dataset(value: Dataset) -> bytes:
 def decode_dataset(data: bytes) -> Dataset:
     """The payload, cleaned. Raises Malformed when its identifier cannot be used."""
     message = parse(pb.Dataset, data, _DATASET_BYTES)
+    if not _usable(message):
+        raise Malformed("A dataset has identifiers that cannot be shown.")
+    return _dataset(message)
+
+
+def _usable(message: pb.Dataset) -> bool:
+    proposal = message.proposal
+    return text.is_identifier(message.pid, text.PID) and (not proposal or text.is_identifier(proposal))
+
+
+def _all_usable(messages: Sequence[pb.Dataset]) -> bool:
+    pids = [message.pid for message in messages]
+    proposals = {message.proposal for message in messages} - {""}
+    return text.are_identifiers(pids, text.PID) and text.are_identifiers(proposals)
+
+
+def _dataset(message: pb.Dataset) -> Dataset:
+    """A usable dataset, cleaned."""
     return Dataset(
-        pid=text.identifier(message.pid, text.PID),
+        pid=message.pid,
         title=text.plain(message.title),
-        proposal=text.optional_identifier(message.proposal),
+        proposal=message.proposal,
         instrument=text.plain(message.instrument, text.IDENTIFIER),
         sample=text.plain(message.sample),
         definition=text.plain(message.definition, text.IDENTIFIER),
-        started=text.instant(message.started) if message.HasField("started") else None,
-        ended=text.instant(message.ended) if message.HasField("ended") else None,
+        started=_started(message),
+        ended=text.instant(message.ended) if message.ended or message.HasField("ended") else None,
         size=text.count(message.size),
         files=text.count(message.files),
         is_open=message.is_open,
     )
+
+
+def _keys(messages: Sequence[pb.Dataset]) -> list[Key]:
+    """The `key` of each, without a call for most of them."""
+    first, last = text.EARLIEST, text.LATEST
+    return [
+        (-seconds, message.pid)
+        if (seconds := message.started) and first <= seconds <= last
+        else key(_started(message), message.pid)
+        for message in messages
+    ]
+
+
+def _started(message: pb.Dataset) -> float | None:
+    seconds = message.started
+    return text.instant(seconds) if seconds or message.HasField("started") else None
 
 
 def _message(value: Dataset) -> pb.Dataset:

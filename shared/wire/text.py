@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 IDENTIFIER = 100
 PID = 512
@@ -31,18 +31,28 @@ class Malformed(ValueError):
 
 def plain(text: str, most: int = TITLE) -> str:
     """One line of visible text of at most `most` characters: no control, format or direction marks."""
-    shown = "".join(" " if c.isspace() else c for c in text[: 4 * most] if c.isspace() or not _hidden(c))
+    shown = text[: 4 * most]
+    if not shown.isprintable():  # what is printable has nothing hidden and no space but " "
+        shown = "".join(" " if c.isspace() else c for c in shown if c.isspace() or not _hidden(c))
     return " ".join(shown.split())[:most].rstrip()
 
 
 def is_plain(text: str, most: int) -> bool:
     """Whether `text` has at most `most` characters, all visible or spaces."""
-    return len(text) <= most and not any(map(_hidden, text))
+    return len(text) <= most and (text.isprintable() or not any(map(_hidden, text)))
 
 
 def is_identifier(text: str, most: int = IDENTIFIER) -> bool:
     """Whether `text` has 1 to `most` characters, all visible, with no space at either end."""
     return text != "" and text == text.strip() and is_plain(text, most)
+
+
+def are_identifiers(texts: Collection[str], most: int = IDENTIFIER) -> bool:
+    """Whether `is_identifier` holds for each; usual ones are judged all at once."""
+    together = "".join(texts)
+    if together.isprintable() and " " not in together:
+        return "" not in texts and max(map(len, texts), default=0) <= most
+    return all(is_identifier(text, most) for text in texts)
 
 
 def identifier(text: str, most: int = IDENTIFIER) -> str:
@@ -78,7 +88,7 @@ def traceparent(header: str) -> str:
 
 def instant(seconds: float) -> float | None:
     """POSIX seconds within the years 1 to 9999, None for anything else."""
-    return seconds if math.isfinite(seconds) and EARLIEST <= seconds <= LATEST else None
+    return seconds if EARLIEST <= seconds <= LATEST else None
 
 
 def duration(seconds: float) -> float | None:

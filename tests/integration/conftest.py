@@ -37,6 +37,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, 
         yield op, centre, facility
 
 
+@pytest.fixture(scope="session")
+def gate() -> Iterator[Any]:
+    """A facility with its agent, its gateway and workspaces; below a short folder, for the sake of Unix sockets."""
+    from tests.integration.openid import Op, serving
+    from tests.integration.whole_facility import whole_facility
+
+    with (
+        tempfile.TemporaryDirectory(prefix="pf-") as name,
+        serving(Op()) as op,
+        whole_facility(Path(name), op) as facility,
+    ):
+        yield facility
+
+
 @pytest.fixture
 def op(whole: tuple[Any, Any, Any]) -> Any:
     """The provider, honest again, with a person whom nobody has seen."""

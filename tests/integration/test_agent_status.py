@@ -106,7 +106,7 @@ async def test_status_and_metrics_say_how_it_stands(scene: Scene) -> None:
         asked = scene.facility.order(W1, LAUNCH)
         scene.hub.newest.order(asked)
         await eventually(lambda: W1 in scene.hub.newest.results)
-        await eventually(lambda: agent.workspaces.rows()[W1].state.value == "RUNNING")
+        await eventually(lambda: agent.seen(W1).state.value == "RUNNING")
         scene.hub.newest.pump.close(Ending.STOPPED, "the hub restarts")
         await eventually(lambda: len(scene.hub.sessions) == 2 and scene.hub.newest.end.ready)
         scene.hub.newest.order(asked)

@@ -17,7 +17,7 @@ from central_portal.catalogue.logic import (
     trimmed,
     write_cursor,
 )
-from shared.catalogue import Dataset, SearchPage, sort_key
+from shared.catalogue import Dataset, SearchPage, UnreadDatasets, sort_key
 from shared.errors import InvalidRequest
 from shared.facilities import Outcome
 
@@ -65,6 +65,15 @@ def walk(catalogues: dict[str, list[Dataset]], size: int, most: int, silent: lis
     raise AssertionError("the pages never end")
 
 
+def naive(answers: list[FacilityAnswer], limit: int) -> list[Found]:
+    """What `merge` finds, from every dataset of every page."""
+    ranks = [(sort_key(d), a.facility_id, d) for a in answers for d in a.page.datasets]
+    ends = [(sort_key(a.page.datasets[-1]), a.facility_id) for a in answers if a.page.next and a.page.datasets]
+    nothing_known = any(a.page.next and not a.page.datasets for a in answers)
+    reach = [] if nothing_known else [rank for rank in ranks if not ends or rank[:2] <= min(ends)]
+    return [Found(slug, d) for _, slug, d in sorted(reach, key=lambda rank: rank[:2])[:limit]]
+
+
 TIMES = st.lists(st.lists(st.one_of(st.none(), st.integers(0, 30)), max_size=25), min_size=1, max_size=4)
 
 
@@ -91,6 +100,29 @@ def test_a_facility_that_is_away_for_a_page_loses_and_repeats_nothing(
     for slug, catalogue in catalogues.items():
         own = [pid for facility, pid in seen if facility == slug]
         assert own == [d.pid for d in catalogue][: len(own)]
+
+
+@given(times=TIMES, limit=st.integers(1, 30), goes_on=st.sets(st.integers(0, 3)))
+@settings(max_examples=150, deadline=None)
+def test_merging_reads_only_what_is_shown_and_finds_what_the_naive_merge_finds(
+    times: list[list[int | None]], limit: int, goes_on: set[int]
+) -> None:
+    answers, read = [], []
+
+    def look_at(found: Dataset) -> Dataset:
+        read.append(found)
+        return found
+
+    for number, found in enumerate(times):
+        whole = rows(number, found)
+        unread = UnreadDatasets([sort_key(d) for d in whole], whole, look_at)
+        page = SearchPage(unread, next="on" if number in goes_on else "")
+        assert is_honest(page, 100)
+        answers.append(FacilityAnswer(f"f{number}", Outcome.OK, page))
+    assert read == []
+    merged = merge(answers, {}, limit)
+    assert read == [f.dataset for f in merged.found]
+    assert list(merged.found) == naive(answers, limit)
 
 
 def test_what_may_have_something_in_between_is_held_back() -> None:

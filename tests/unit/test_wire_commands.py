@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central_portal.link.commands import command_body
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.catalogue import Dataset, SearchPage, SearchQuery, sort_key
 from shared.commands import (
     PARAMETERS_OF,
     PAYLOAD_OF,
@@ -273,6 +273,36 @@ def test_a_bad_dataset_costs_itself_alone() -> None:
     assert [(d.pid, d.started, d.title, d.size) for d in read.datasets] == [("good", None, "ab", 2**63 - 1)]
     assert not read.complete
     assert "left out" in read.note
+
+
+ROWS = st.builds(
+    catalogue_pb2.Dataset,
+    pid=st.one_of(st.text(max_size=6), st.text("ab", min_size=1, max_size=3)),
+    title=st.text(max_size=12),
+    proposal=st.text(max_size=4),
+    sample=st.text(max_size=12),
+    definition=st.text(max_size=12),
+    started=st.one_of(st.none(), st.floats()),
+    size=st.integers(0, 2**64 - 1),
+)
+
+
+@given(st.lists(ROWS, max_size=6), st.lists(st.sampled_from([b"\xff", b"\x12\x01\xff", b""]), max_size=2))
+def test_a_page_is_read_as_its_datasets_are_one_by_one(rows: list[Any], broken: list[bytes]) -> None:
+    """Whether the page is read in one piece or, because of a broken dataset or its size, in many."""
+    parts = [row.SerializeToString() for row in rows] + broken
+    wanted = []
+    for part in parts:
+        with contextlib.suppress(Malformed):
+            wanted.append(decode_payload(Verb.GET, part))
+    plain = b"".join(delimited(1, part) for part in parts) + catalogue_pb2.Page(complete=True).SerializeToString()
+    large = plain + delimited(9, b"x" * 70_000)
+    for data in (plain, large):
+        page = decode_payload(Verb.SEARCH, data)
+        assert isinstance(page, SearchPage)
+        assert tuple(page.datasets) == tuple(wanted)
+        assert list(page.keys()) == [sort_key(dataset) for dataset in wanted]
+        assert page.complete == (len(wanted) == len(parts))
 
 
 def test_a_page_of_a_million_datasets_is_refused_before_it_is_built() -> None:

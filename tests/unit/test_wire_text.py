@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.wire import text
 from shared.wire.addresses import parse_address, safe_url
-from shared.wire.raw import delimited, pieces, split
+from shared.wire.raw import at_most, delimited, pieces, split
 from shared.wire.text import Malformed
 
 
@@ -34,6 +35,25 @@ def test_plain_text_is_bounded_visible_and_stable(anything: str, most: int) -> N
     clean = text.plain(anything, most)
     assert text.is_plain(clean, most)
     assert text.plain(clean, most) == clean
+
+
+@given(st.text(max_size=300), st.integers(1, 60))
+def test_cleaning_is_by_character(anything: str, most: int) -> None:
+    """The quick way for printable text gives what looking at every character gives."""
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    kept = [
+        c for c in anything[: 4 * most]
+        if c.isspace() or c in "\u200c\u200d" or unicodedata.category(c) not in hidden
+    ]  # fmt: skip
+    assert text.plain(anything, most) == " ".join("".join(kept).split())[:most].rstrip()
+
+
+def test_every_character_is_judged_alike_by_itself() -> None:
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    for code in range(0x110000):
+        character = chr(code)
+        seen = character in "\u200c\u200d" or unicodedata.category(character) not in hidden
+        assert text.is_plain(character, 1) == seen, hex(code)
 
 
 @pytest.mark.parametrize("bad", ["", "a\nb", " a", "a ", "a\x00", "\u202ea", "x" * 101])
@@ -132,6 +152,16 @@ def test_pieces_come_back_as_they_were_written(parts: list[bytes], number: int) 
 def test_any_bytes_are_pieces_or_malformed(data: bytes) -> None:
     with contextlib.suppress(Malformed):
         assert sum(map(len, pieces(data, 1, 1000))) <= len(data)
+
+
+@given(st.lists(st.binary(max_size=20), max_size=20), st.integers(1, 15), st.integers(0, 40))
+def test_a_field_that_occurs_more_often_is_never_called_rare(parts: list[bytes], number: int, most: int) -> None:
+    data = b"".join(delimited(number, part) for part in parts)
+    longer = b"".join(bytes((number << 3 | 0x82, 0)) + delimited(1, part)[1:] for part in parts)  # an overlong tag
+    for written in (data, longer):
+        assert pieces(written, number, 20) == parts
+        if at_most(written, number, most):
+            assert len(parts) <= most
 
 
 def test_a_bomb_is_refused_before_it_is_built() -> None:

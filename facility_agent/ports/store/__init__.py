@@ -9,21 +9,23 @@ from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 from facility_agent.ports.store.accounts import AccountRows, LinkRow
-from facility_agent.ports.store.browsers import BrowserRows, PassRow, SessionRow
+from facility_agent.ports.store.browsers import BrowserRows, DoorCodeRow, DoorRows, PassRow, SessionRow
 from facility_agent.ports.store.grants import CodeRow, GrantRow, GrantRows, SeenRow, UsedRows
 from facility_agent.ports.store.orders import Asker, Memory, OrderCounts, OrderRow, OrderRows
 from facility_agent.ports.store.workspaces import WorkspaceRow, WorkspaceRows
 from shared.errors import BackendUnavailable
 
 __all__ = [
-    "Asker", "CodeRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "SeenRow", "SessionRow", "Store",
+    "Asker", "CodeRow", "DoorCodeRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "SeenRow", "SessionRow", "Store",
     "Transaction", "Unsure", "Vault", "WorkspaceRow", "is_unsure",
 ]  # fmt: skip
 
 T = TypeVar("T")
 
 
-class Transaction(AccountRows, GrantRows, UsedRows, BrowserRows, WorkspaceRows, OrderRows, Memory, Protocol):
+class Transaction(
+    AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, Protocol
+):
     """Reads and writes of one transaction: a rule needs several tables at once."""
 
 

@@ -35,7 +35,7 @@ class AccountRows(Protocol):
         ...
 
     def end_link(self, subject: Subject) -> list[str]:
-        """Delete codes, grants, sessions and passes of a subject; the hashes of the passes."""
+        """Delete both kinds of codes, grants, sessions and passes of a subject; the hashes of the passes."""
         ...
 
     def consent_of(self, subject: Subject) -> str:

@@ -20,6 +20,18 @@ class SessionRow:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorCodeRow:
+    """A one-time code into a workspace, under its hash, for the browser that holds the state."""
+
+    code_hash: str
+    workspace_id: str
+    state_hash: str
+    subject: Subject
+    sid: str
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
 class PassRow:
     """A workspace cookie."""
 
@@ -32,7 +44,7 @@ class PassRow:
 
 
 class BrowserRows(Protocol):
-    """Gateway sessions and workspace cookies."""
+    """Gateway sessions."""
 
     def session(self, cookie_hash: str) -> SessionRow | None:
         """A gateway session."""
@@ -44,6 +56,22 @@ class BrowserRows(Protocol):
 
     def delete_session(self, cookie_hash: str) -> None:
         """Delete one."""
+        ...
+
+
+class DoorRows(Protocol):
+    """The way into workspaces: one-time codes, then cookies."""
+
+    def put_door_code(self, row: DoorCodeRow) -> None:
+        """Store a one-time code into a workspace."""
+        ...
+
+    def take_door_code(self, code_hash: str) -> DoorCodeRow | None:
+        """The code, and delete it."""
+        ...
+
+    def door_codes(self) -> int:
+        """How many there are."""
         ...
 
     def put_pass(self, row: PassRow) -> None:

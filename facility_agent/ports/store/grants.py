@@ -91,7 +91,7 @@ class UsedRows(Protocol):
         ...
 
     def end_sid(self, issuer: str, sub: str, sid: str, until: float) -> list[str]:
-        """Delete codes, grants, sessions and passes of a sign-in (all of `sub` when `sid` is empty).
+        """Delete both kinds of codes, grants, sessions and passes of a sign-in (all of `sub` when `sid` is empty).
 
         Remembers the sid; returns the hashes of the passes.
         """
