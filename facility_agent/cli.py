@@ -1,9 +1,10 @@
-"""`facility-agent enrol | agent | gateway | check | key | hash-password`."""
+"""`facility-agent enrol | agent | gateway | check | status | metrics | key | restored | hash-password`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import signal
 import sys
@@ -27,7 +28,13 @@ def main() -> None:
         if arguments.command == "enrol":
             _enrol(located, arguments.token)
             return
-        {"agent": _agent, "gateway": _gateway, "check": _check, "key": _key}[arguments.command](located)
+        if arguments.command == "status":
+            _status(located, as_json=arguments.json)
+            return
+        {
+            "agent": _agent, "gateway": _gateway, "check": _check, "key": _key, "metrics": _metrics,
+            "restored": _restored,
+        }[arguments.command](located)  # fmt: skip
     except (ConfigError, PermissionError, ValueError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -40,11 +47,16 @@ def _parser() -> argparse.ArgumentParser:
         ("agent", "run the agent"),
         ("gateway", "run the gateway"),
         ("check", "explain every problem of the configuration with its mend"),
+        ("status", "say how the running agent stands"),
+        ("metrics", "print the running agent's metrics as Prometheus reads them"),
+        ("restored", "give a store that was restored from a backup a new name, before the agent starts on it"),
         ("key", "make the agent's key when there is none, and print its public half"),
         ("enrol", "make the agent's keys and have the centre certify them"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("-c", "--config", type=Path, required=True, help="the facility's TOML file")
+        if name == "status":
+            command.add_argument("--json", action="store_true", help="for programs")
         if name == "enrol":
             command.add_argument(
                 "--token", required=True, help="from the federation's operator; - reads it from input"
@@ -85,6 +97,44 @@ def _check(located: Located) -> None:
     print(f"{len(found)} problems" if found else "no problems found")
     if any(problem.fatal for problem in found):
         sys.exit(1)
+
+
+def _page(located: Located, name: str) -> str:
+    from facility_agent.socket.pages import read_page
+    from shared.errors import BackendUnavailable
+
+    agent = located.config.agent
+    socket, token = located.path(agent.socket), located.path(agent.state) / "socket.token"
+    try:
+        return asyncio.run(read_page(socket, token, name))
+    except BackendUnavailable as error:
+        print(error.message, file=sys.stderr)
+        sys.exit(1)
+
+
+def _status(located: Located, *, as_json: bool) -> None:
+    from facility_agent.status import in_words
+
+    told = _page(located, "status")
+    print(told if as_json else in_words(json.loads(told)))
+
+
+def _metrics(located: Located) -> None:
+    print(_page(located, "metrics"), end="")
+
+
+def _restored(located: Located) -> None:
+    from facility_agent.store.database import Unusable, renew_store_id
+
+    path = located.path(located.config.agent.state) / "agent.sqlite3"
+    if not path.exists():
+        raise ConfigError(f"{path} is not there: put the backup in its place first")
+    try:
+        print(
+            f"The store is now {renew_store_id(path)}; the centre will compare what runs here at the next session."
+        )
+    except Unusable as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _key(located: Located) -> None:

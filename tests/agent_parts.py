@@ -26,7 +26,7 @@ from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.link import AskedOrder
 from facility_agent.ports.moments import Moment
 from facility_agent.ports.sign_on import PasswordSignOn
-from facility_agent.ports.store import GrantRow, LinkRow
+from facility_agent.ports.store import GrantRow, LinkRow, WorkspaceRow
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from shared.catalogue import Dataset, SearchPage, SearchQuery
@@ -283,6 +283,12 @@ class Agent:
         assert self.dead.is_set(), "the moment was reached"
         await self.die()
         return told
+
+    def seen(self, workspace_id: str) -> WorkspaceRow:
+        """What the agent last saw of a workspace that it knows."""
+        row = self.workspaces.latest(workspace_id)
+        assert row is not None
+        return row
 
     async def row(self, workspace_id: str) -> Any:
         """A workspace's row."""

@@ -25,7 +25,6 @@ from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.link.codec import LinkCodec
-from facility_agent.ports.compute import ComputeBackend
 from facility_agent.ports.link import AskedOrder, Event
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.store.sqlite import SqliteStore
@@ -36,12 +35,11 @@ from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from facility_agent.testing.memory_compute import Machine, MemoryCompute
 from facility_agent.testing.patience import eventually
 from shared.catalogue import Dataset, SearchQuery
-from shared.commands import NEVER_EXPIRES, ORDERS, Answer, Redeem, Redeemed, Verb
-from shared.errors import ParasolError
+from shared.commands import ORDERS, Answer, Redeem, Redeemed, Verb
 from shared.facilities import CarriedBy, Environment, FacilityDescription, Flavour, Software, UsedAs
 from shared.identity import Scope, Subject
 from shared.wire import proof
-from shared.wire.commands import decode_body, encode_body
+from shared.wire.commands import decode_body, encode_body, verb_of
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.orders import decode_order_result
 from shared.workspaces import LaunchRequest, WorkspaceReport, WorkspaceState
@@ -68,12 +66,6 @@ class Held:
     @property
     def grant_id(self) -> str:
         return self.grant.grant_id
-
-
-@dataclass(frozen=True)
-class _Asker:
-    subject: Subject
-    generation: int
 
 
 def offered(name: str) -> Offer:
@@ -174,8 +166,6 @@ class FacilityScene:
 
     async def reopen(self) -> None:
         """The agent after a kill -9: what ran goes on, everything else is what the store holds."""
-        await self.orders.stop()
-        await self.workspaces.stop()
         self.store.close()
         self.open()
         await self.store.probe()
@@ -185,13 +175,6 @@ class FacilityScene:
 
     async def link(self, subject: Subject = ADA, username: str = "ada") -> None:
         await self.accounts.link(subject, await self.accounts.identity(username))
-
-    async def unlink(self, subject: Subject = ADA) -> None:
-        """As an order of this person does it."""
-        link = await self.store.transact(lambda tx: tx.link_of(subject))
-        effect = self.accounts.unlinking(_Asker(subject, link.generation if link else 0))
-        await self.store.transact(effect.write)
-        effect.after()
 
     async def code(
         self, subject: Subject = ADA, sid: str = "sid-1", scopes: frozenset[Scope] = BOTH
@@ -221,33 +204,33 @@ class FacilityScene:
     def body(
         self, verb: Verb, parameters: Any, command_id: str = "", ahead: float = 60.0, facility: str = "alpha"
     ) -> bytes:
-        """A command's bytes that expire `ahead` seconds from now, when their verb ever does."""
-        expires = 0 if verb in NEVER_EXPIRES else int((self.now + ahead) * 1000)
+        """A command's bytes that expire `ahead` seconds from now."""
+        expires = int((self.now + ahead) * 1000)
         return encode_body(facility, command_id or str(uuid.uuid4()), verb, parameters, expires)
 
     async def send(self, body: bytes, grant_id: str = "", mac: bytes = b"") -> Answer:
-        """What the facility answers to an order, or to a query."""
-        try:
-            command = decode_body(body)
-        except ParasolError:
-            return await self.query(body, grant_id, mac)
-        if command.verb not in ORDERS:
-            return await self.query(body, grant_id, mac)
-        as_query = await self.query(body, grant_id, mac)
-        assert as_query.problem is not None, "an order is never carried out as a query"
-        return await self.order(AskedOrder(command.command_id, body, grant_id, mac), command.verb)
-
-    async def query(self, body: bytes, grant_id: str = "", mac: bytes = b"") -> Answer:
-        return await self.core.handle(body, grant_id, mac, decode_body)
-
-    async def order(self, asked: AskedOrder, verb: Verb) -> Answer:
-        """What the centre reads in the result; whoever is told that it is accepted finds it stored."""
-        told: list[int] = []
-        result = await self.orders.take(asked, lambda: told.append(1))
-        assert result is not None, "it has a result"
-        stored = await self.store.transact(lambda tx: tx.order(asked.order_id))
-        assert not told or (stored is not None and stored.result == result)
+        """A query or an order, whichever it is."""
+        verb = verb_of(body)
+        if verb not in ORDERS:
+            return await self.core.handle(body, grant_id, mac, decode_body)
+        order_id = pb.Body.FromString(body).command_id
+        result = await self.orders.take(AskedOrder(order_id, body, grant_id, mac), lambda: None)
+        assert result is not None
         return decode_order_result(verb, pb.OrderResult.FromString(result))
+
+    async def unlink(self, subject: Subject = ADA) -> None:
+        """The effect of the order, without one."""
+        link = await self.store.transact(lambda tx: tx.link_of(subject))
+        if link is not None:
+            effect = self.accounts.unlinking(link)
+            await self.store.transact(effect.write)
+            effect.after()
+
+    def seen_by(self, compute: Any) -> Any:
+        """From now on the agent asks this one."""
+        for part in (self.workspaces, self.workspaces._watcher, self.workspaces._runs):
+            part._compute = compute  # type: ignore[attr-defined]
+        return compute
 
     async def signed(self, held: Held, body: bytes) -> Answer:
         """A body under a grant."""
@@ -260,11 +243,6 @@ class FacilityScene:
         return await self.ask(held, Verb.SEARCH, SearchQuery(), **how)
 
     # --- workspaces
-
-    def ask_machine_by(self, compute: ComputeBackend) -> None:
-        """From now on the core sees the machine by this."""
-        workspaces = self.workspaces
-        workspaces._compute = workspaces._runs._compute = workspaces._watcher._compute = compute
 
     async def launch(self, held: Held, workspace_id: str = "", **changes: Any) -> tuple[str, Answer]:
         workspace_id = workspace_id or str(uuid.uuid4())
@@ -307,8 +285,8 @@ async def open_facility(folder: Path) -> AsyncIterator[FacilityScene]:
     with tempfile.TemporaryDirectory(prefix="pa-", dir="/tmp") as short:
         machine = Machine(Path(short), broken={"broken"})
         scene = FacilityScene(folder, machine)
+        await scene.store.probe()
         try:
-            await scene.store.probe()
             yield scene
         finally:
             machine.close()

@@ -22,7 +22,7 @@ class Spectacles(MemoryCompute):
 
 def glasses(at: FacilityScene, workspace_id: str, *what: Any) -> None:
     """From now on the agent sees this."""
-    at.workspaces._compute = seen = Spectacles(at.machine)
+    seen = at.seen_by(Spectacles(at.machine))
     seen.shown = {workspace_id: Observation(*what)} if what else {}
 
 
@@ -49,5 +49,5 @@ class Late(Spectacles):
 
 async def settled(at: FacilityScene) -> None:
     """Every start and stop that was begun has come to its end."""
-    while tasks := [*at.workspaces._starting.values(), *at.workspaces._stopping.values()]:
+    while tasks := [*at.workspaces._runs._starting.values(), *at.workspaces._runs._stopping.values()]:
         await asyncio.wait(tasks)

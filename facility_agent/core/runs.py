@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TypeVar
 
 from facility_agent.core.accounts import Accounts
-from facility_agent.core.book import Book
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.offers import Offers
 from facility_agent.core.reports import entered, safe_names
+from facility_agent.core.rows import Rows
 from facility_agent.ports.compute import ComputeBackend, Mount, StartSpec
 from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, Moment
@@ -29,10 +29,10 @@ class Runs:
     """Begins and ends runs, and knows which are being begun or ended. `wake` is called when there is news."""
 
     def __init__(
-        self, book: Book, vault: Vault, accounts: Accounts, catalogue: Catalogue, compute: ComputeBackend,
+        self, rows: Rows, vault: Vault, accounts: Accounts, catalogue: Catalogue, compute: ComputeBackend,
         offers: Offers, clock: Callable[[], float], wake: Callable[[], None], at: At,
     ) -> None:  # fmt: skip
-        self._book, self._vault, self._accounts, self._catalogue = book, vault, accounts, catalogue
+        self._rows, self._vault, self._accounts, self._catalogue = rows, vault, accounts, catalogue
         self._compute, self._offers, self._clock, self._wake, self._at = compute, offers, clock, wake, at
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._stopping: dict[str, asyncio.Task[None]] = {}
@@ -60,11 +60,12 @@ class Runs:
         self._task(self._starting, row.workspace_id, self._start_again(row))
 
     def end(
-        self, workspace_id: str, reason: str = "", message: str = "", state: WorkspaceState = WorkspaceState.ENDED
-    ) -> None:
-        """Stop it beside everything else, unless that is under way. A failure leaves it as it is; the watcher tries again."""
+        self, workspace_id: str, reason: str = "", message: str = "",
+        state: WorkspaceState = WorkspaceState.ENDED,
+    ) -> None:  # fmt: skip
+        """Stop it, unless that is under way. A failure leaves it as it is; the watcher tries again."""
         if workspace_id not in self._stopping:
-            self._task(self._stopping, workspace_id, self._stop(workspace_id, reason, message, state))
+            self._task(self._stopping, workspace_id, self._stop(workspace_id, state, reason, message))
 
     async def cancel(self) -> None:
         """Leave everything as it is."""
@@ -79,8 +80,6 @@ class Runs:
                 await work
             except BackendUnavailable as error:  # the store's word: what is true is found out by looking
                 log.warning("workspace %s: %s", workspace_id, error.message)
-            except Exception:  # a fault of one adapter
-                log.exception("workspace %s could not be started or stopped", workspace_id)
             finally:
                 del group[workspace_id]
                 self._wake()
@@ -105,38 +104,39 @@ class Runs:
         except BackendUnavailable as error:
             log.warning("workspace %s cannot be started yet: %s", row.workspace_id, error.message)
         except ParasolError as error:
-            await self._book.end(row.workspace_id, WorkspaceState.FAILED, error.reason, error.message)
+            await self._rows.end(row.workspace_id, WorkspaceState.FAILED, error.reason, error.message)
         else:
             await self._start(spec, account)
 
     async def _start(self, spec: StartSpec, account: Account) -> None:
         name = spec.workspace_id
-        await self._book.step(name, StepName.QUEUE)
-        if self._book.rows[name].state is not WorkspaceState.STARTING:
+        await self._rows.step(name, StepName.QUEUE)
+        row = self._rows.latest(name)
+        if row is None or row.state is not WorkspaceState.STARTING:
             return  # stopped before it began
         try:
             async with asyncio.timeout(START_WITHIN):
                 handle = await self._during(self._compute.start(spec, account))
         except ParasolError as error:
-            await self._book.end(name, WorkspaceState.FAILED, error.reason, error.message)
+            await self._rows.end(name, WorkspaceState.FAILED, error.reason, error.message)
         except TimeoutError:
             log.warning("workspace %s: the backend has not taken it within %d s", name, START_WITHIN)
         except Exception:
             log.exception("workspace %s could not be started", name)
-            await self._book.end(
+            await self._rows.end(
                 name, WorkspaceState.FAILED, BackendError.reason, "The facility could not start it."
             )
         else:
             self._at(Moment.AFTER_EFFECT)
-            await self._book.change(
+            await self._rows.change(
                 name, lambda row: replace(entered(row, StepName.START, self._clock()), handle=handle)
             )
 
-    async def _stop(self, workspace_id: str, reason: str, message: str, state: WorkspaceState) -> None:
+    async def _stop(self, workspace_id: str, state: WorkspaceState, reason: str, message: str) -> None:
         starting = self._starting.get(workspace_id)
         if starting is not None:
             await asyncio.wait([starting])
-        row = await self._book.known(workspace_id)
+        row = await self._rows.stored(workspace_id)
         if row is None or row.state.is_final:
             return
         try:
@@ -146,8 +146,11 @@ class Runs:
         except ParasolError as error:
             log.warning("workspace %s could not be stopped yet: %s", workspace_id, error.message)
             return
+        except Exception:
+            log.exception("workspace %s could not be stopped yet", workspace_id)
+            return
         self._at(Moment.AFTER_EFFECT)
-        await self._book.end(workspace_id, state, reason, message)
+        await self._rows.end(workspace_id, state, reason, message)
 
     async def _during(self, effect: Awaitable[T]) -> T:
         running = asyncio.ensure_future(effect)

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from facility_agent.core.book import Book
 from facility_agent.core.reports import entered
+from facility_agent.core.rows import Rows
 from facility_agent.core.runs import START_WITHIN, Runs
 from facility_agent.ports.compute import ComputeBackend, Observation, RunState
 from facility_agent.ports.store import WorkspaceRow
@@ -19,14 +19,14 @@ log = logging.getLogger(__name__)
 QUICK, SLOW = 0.05, 2.0
 PROBE_EVERY = 30.0
 AT_ITS_END = ("LIFETIME", "It reached its end.")
-TOO_LATE = ("TIMED_OUT", "It did not start within 10 minutes.")
+TOO_LONG = ("TIMED_OUT", "It did not start within 10 minutes.")
 
 
 class Watcher:
     """Looks at what lives, often while something starts and seldom otherwise. `clock` is POSIX time."""
 
-    def __init__(self, book: Book, compute: ComputeBackend, clock: Callable[[], float]) -> None:
-        self._book, self._compute, self._clock = book, compute, clock
+    def __init__(self, rows: Rows, compute: ComputeBackend, clock: Callable[[], float]) -> None:
+        self._rows, self._compute, self._clock = rows, compute, clock
         self._gone: dict[str, int] = {}
         self._found: set[str] = set()
         self._tried: dict[str, float] = {}
@@ -48,8 +48,8 @@ class Watcher:
             try:
                 if loop.time() >= probe_at:
                     probe_at = loop.time() + PROBE_EVERY
-                    await self._book.load()
-                    self._book.forget()
+                    await self._rows.load()
+                    self._rows.forget_old(self._clock())
                     await self.probe()
                 busy = await self.look()
             except ParasolError as error:
@@ -77,28 +77,28 @@ class Watcher:
     async def _probe(self) -> None:
         try:
             owned = await self._compute.list_owned()
-            self._book.unowned = await self._book.strays(owned)
+            self._rows.unowned = await self._rows.strays(owned)
         except BaseException:
-            self._book.complete = False
+            self._rows.complete = False
             raise
-        self._book.complete = self._probed = True
-        for name in tuple(self._book.rows):
-            row = self._book.rows[name]  # what is true now: each change takes its time
-            if row.state.is_final or row.handle or self._running.busy(name):
+        self._rows.complete = self._probed = True
+        for name in [row.workspace_id for row in self._rows.living()]:
+            row = self._rows.latest(name)  # as it is now: each change below takes its time
+            if row is None or row.state.is_final or row.handle or self._running.busy(name):
                 continue
-            handle = owned.get(name, "")
+            handle = owned.get(row.workspace_id, "")
             if handle:
                 self._found.add(name)
-                await self._book.change(name, lambda old, h=handle: replace(old, handle=h))  # type: ignore[misc]
+                await self._rows.change(name, lambda old, h=handle: replace(old, handle=h))  # type: ignore[misc]
             else:
                 await self._never_began(row)
 
     async def _never_began(self, row: WorkspaceRow) -> None:
         name = row.workspace_id
         if row.state is WorkspaceState.STOPPING:
-            await self._book.end(name, WorkspaceState.ENDED, "", "")
-        elif self._clock() - row.created_at > START_WITHIN:
-            await self._book.end(name, WorkspaceState.FAILED, *TOO_LATE)
+            await self._rows.end(name, WorkspaceState.ENDED, "", "")
+        elif _too_long(row, self._clock()):
+            await self._rows.end(name, WorkspaceState.FAILED, *TOO_LONG)
         elif self._due(name):
             self._running.begin_again(row)
 
@@ -106,37 +106,37 @@ class Watcher:
 
     async def look(self) -> bool:
         """One look at every living workspace; whether one of them is starting. Raises ParasolError."""
-        living = [row for row in self._book.rows.values() if not row.state.is_final]
+        living = self._rows.living()
         seen = await self._compute.inspect([row.handle for row in living if row.handle])
         busy = lost = False
         for name in (row.workspace_id for row in living):
-            row = self._book.rows[name]
-            if self._running.busy(name):
+            row = self._rows.latest(name)
+            if row is None or row.state.is_final or self._running.busy(name):
                 busy = busy or self._running.starts(name)
             elif not row.handle:
-                lost = lost or not row.state.is_final
+                lost = True
             elif row.handle in seen:
                 await self._observe(row, seen[row.handle])
-                busy = busy or self._book.rows[name].state is WorkspaceState.STARTING
-        if lost and (not self._probed or self._due("")):  # before the first time, it may run all the same
+                after = self._rows.latest(name)
+                busy = busy or (after is not None and after.state is WorkspaceState.STARTING)
+        self._rows.forget_old(self._clock())
+        if lost and self._due(""):
             await self.probe()
         return busy
 
     async def _observe(self, row: WorkspaceRow, observed: Observation) -> None:
         name, now = row.workspace_id, self._clock()
-        if row.state.is_final:
-            return
         if observed.state is RunState.GONE:
-            await self._observe_gone(row, observed)
+            await self._observe_gone(row, observed, now)
             return
         self._gone.pop(name, None)
         if row.state is WorkspaceState.STOPPING:
             self._end(name)
-        elif self._is_over(row):
+        elif _is_over(row, now):
             self._end(name, *AT_ITS_END)
         elif observed.state is RunState.RUNNING and row.state is not WorkspaceState.RUNNING:
             self._found.discard(name)
-            await self._book.change(
+            await self._rows.change(
                 name,
                 lambda old: replace(
                     entered(old, StepName.READY, now), state=WorkspaceState.RUNNING,
@@ -144,17 +144,11 @@ class Watcher:
                 ),
             )  # fmt: skip
         elif observed.state is RunState.UNKNOWN and row.state is WorkspaceState.RUNNING:
-            await self._book.change(name, lambda old: replace(old, state=WorkspaceState.UNKNOWN))
-        elif observed.state is RunState.STARTING and self._too_long(row):
-            self._end(name, *TOO_LATE, WorkspaceState.FAILED)
+            await self._rows.change(name, lambda old: replace(old, state=WorkspaceState.UNKNOWN))
+        elif observed.state is RunState.STARTING and _too_long(row, now):
+            self._end(name, *TOO_LONG, WorkspaceState.FAILED)
 
-    def _is_over(self, row: WorkspaceRow) -> bool:
-        return row.ends_at is not None and row.ends_at <= self._clock()
-
-    def _too_long(self, row: WorkspaceRow) -> bool:
-        return row.state is WorkspaceState.STARTING and self._clock() - row.created_at > START_WITHIN
-
-    async def _observe_gone(self, row: WorkspaceRow, observed: Observation) -> None:
+    async def _observe_gone(self, row: WorkspaceRow, observed: Observation, now: float) -> None:
         """Two looks are needed to believe an end, unless the backend knows how it ended."""
         name = row.workspace_id
         self._gone[name] = self._gone.get(name, 0) + 1
@@ -162,24 +156,23 @@ class Watcher:
         if no_trace and self._gone[name] < 2:
             return
         del self._gone[name]
-        never_ran = row.state is WorkspaceState.STARTING
-        if no_trace and never_ran and name in self._found and self._clock() - row.created_at <= START_WITHIN:
+        never_ran, over = row.state is WorkspaceState.STARTING, _is_over(row, now)
+        if no_trace and never_ran and name in self._found and not _too_long(row, now):
             # An earlier process died between taking note of it and starting it; `start` is idempotent by its id.
             self._found.discard(name)
             self._running.begin_again(row)
-            return
-        asked, over = row.state is WorkspaceState.STOPPING, self._is_over(row)
-        if asked or over:
-            await self._book.end(name, WorkspaceState.ENDED, *(AT_ITS_END if over else ("", "")))
+        elif row.state is WorkspaceState.STOPPING or over:
+            await self._rows.end(name, WorkspaceState.ENDED, *(AT_ITS_END if over else ("", "")))
         elif observed.exit_code == 0 and not never_ran:
-            await self._book.end(name, WorkspaceState.ENDED, "", "")
+            await self._rows.end(name, WorkspaceState.ENDED, "", "")
         else:
             reason, message = observed.reason or BackendError.reason, observed.message or "It ended by itself."
-            await self._book.end(name, WorkspaceState.FAILED, reason, message)
+            await self._rows.end(name, WorkspaceState.FAILED, reason, message)
 
     def _end(
-        self, workspace_id: str, reason: str = "", message: str = "", state: WorkspaceState = WorkspaceState.ENDED
-    ) -> None:
+        self, workspace_id: str, reason: str = "", message: str = "",
+        state: WorkspaceState = WorkspaceState.ENDED,
+    ) -> None:  # fmt: skip
         if self._due(workspace_id):
             self._running.end(workspace_id, reason, message, state)
 
@@ -193,3 +186,11 @@ class Watcher:
     def _running(self) -> Runs:
         assert self.runs is not None
         return self.runs
+
+
+def _is_over(row: WorkspaceRow, now: float) -> bool:
+    return row.ends_at is not None and row.ends_at <= now
+
+
+def _too_long(row: WorkspaceRow, now: float) -> bool:
+    return row.state is WorkspaceState.STARTING and now - row.created_at > START_WITHIN

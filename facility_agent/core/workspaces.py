@@ -8,11 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from facility_agent.core.accounts import Accounts
-from facility_agent.core.book import Book
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.effects import Effect
 from facility_agent.core.offers import Offers
 from facility_agent.core.reports import report
+from facility_agent.core.rows import Rows
 from facility_agent.core.runs import Runs
 from facility_agent.core.watching import Watcher
 from facility_agent.ports.compute import ComputeBackend, Endpoint
@@ -35,23 +35,23 @@ class Workspaces:
     ) -> None:  # fmt: skip
         self._vault, self._accounts, self._offers = vault, accounts, offers
         self._compute, self._most, self._clock = compute, per_account, clock
-        self._book = Book(store, clock, changed)
-        self._watcher = Watcher(self._book, compute, clock)
+        self._rows = Rows(store, changed, clock)
+        self._watcher = Watcher(self._rows, compute, clock)
         self._runs = Runs(
-            self._book, vault, accounts, catalogue, compute, offers, clock, self._watcher.wake, at
+            self._rows, vault, accounts, catalogue, compute, offers, clock, self._watcher.wake, at
         )  # fmt: skip
         self._watcher.runs = self._runs
         self.probed, self.watch, self.look = self._watcher.probed, self._watcher.watch, self._watcher.look
-        self.known, self.rows = self._book.known, lambda: self._book.rows
+        self.known, self.latest = self._rows.stored, self._rows.latest
         self.stop = self._runs.cancel
 
     def inventory(self) -> WorkspaceInventory:
         """All that live, those that ended within a day, and what runs without a row."""
-        return self._book.inventory()
+        return self._rows.inventory()
 
     async def recover(self) -> None:
         """Read the rows after a start; what runs is found again by `watch`. Raises BackendUnavailable."""
-        await self._book.load()
+        await self._rows.load()
 
     async def endpoint(self, row: WorkspaceRow) -> Endpoint | None:
         """Where a running workspace listens."""
@@ -65,7 +65,7 @@ class Workspaces:
         Raises NotFound, FlavourTooLarge, ProposalDenied, AccountNotLinked, AccessDenied, IdentityRefused,
         BackendUnavailable; its transaction QuotaExceeded, AccountNotLinked, Conflict.
         """
-        before = await self._book.known(order.order_id)
+        before = await self._rows.stored(order.order_id)
         if before is not None and _answers(before, order):
             return Effect(lambda tx: report(before, self._clock()))
         offer, flavour = self._offers.choose(request)
@@ -86,7 +86,7 @@ class Workspaces:
 
         def after() -> None:
             if stored == [row]:
-                self._book.keep(row)
+                self._rows.admitted(row)
                 self._runs.begin(row, mounts, secret, account)
 
         return Effect(write, after)
@@ -131,7 +131,7 @@ class Workspaces:
 
         def after() -> None:
             if stored:
-                self._book.keep(stored[0])
+                self._rows.changed(stored[0])
                 self._runs.end(workspace_id)
 
         return Effect(write, after)

@@ -56,7 +56,7 @@ class AgentLink:
         )  # fmt: skip
         self._floor = Floor(self._desk)
         self._results = Results(self._desk, settings.terms.heartbeat_every)
-        self._orders = Orders(self._desk, self._results, self._floor)
+        self._orders = Orders(self._desk, self._floor)
         self._sessions: dict[Session, asyncio.Task[Closed]] = {}
         self._ways_of: dict[Session, Way] = {}
         self._newest: Session | None = None

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from facility_agent.link.results import Results
 from facility_agent.ports.link import AskedOrder, OrderDesk, WaitingResult
 from shared.commands import refusal
 from shared.errors import BackendUnavailable, ParasolError, Unsupported
 from shared.link.outputs import OrderArrived
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.orders import encode_order_result
 
 log = logging.getLogger(__name__)
@@ -22,6 +22,10 @@ class Taker(Protocol):
 
     def accept(self, order_id: str) -> None:
         """Say that it is stored."""
+        ...
+
+    def settle(self, result: pb.OrderResult) -> bool:
+        """Send its result; False when the session has ended."""
         ...
 
 
@@ -78,10 +82,14 @@ class Floor:
 
 
 class Orders:
-    """Carries orders to the desk. What the desk has taken goes on whatever happens to the session."""
+    """Carries orders to the desk. What the desk has taken goes on whatever happens to the session.
 
-    def __init__(self, desk: OrderDesk, results: Results, floor: Floor) -> None:
-        self._desk, self._results, self._floor = desk, results, floor
+    What came in a session is answered there or not at all: a refusal is stored nowhere, and the order, which comes
+    again in the next session, is judged there anew. What is stored is sent by `Results` too.
+    """
+
+    def __init__(self, desk: OrderDesk, floor: Floor) -> None:
+        self._desk, self._floor = desk, floor
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, session: Taker, order: OrderArrived) -> None:
@@ -105,4 +113,4 @@ class Orders:
         except ParasolError as error:
             result = encode_order_result(name, None, refusal(error)).SerializeToString()
         if result is not None:
-            self._results.offer(name, result)
+            session.settle(pb.OrderResult.FromString(result))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from typing import Protocol
 
 from facility_agent.ports.link import OrderDesk, WaitingResult
@@ -12,7 +11,6 @@ from shared.errors import BackendUnavailable
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 
 log = logging.getLogger(__name__)
-_LOOSE = 512
 _AT_ONCE = 64
 LOOK_EVERY = 8.0
 
@@ -26,16 +24,15 @@ class Carrier(Protocol):
 
 
 class Results:
-    """Everything stored is found in the store; what is not (refusals) waits here, a bounded while.
+    """Everything is found in the store. `run` it as a task.
 
-    `run` it as a task. A result that could not be sent at once is sent when an acknowledgement has made room,
-    when the next session opens, or at the next look.
+    A result that could not be sent at once is sent when an acknowledgement has made room, when the next session
+    opens, or at the next look.
     """
 
     def __init__(self, desk: OrderDesk, look_every: float = LOOK_EVERY) -> None:
         self._desk, self._look_every = desk, look_every
         self._session: Carrier | None = None
-        self._loose: OrderedDict[str, bytes] = OrderedDict()
         self._acknowledged: list[str] = []
         self._place: WaitingResult | None = None
         self._wake = asyncio.Event()
@@ -50,16 +47,12 @@ class Results:
         if self._session is session:
             self._session = None
 
-    def offer(self, order_id: str, result: bytes) -> None:
-        """Send one now if that is possible."""
-        if not self._send(result):
-            self._loose[order_id] = result
-            if len(self._loose) > _LOOSE:
-                self._loose.popitem(last=False)
+    def offer(self, _order_id: str, result: bytes) -> None:
+        """Send one that was stored just now, if that is possible."""
+        self._send(result)
 
     def acknowledged(self, order_id: str) -> None:
         """The centre has it."""
-        self._loose.pop(order_id, None)
         self._acknowledged.append(order_id)
         self._wake.set()
 
@@ -84,8 +77,6 @@ class Results:
             await self._desk.acknowledge(order_ids)
 
     async def _send_waiting(self) -> None:
-        while self._loose and self._send(next(iter(self._loose.values()))):
-            self._loose.popitem(last=False)
         while self._session is not None:
             session = self._session
             waiting = await self._desk.waiting(self._place, _AT_ONCE)

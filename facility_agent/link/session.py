@@ -103,6 +103,7 @@ class Session:
     def finish(self) -> None:
         """There is a newer session: end this one as soon as nothing is under way in it."""
         if self._finishing is None and self.is_open:
+            self._end.finish()
             self._finishing = asyncio.create_task(self._finish())
 
     def close(self, ending: Ending, message: str) -> None:

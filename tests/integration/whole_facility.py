@@ -10,27 +10,20 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import uuid
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from facility_agent.composition import Agent
 from facility_agent.config import Located, load
 from facility_agent.ports.compute import Endpoint
-from facility_agent.ports.link import AskedOrder
+from facility_agent.ports.store import OrderRow
 from facility_agent.socket.client import DoorkeeperClient
-from shared.commands import NEVER_EXPIRES, Parameters, Redeem, Redeemed, Stop, Unlink, Verb
-from shared.facilities import Outcome
-from shared.identity import Scope, Subject
-from shared.wire.commands import decode_body, encode_body
-from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
-from shared.wire.orders import decode_order_result
-from shared.wire.proof import challenge, grant_secret, hashed, mac, public_half, token
+from shared.commands import Verb
+from shared.identity import Subject
+from shared.wire.proof import hashed, token
 from shared.workspaces import LaunchRequest, WorkspaceState
 from tests.integration.openid import Op
 from tests.waiting import free_port, http_status, until
@@ -126,46 +119,39 @@ class WholeFacility:
         await self.door.link(self.subject(name), await self.door.local_identity(name))
 
     def unlink(self, name: str) -> None:
-        self.run(self._order(name, Verb.UNLINK, Unlink()))
+        self.run(self._unlink(self.subject(name)))
+
+    async def _unlink(self, subject: Subject) -> None:
+        """The effect of the order, without one."""
+        link = await self.agent._store.transact(lambda tx: tx.link_of(subject))
+        assert link is not None
+        effect = self.agent.workspaces._accounts.unlinking(link)
+        await self.agent._store.transact(effect.write)
+        effect.after()
 
     def launch(self, name: str = "ada", program: str = "app") -> str:
         """A running workspace; its id."""
         workspace_id = str(uuid.uuid4())
-        request = LaunchRequest(program, "small", (), "", "A test", 3600)
-        self.run(self._order(name, Verb.LAUNCH, request, workspace_id))
+        self.run(self._launch(workspace_id, name, program))
         until(lambda: self.state(workspace_id) is WorkspaceState.RUNNING, "the workspace runs", 20)
         return workspace_id
 
-    async def _order(self, name: str, verb: Verb, parameters: Parameters, order_id: str = "") -> None:
-        """As the person's browser and the centre make it: a grant, and an order under it."""
-        grant_id, secret = await self._grant(name)
-        order_id = order_id or str(uuid.uuid4())
-        body = _body(verb, parameters, order_id)
-        asked = AskedOrder(order_id, body, grant_id, mac(secret, body))
-        result = await self.agent.orders.take(asked, lambda: None)
-        assert result is not None
-        answer = decode_order_result(verb, pb.OrderResult.FromString(result))
-        assert answer.outcome is Outcome.OK, answer
-
-    async def _grant(self, name: str) -> tuple[str, bytes]:
-        verifier, mine = token(), X25519PrivateKey.generate()
-        ours, scopes = public_half(mine), frozenset(Scope)
-        issued = await self.door.issue_code(
-            self.subject(name), f"portal-{name}", scopes, challenge(verifier), ours
-        )
-        asked = _body(Verb.REDEEM, Redeem(hashed(issued.code), verifier), str(uuid.uuid4()))
-        answer = await self.agent._core.handle(asked, "", b"", decode_body)
-        assert isinstance(answer.payload, Redeemed), answer
-        return answer.payload.grant_id, grant_secret(mine, issued.key, issued.code, ours, issued.key)
+    async def _launch(self, workspace_id: str, name: str, program: str) -> None:
+        link = await self.door.link_of(self.subject(name))
+        assert link is not None
+        subject = self.subject(name)
+        order = OrderRow(workspace_id, "g", workspace_id, Verb.LAUNCH, subject, link.generation, b"", b"", 0.0)
+        request = LaunchRequest(program, "small", (), "", "A test", 3600)
+        effect = await self.agent.workspaces.launching(order, request)
+        await self.agent._store.transact(effect.write)
+        effect.after()
 
     def state(self, workspace_id: str) -> WorkspaceState | None:
         row = self.run(self.agent.workspaces.known(workspace_id))
         return row.state if row else None
 
     def end(self, workspace_id: str) -> None:
-        row = self.run(self.agent.workspaces.known(workspace_id))
-        self.run(self._order(row.subject.sub, Verb.STOP, Stop(workspace_id)))
-        until(lambda: self.state(workspace_id) is WorkspaceState.ENDED, "the workspace has ended", 20)
+        self.run(self.agent.workspaces._runs._stop(workspace_id, WorkspaceState.ENDED, "", ""))
 
     def endpoint(self, workspace_id: str) -> Endpoint:
         """Where it listens, as the gateway is told."""
@@ -228,11 +214,6 @@ class WholeFacility:
         """What the workspace's program was asked for so far."""
         answer: list[str] = json.loads(self.ask(workspace_id, "/seen", cookie)[2])
         return answer
-
-
-def _body(verb: Verb, parameters: Parameters, command_id: str) -> bytes:
-    expires = 0 if verb in NEVER_EXPIRES else int((time.time() + 60) * 1000)
-    return encode_body("alpha", command_id, verb, parameters, expires)
 
 
 def _private(path: Path, text: str) -> Path:

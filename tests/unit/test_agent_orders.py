@@ -57,9 +57,9 @@ def refused(answer: Answer | None) -> str:
 
 async def running(agent: Agent, name: str = W1) -> None:
     await agent.workspaces.look()
-    await eventually(lambda: agent.workspaces.rows()[name].handle != "")
+    await eventually(lambda: agent.seen(name).handle != "")
     await agent.workspaces.look()
-    assert agent.workspaces.rows()[name].state is WorkspaceState.RUNNING
+    assert agent.seen(name).state is WorkspaceState.RUNNING
 
 
 # --- one order
@@ -207,7 +207,7 @@ async def test_stopping_never_expires_and_tells_what_it_found(facility: Facility
     stop = facility.order(S1, Stop(W1), expires_in=None)
     facility.now += 40_000
     assert reported((await agent.take(stop))[0]).state is WorkspaceState.STOPPING
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.ENDED)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.ENDED)
     late = reported((await agent.take(facility.order("stop-2", Stop(W1), expires_in=None)))[0])
     assert (late.state, late.reason) == (WorkspaceState.ENDED, "")
     assert facility.scheduler.stopped == [W1]
@@ -234,17 +234,17 @@ async def test_nobody_cancels_or_stops_what_is_somebody_elses(facility: Facility
     assert reported((await agent.take(facility.order(W1, LAUNCH)))[0]).state is WorkspaceState.STARTING
     await running(agent)
     assert refused((await agent.take(facility.order("stop-eve-2", Stop(W1), "grant-eve", None)))[0]) == "NOT_FOUND"
-    assert agent.workspaces.rows()[W1].state is WorkspaceState.RUNNING
+    assert agent.seen(W1).state is WorkspaceState.RUNNING
     assert facility.scheduler.stopped == []
 
 
 async def test_a_stop_that_fails_for_a_while_is_tried_again(facility: Facility, agent: Agent) -> None:
     agent.watch()
     await agent.take(facility.order(W1, LAUNCH))
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.RUNNING)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.RUNNING)
     facility.scheduler.stubborn = 2
     await agent.take(facility.order(S1, Stop(W1), expires_in=None))
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.ENDED, 15)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.ENDED, 15)
     assert facility.scheduler.stopped == [W1]
 
 
@@ -254,7 +254,7 @@ async def test_a_stop_overtakes_a_start_that_takes_long(facility: Facility, agen
     await eventually(lambda: facility.scheduler.started == [W1])
     assert reported((await agent.take(facility.order(S1, Stop(W1), expires_in=None)))[0]).state.value == "STOPPING"
     facility.scheduler.hold.set()
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.ENDED)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.ENDED)
     assert facility.scheduler.stopped == [W1]
 
 
@@ -317,7 +317,7 @@ async def test_a_launch_survives_the_end_of_the_process(facility: Facility, agen
         await eventually_settled(agent, W1)  # by itself: no hub is needed
     answer, _ = await agent.take(asked)
     assert reported(answer).state is WorkspaceState.STARTING
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.RUNNING)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.RUNNING)
     assert facility.scheduler.started == [W1]
     waiting = await agent.orders.waiting(None, 10)
     assert [result.order_id for result in waiting] == [W1]
@@ -334,7 +334,7 @@ async def test_a_stop_survives_the_end_of_the_process(facility: Facility, agent:
     agent.watch()
     answer, _ = await agent.take(asked)
     assert reported(answer).state in (WorkspaceState.STOPPING, WorkspaceState.ENDED)
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.ENDED)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.ENDED)
     assert facility.scheduler.stopped == [W1]
     assert facility.scheduler.started == [W1]
 
@@ -405,9 +405,9 @@ async def test_a_start_that_was_lost_is_begun_again_only_within_its_time(facilit
     await first.die()
     agent = await facility.agent()
     agent.watch()
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.RUNNING)
-    await eventually(lambda: agent.workspaces.rows()[W2].state is WorkspaceState.FAILED)
-    assert agent.workspaces.rows()[W2].reason == "TIMED_OUT"
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.RUNNING)
+    await eventually(lambda: agent.seen(W2).state is WorkspaceState.FAILED)
+    assert agent.seen(W2).reason == "TIMED_OUT"
     assert facility.scheduler.started == [W1]
 
 
@@ -421,9 +421,9 @@ async def test_an_unreadable_scheduler_ends_nothing(facility: Facility, agent: A
             await agent.workspaces.probed()
         with suppress(BackendUnavailable):
             await agent.workspaces.look()
-    assert agent.workspaces.rows()[W1].state is WorkspaceState.STARTING
+    assert agent.seen(W1).state is WorkspaceState.STARTING
     facility.scheduler.down = False
-    await eventually(lambda: agent.workspaces.rows()[W1].state is WorkspaceState.RUNNING)
+    await eventually(lambda: agent.seen(W1).state is WorkspaceState.RUNNING)
     assert facility.scheduler.started == [W1]
 
 

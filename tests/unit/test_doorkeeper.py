@@ -248,7 +248,7 @@ async def test_a_sign_out_and_an_unlink_name_the_cookies_that_they_ended(at: Fac
     await enter(at, workspace_id, sid="sid-2", cookie="two")
     said, task = await heard(at)
     await at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1")
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     await asyncio.sleep(0)
     await quiet(task)
     assert said == [Revocation(session_hash="one"), Revocation(session_hash="two")]

@@ -175,11 +175,7 @@ async def test_what_ends_while_a_code_is_being_redeemed_makes_no_grant(
     async def interrupted(work: Any) -> Any:
         taken = await transact(work)
         monkeypatch.setattr(at.store, "transact", transact)
-        await (
-            at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1")
-            if what == "sign-out"
-            else at.accounts.unlink(ADA)
-        )
+        await (at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1") if what == "sign-out" else at.unlink(ADA))
         return taken
 
     monkeypatch.setattr(at.store, "transact", interrupted)

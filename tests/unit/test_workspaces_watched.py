@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -73,7 +74,7 @@ async def test_an_end_that_we_brought_about_is_not_taken_for_its_own(at: Facilit
     held = await at.ada()
     workspace_id, _ = await at.launch(held)
     await settled(at)
-    at.workspaces._compute = late = Late(at.machine)
+    late = at.seen_by(Late(at.machine))
     late.shown, late.go, late.ended = (
         {workspace_id: Observation(RunState.STARTING)},
         asyncio.Event(),
@@ -158,7 +159,7 @@ async def test_an_outage_of_the_backend_changes_nothing(at: FacilityScene) -> No
         async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
             raise BackendError
 
-    at.workspaces._compute = Down(at.machine)
+    at.seen_by(Down(at.machine))
     watch = asyncio.create_task(at.workspaces.watch())
     with pytest.raises(BackendError):
         await at.workspaces.look()
@@ -223,6 +224,8 @@ async def test_it_is_not_given_up_while_nobody_can_be_asked(at: FacilityScene) -
     await at.reopen()
     for _ in range(3):
         with pytest.raises(BackendError):
+            await at.workspaces.probed()
+        with suppress(BackendError):
             await at.workspaces.look()
     assert (await at.row(workspace_id)).state is S.STARTING
     at.machine.down = False
@@ -235,9 +238,8 @@ async def test_what_never_started_has_failed(at: FacilityScene) -> None:
     await without_handle(at, workspace_id)
     at.machine.close()
     await at.reopen()
-    await at.workspaces.look()
-    row = await at.row(workspace_id)
-    assert (row.state, row.reason) == (S.FAILED, "BACKEND_FAILED")
+    await at.until(workspace_id, S.FAILED)
+    assert (await at.row(workspace_id)).reason == "BACKEND_FAILED"
     assert at.machine.started == [workspace_id], "it is not started a second time"
 
 

@@ -1,4 +1,4 @@
-"""Sessions at the gateway, and codes for and cookies of workspaces."""
+"""Sessions at the gateway, and cookies of workspaces."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class BrowserRows(Protocol):
 
 
 class DoorRows(Protocol):
-    """What opens workspaces: one-time codes, then cookies."""
+    """The way into workspaces: one-time codes, then cookies."""
 
     def put_door_code(self, row: DoorCodeRow) -> None:
         """Store a one-time code into a workspace."""
