@@ -1,14 +1,15 @@
-"""`central-portal`: run the centre or a part of it, migrate its database, look at its agents."""
+"""`central-portal`: run the centre or a part of it, migrate its database, look after facilities and agents."""
 
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
 from pathlib import Path
 
-from shared import resolver
+from shared import resolver, trace
 
 SHAPES = {
     "serve": "run the whole centre in one process",
@@ -42,6 +43,8 @@ def main() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from central_portal.enrolment.cli import add_commands
+
     parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, meaning in SHAPES.items():
@@ -54,17 +57,28 @@ def _parser() -> argparse.ArgumentParser:
         "release", help="end a facility's quarantine: the next agent to come is believed"
     )
     release.add_argument("facility")
+    add_commands(commands)
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from central_portal.enrolment import cli as enrolment
+
     if arguments.command == "check":
         return _check()
     if arguments.command == "migrate":
         return _migrate()
-    if arguments.command == "agents":
-        return _agents(arguments)
-    return _serve(arguments.command)
+    if arguments.command in SHAPES:
+        return _serve(arguments.command)
+    _ready()
+    if arguments.command in enrolment.COMMANDS:
+        from central_portal.composition import hub_settings
+        from central_portal.settings import centre_settings, federation
+
+        settings = centre_settings()
+        enrolment.run(arguments, settings, federation(), hub_settings(settings))
+        return 0
+    return _agents(arguments)
 
 
 def _agents(arguments: argparse.Namespace) -> int:
@@ -94,7 +108,10 @@ def _check() -> int:
     from central_portal.settings import centre_settings, federation, secret_of
 
     settings, members = centre_settings(), federation()
-    hub_settings(settings).address()
+    hub = hub_settings(settings)
+    hub.address(), hub.mutual_address()
+    if hub.certificate is None and not hub.plaintext:
+        hub.dialled()
     FacilityRegistry(members)
     for provider in members.providers:
         secret_of(provider)
@@ -115,11 +132,22 @@ def _migrate() -> int:
     return 0
 
 
+def _ready() -> None:
+    """The tables are there: a centre in one process makes its own, others were migrated. Raises Unusable."""
+    from central_portal.database import judge_schema
+    from central_portal.settings import centre_settings
+
+    if centre_settings().database:
+        judge_schema()
+    else:
+        _migrate()
+
+
 def _serve(command: str) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    trace.log_to_stderr()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from central_portal.composition import Shape, compose
-    from central_portal.database import judge_schema
+    from central_portal.enrolment.members import refuse_clashes
     from central_portal.running import run
     from central_portal.settings import SettingsError, centre_settings, federation
 
@@ -129,11 +157,15 @@ def _serve(command: str) -> int:
     elif not settings.database:
         raise SettingsError(f"central-portal {command} needs PostgreSQL: set PARASOL_DATABASE, or use serve.")
     else:
-        judge_schema()
+        _ready()
+    refuse_clashes(federation())
     logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
     import uvloop
 
-    uvloop.run(run(compose(settings, federation(), shape), settings, shape))
+    centre = compose(settings, federation(), shape)
+    gc.collect()
+    gc.freeze()  # what is there now stays: the collector need not look at it again and again
+    uvloop.run(run(centre, settings, shape))
     return 0
 
 

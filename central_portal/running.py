@@ -31,6 +31,7 @@ async def run(centre: Centre, settings: CentreSettings, shape: Shape) -> None:
     try:
         if shape is Shape.EMBEDDED:
             await in_database(end_leases)()  # of the process before this one
+        await centre.roster.look()
         await centre.facilities.refresh()
     except DatabaseError as error:
         raise Unusable(await asyncio.to_thread(why, error)) from None

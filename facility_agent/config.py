@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import (
+    AfterValidator,
     Field,
     ValidationError,
     field_validator,
@@ -16,11 +18,31 @@ from pydantic import (
 
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback
+from shared.wire.addresses import is_loopback, parse_address
 
 
 class ConfigError(Exception):
     """A mistake in the configuration, as one sentence that names the key."""
+
+
+def _origin(value: str) -> str:
+    parts = urlsplit(value)
+    host = parts.hostname or ""
+    local = is_loopback(host) or host.endswith(".localhost")
+    bare = (parts.path, parts.query, parts.fragment) in (("", "", ""), ("/", "", "")) and "@" not in parts.netloc
+    if not host or not bare or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValueError("must be an https origin without a path; http is for loopback and *.localhost only")
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _host_port(value: str) -> str:
+    parse_address(value)
+    return value
+
+
+Origin = Annotated[str, AfterValidator(_origin)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
+_ZONE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?")
 
 
 class ServiceTable(Table):
@@ -58,17 +80,32 @@ class FacilityTable(Table):
 class CentreTable(Table):
     """Which centre this facility belongs to."""
 
-    hub: str = Field(description="host:port of the hub.")
-    audience: str = Field(default="parasol-hub", description="What the agent's token is for.")
-    portal: str = Field(description="Origin of the portal, the only client of this gateway.")
-    key_file: Path = Field(description="Ed25519 private key of the agent, PEM, 0600.")
-    ca_file: Path | None = Field(default=None, description="Pins the centre's CA.")
-    plaintext: bool = Field(default=False, description="No TLS; only when the hub is on loopback.")
+    portal: Origin = Field(description="Origin of the portal, the only client of this gateway.")
+    hub: str | tuple[str, ...] = Field(
+        default="", description="host:port of the hub, or a list of them; only without `facility-agent enrol`."
+    )
+    audience: str = Field(default="parasol-hub", description="With `hub`: what the agent's token is for.")
+    ca_file: Path | None = Field(default=None, description="With `hub`: pins the centre's CA.")
+    plaintext: bool = Field(default=False, description="With `hub`: no TLS; only when the hub is on loopback.")
+    key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 private key of the agent, PEM, 0600; `agent.key` in the state folder by default.",
+    )
+
+    @field_validator("hub")
+    @classmethod
+    def _hubs(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for hub in (value,) if isinstance(value, str) else value:
+            if hub:
+                parse_address(hub)
+        return value
 
     @model_validator(mode="after")
     def _either(self) -> CentreTable:
-        if (self.ca_file is None) != self.plaintext:
+        if self.hub and (self.ca_file is None) != self.plaintext:
             raise ValueError("give ca_file, or plaintext = true on loopback")
+        if not self.hub and (self.ca_file is not None or self.plaintext):
+            raise ValueError("ca_file and plaintext belong to hub; an enrolled agent needs none of them")
         return self
 
 
@@ -77,6 +114,38 @@ class AgentTable(Table):
 
     state: Path = Field(description="Store and key file; private to the agent's user.")
     socket: Path = Field(description="Unix socket on which the agent serves the gateway; its folder is private.")
+    metrics_listen: str = Field(default="", description="host:port for Prometheus; the socket has them anyway.")
+    metrics_open: bool = Field(
+        default=False, description="Allow metrics_listen beyond loopback; anyone may read it."
+    )
+
+    @model_validator(mode="after")
+    def _metrics(self) -> AgentTable:
+        if self.metrics_listen:
+            address = parse_address(self.metrics_listen)
+            if address.port == 0 or not (address.is_loopback or self.metrics_open):
+                raise ValueError("metrics_listen must be host:port on loopback, or set metrics_open = true")
+        return self
+
+
+class LinkTable(Table):
+    """How patient the agent is with its link, in seconds; heartbeats and silence within a session are the hub's word."""
+
+    heartbeat_s: float = Field(default=8.0, ge=0.05, le=60, description="How often it looks for results to send.")
+    dead_after_s: float = Field(
+        default=24.0, ge=0.1, le=300, description="A hub that takes no bytes for so long is dead."
+    )
+    hello_s: float = Field(default=10.0, gt=0, le=60, description="The longest attempt to open a session.")
+    first_pause_s: float = Field(default=0.25, gt=0, le=60, description="The first pause before the next attempt.")
+    longest_pause_s: float = Field(default=30.0, gt=0, le=600, description="The longest one.")
+    refused_pause_s: float = Field(default=300.0, gt=0, le=3600, description="The longest one while refused.")
+    stable_after_s: float = Field(default=60.0, gt=0, le=3600, description="A session that long was a good one.")
+
+    @model_validator(mode="after")
+    def _patient(self) -> LinkTable:
+        if self.dead_after_s < 2 * self.heartbeat_s:
+            raise ValueError("dead_after_s is at least twice heartbeat_s")
+        return self
 
 
 class ClientTable(Table):
@@ -104,25 +173,18 @@ class SignOnTable(ClientTable):
 class GatewayTable(Table):
     """The facility's own web door."""
 
-    listen: str = Field(description="host:port; TLS ends in front of it.")
-    url: str = Field(description="The gateway's own origin.")
+    listen: HostPort = Field(description="host:port; TLS ends in front of it.")
+    url: Origin = Field(description="The gateway's own origin.")
     workspace_zone: str = Field(description="Domain under which each workspace has its own origin.")
     umbrella: ClientTable
     sign_on: SignOnTable | None = None
 
-    @field_validator("url")
+    @field_validator("workspace_zone")
     @classmethod
-    def _origin(cls, value: str) -> str:
-        parts = urlsplit(value)
-        host = parts.hostname or ""
-        local = is_loopback(host) or host.endswith(".localhost")
-        if (
-            not host
-            or parts.path not in ("", "/")
-            or not (parts.scheme == "https" or (parts.scheme == "http" and local))
-        ):
-            raise ValueError("must be an https origin without a path; http is for loopback and *.localhost only")
-        return f"{parts.scheme}://{parts.netloc.lower()}"
+    def _zone(cls, value: str) -> str:
+        if not _ZONE.fullmatch(value.lower()):
+            raise ValueError('must be a domain like "workspaces-example.net", without https:// and without *')
+        return value.lower()
 
 
 class GrantsTable(Table):
@@ -145,6 +207,7 @@ class Config(Table):
     centre: CentreTable
     agent: AgentTable
     gateway: GatewayTable
+    link: LinkTable = LinkTable()
     grants: GrantsTable = GrantsTable()
     limits: LimitsTable = LimitsTable()
     accounts: dict[str, Any]
@@ -181,25 +244,30 @@ class Located:
         """An absolute path; relative ones start at the configuration's folder."""
         return self.folder / path
 
+    def agent_key(self) -> Path:
+        """Where the agent's long-lived key is."""
+        return self.path(self.config.centre.key_file or self.config.agent.state / "agent.key")
+
     def secret(self, path: Path) -> str:
         """The content of a secret's file. Raises ConfigError when it is missing or open to others."""
         full = self.path(path)
         try:
             if full.stat().st_mode & 0o077:
                 raise ConfigError(f"{full} is open to other users; make it 0600")
-            return full.read_text().strip()
+            secret = full.read_text().strip()
         except OSError as error:
             raise ConfigError(f"{full}: {error.strerror}") from None
+        if not secret:
+            raise ConfigError(f"{full} is empty")
+        return secret
 
 
 def explain(error: ValidationError, where: str) -> str:
-    """The first mistake as one sentence that names the key."""
-    first = error.errors()[0]
-    key = ".".join(str(part) for part in first["loc"]) or "the file"
-    what = (
-        "is not a known key" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-    )
-    return f"{where}: {key}: {what}"
+    """The first mistake as one sentence that names the key; a key that is not known before one that is missing."""
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
+    said = {"extra_forbidden": "is not a known key", "missing": "is missing"}
+    what = said.get(first["type"]) or first["msg"].removeprefix("Value error, ")
+    return ": ".join([where, *([".".join(map(str, first["loc"]))] if first["loc"] else []), what])
 
 
 def load(path: Path) -> Located:
@@ -208,7 +276,7 @@ def load(path: Path) -> Located:
         tables = tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # no TOML, or no text
         raise ConfigError(f"{path}: {error}") from None
     try:
         config = Config.model_validate(tables)
@@ -224,7 +292,7 @@ def adapter_settings(table: dict[str, Any], where: str) -> tuple[str, dict[str, 
         raise ConfigError(f"{where}: adapter: is missing")
     extra = set(table) - {"adapter", name}
     if extra:
-        raise ConfigError(f"{where}.{sorted(extra)[0]}: is not a known key")
+        raise ConfigError(f'{where}.{sorted(extra)[0]}: is not a known key beside adapter = "{name}"')
     settings = table.get(name, {})
     if not isinstance(settings, dict):
         raise ConfigError(f"{where}.{name}: must be a table")

@@ -10,7 +10,7 @@ workspace answers keeps its own. Refusals carry a reason code and change nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,7 +151,7 @@ _FOREIGN_ORIGIN = Refusal(403, "FOREIGN_ORIGIN", "This request came from another
 _TOO_LARGE = Refusal(413, "BODY_TOO_LARGE", "The request is too large.")
 
 
-def judge(scope: Scope, headers: dict[bytes, list[bytes]], site: Site | None) -> Refusal | None:
+def judge(scope: Mapping[str, Any], headers: dict[bytes, list[bytes]], site: Site | None) -> Refusal | None:
     """The verdict on one request, from its scope and collected headers alone; None lets it in."""
     if site is None:
         return _UNKNOWN_HOST
@@ -209,16 +209,22 @@ def _bounded(receive: Receive, limit: int) -> Receive:
     return bounded
 
 
-async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
-    if scope["type"] == "websocket":
-        await receive()
-        await send({"type": "websocket.close", "code": 4403, "reason": refusal.reason})
-        return
+def refusal_answer(refusal: Refusal) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """(headers, body) of the answer that tells a refusal."""
     body = json.dumps({"reason": refusal.reason, "message": refusal.message}).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
         (b"x-content-type-options", b"nosniff"),
     ]
+    return headers, body
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, refusal: Refusal) -> None:
+    if scope["type"] == "websocket":
+        await receive()
+        await send({"type": "websocket.close", "code": 4403, "reason": refusal.reason})
+        return
+    headers, body = refusal_answer(refusal)
     await send({"type": "http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

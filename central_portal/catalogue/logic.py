@@ -114,7 +114,7 @@ def _advance(answer: FacilityAnswer, positions: Mapping[str, Position], taken: i
     if answer.outcome not in _ANSWERED:
         return before
     if taken < len(answer.page.datasets):
-        return replace(before, skip=before.skip + taken)
+        return Position(before.after, before.skip + taken)
     return Position(answer.page.next) if answer.page.next else Position(exhausted=True)
 
 

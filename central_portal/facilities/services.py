@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
@@ -84,6 +84,23 @@ class Facilities:
         self._listeners: set[Callable[[str], None]] = set()
         self._looking = asyncio.Lock()
         self._hinted = asyncio.Event()
+
+    def adopt(self, tables: Iterable[FacilityTable]) -> None:
+        """Take part from now on: these, and no others. What is known of those that stay is kept."""
+        before = self._views
+        self._views = {
+            table.id: replace(before[table.id], table=table)
+            if table.id in before
+            else FacilityView(table, None, None, online=False, state_since=None)
+            for table in tables
+        }
+        changed = {
+            slug for slug in before.keys() | self._views.keys() if before.get(slug) != self._views.get(slug)
+        }
+        self.version += bool(changed)
+        for slug in sorted(changed):
+            for listener in tuple(self._listeners):
+                listener(slug)
 
     def all(self) -> list[FacilityView]:
         """Every facility by name."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from central_portal.database import in_database
@@ -47,6 +48,14 @@ class AccountLinkInfo:
     checked_at: float | None
     scopes: frozenset[Scope] = frozenset()
     grant_expires_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the portal holds of a caller at one instant, by facility: read once for the many questions of a search."""
+
+    links: Mapping[str, AccountLinkInfo]
+    grants: Mapping[str, Sequence[store.GrantRow]] = field(repr=False)
 
 
 class Identity:
@@ -174,29 +183,37 @@ class Identity:
 
     async def account_links(self, caller: Caller) -> Mapping[str, AccountLinkInfo]:
         """Facility → what is known; facilities that nothing is known of are absent."""
-        known = await in_database(store.links_of)(caller.person_id)
-        grants = await in_database(store.grants_of)(caller.session_hash, self._clock())
-        result = {facility: AccountLinkInfo(state, at) for facility, (state, at) in known.items()}
-        for row in grants:
-            seen = result.get(row.facility, AccountLinkInfo(LinkState.LINKED, None))
-            result[row.facility] = AccountLinkInfo(
+        return (await self.held(caller)).links
+
+    async def held(self, caller: Caller) -> Held:
+        """What is known of the caller's account links, and the living grants of this session."""
+        known, rows = await in_database(store.held)(caller.person_id, caller.session_hash, self._clock())
+        links = {facility: AccountLinkInfo(state, at) for facility, (state, at) in known.items()}
+        grants: dict[str, list[store.GrantRow]] = defaultdict(list)
+        for row in rows:
+            seen = links.get(row.facility, AccountLinkInfo(LinkState.LINKED, None))
+            links[row.facility] = AccountLinkInfo(
                 seen.state, seen.checked_at, parse_scopes(row.scopes), row.expires_at
             )
-        return result
+            grants[row.facility].append(row)
+        return Held(links, grants)
 
     async def ask(
         self, caller: Caller | None, facility_id: str, verb: Verb, parameters: Parameters, *,
-        command_id: str | None = None, timeout_s: float,
+        command_id: str | None = None, timeout_s: float, held: Held | None = None,
     ) -> Answer:  # fmt: skip
         """The facility's answer, under the caller's grant there when one reaches this verb.
 
-        Without one a PUBLIC verb goes without a grant. Raises SignInNeeded for any other verb,
-        FacilityUnavailable, DeadlineExceeded, RateLimited.
+        Without one a PUBLIC verb goes without a grant. `held` is what was just read of this caller, for whoever
+        asks many facilities at once.
+
+        Raises SignInNeeded for any other verb without a grant, FacilityUnavailable, DeadlineExceeded, RateLimited.
         """
         command_id = command_id or str(uuid.uuid4())
-        sealed = await self._under_grant(
-            caller, facility_id, verb, parameters, command_id, timeout_s + QUERY_GRACE
-        )
+        sealed = None
+        if caller is not None:
+            rows = held.grants.get(facility_id, ()) if held else await self._grants(caller, facility_id)
+            sealed = self._under_grant(caller, rows, verb, parameters, command_id, timeout_s + QUERY_GRACE)
         if sealed is None:
             if verb not in PUBLIC:
                 raise SignInNeeded(metadata={"facility": facility_id})
@@ -215,18 +232,19 @@ class Identity:
         Raises SignInNeeded without a grant that reaches this verb.
         """
         life = None if verb in NEVER_EXPIRES else LIMITS.order_life
-        sealed = await self._under_grant(caller, facility_id, verb, parameters, command_id, life)
+        rows = await self._grants(caller, facility_id)
+        sealed = self._under_grant(caller, rows, verb, parameters, command_id, life)
         if sealed is None:
             raise SignInNeeded(metadata={"facility": facility_id})
         return sealed
 
-    async def _under_grant(
-        self, caller: Caller | None, facility_id: str, verb: Verb, parameters: Parameters, command_id: str,
+    async def _grants(self, caller: Caller, facility_id: str) -> Sequence[store.GrantRow]:
+        return await in_database(store.grants_of)(caller.session_hash, self._clock(), facility_id)
+
+    def _under_grant(
+        self, caller: Caller, rows: Sequence[store.GrantRow], verb: Verb, parameters: Parameters, command_id: str,
         life_s: float | None,
     ) -> SealedBody | None:  # fmt: skip
-        if caller is None:
-            return None
-        rows = await in_database(store.grants_of)(caller.session_hash, self._clock(), facility_id)
         scope = SCOPE_OF[verb]
         for row in rows:
             if scope is None or scope in parse_scopes(row.scopes):

@@ -264,6 +264,13 @@ def learn_link(person_id: int, facility: str, state: LinkState, now: float) -> N
     )
 
 
+def held(
+    person_id: int, session_hash: str, now: float
+) -> tuple[dict[str, tuple[LinkState, float]], list[GrantRow]]:
+    """`links_of` the person and `grants_of` the session, in one go."""
+    return links_of(person_id), grants_of(session_hash, now)
+
+
 def links_of(person_id: int) -> dict[str, tuple[LinkState, float]]:
     """Facility → (state, when learnt)."""
     rows = AccountLinkKnowledge.objects.filter(person_id=person_id).values_list("facility", "state", "checked_at")

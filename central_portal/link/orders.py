@@ -31,7 +31,7 @@ def insert(order: NewOrder, *, online: bool) -> None:
         workspace=uuid.UUID(order.workspace) if order.workspace else None, body=order.sealed.body,
         grant_id=order.sealed.grant_id, mac=order.sealed.mac,
         state=(OrderState.SENT if online else OrderState.WAITING).value, created_at=order.created_at,
-        expires_at=order.expires_at,
+        expires_at=order.expires_at, traceparent=order.traceparent,
     )  # fmt: skip
 
 
@@ -145,7 +145,8 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     rows = Order.objects.filter(wanted, state__in=OPEN_STATES).order_by("created_at", "pk")[:limit]
     return [
         OpenOrder(
-            str(row.pk), row.facility, OrderState(row.state), SealedBody(bytes(row.body), row.grant_id, bytes(row.mac))
+            str(row.pk), row.facility, OrderState(row.state),
+            SealedBody(bytes(row.body), row.grant_id, bytes(row.mac)), row.traceparent,
         )
         for row in rows
     ]  # fmt: skip

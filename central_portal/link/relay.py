@@ -19,6 +19,7 @@ from joserfc.jwk import OctKey
 
 from central_portal.link.ports import SealedBody
 from central_portal.link.session import Session
+from shared import trace
 from shared.commands import Problem
 from shared.errors import ParasolError
 from shared.link.terms import MESSAGE_BYTES
@@ -98,6 +99,7 @@ class RelayService:
             command = parse(pb.Command, request, MESSAGE_BYTES)
         except Malformed:
             await _abort(context, Code.INVALID_ARGUMENT, "The command cannot be read.")
+        trace.enter(metadata.get("traceparent", ""))
         session = self._session_of(metadata.get(FACILITY, ""))
         if session is None or not session.ready:
             await _abort(context, Code.FAILED_PRECONDITION, "The facility is not connected here.")

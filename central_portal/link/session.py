@@ -12,6 +12,8 @@ from central_portal.link.bucket import Bucket
 from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
 from central_portal.link.session_orders import SessionOrders
 from central_portal.link.settings import HubSettings
+from central_portal.link.streams import Stream
+from shared import trace
 from shared.commands import Answer, Verb
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription
@@ -29,7 +31,6 @@ from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
 Read = Callable[[], Awaitable[bytes | None]]
-Write = Callable[[bytes], Awaitable[None]]
 Admit = Callable[["Session", HelloFacts, WorkspaceInventory], Awaitable[Admission]]
 
 
@@ -53,11 +54,12 @@ class Session:
     """
 
     def __init__(
-        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit,
+        self, facility_id: str, settings: HubSettings, events: LinkEvents, stream: Stream, admit: Admit,
         dispatch: Dispatch,
     ) -> None:  # fmt: skip
         self.facility_id = facility_id
         self.id = uuid.uuid4().hex
+        self.peer = stream.peer
         self._events, self._admit, self._dispatch = events, admit, dispatch
         loop = asyncio.get_running_loop()
         self._clock = loop.time
@@ -69,7 +71,7 @@ class Session:
             facility_id, self._end, events, changed=lambda: self._pump.wake(), room=lambda: dispatch.room(facility_id),
             overtaken=lambda: self.close(Ending.SUPERSEDED, "A newer session of this facility was opened."),
         )  # fmt: skip
-        self._pump = Pump(self._end, self._reader(read), write, self._handle, self._settle)
+        self._pump = Pump(self._end, self._reader(stream.read), stream.write, self._handle, self._settle)
 
     @property
     def ready(self) -> bool:
@@ -102,7 +104,9 @@ class Session:
 
     def exchange(self, command: SealedBody, timeout_s: float) -> Coroutine[None, None, pb.Result]:
         """Asks at once, and gives the coroutine of the answer; both raise as `ports.Links.ask` says."""
-        ticket = self._end.ask(command.body, command.grant_id, command.mac, timeout_s, self._clock())
+        ticket = self._end.ask(
+            command.body, command.grant_id, command.mac, timeout_s, self._clock(), trace.current()
+        )
         future: asyncio.Future[pb.Result] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         self._pump.wake()
@@ -123,6 +127,14 @@ class Session:
         """Tells the agent that the hub is about to close, so that it opens its next session first."""
         self._end.drain(deadline_s, reconnect_after_s)
         self._pump.wake()
+
+    def waits_for(self, ticket: int) -> bool:
+        """Whether this ask is out at the agent."""
+        return self._end.waits_for(ticket)
+
+    def answered_beside(self, result: pb.Result) -> None:
+        """The answer to one ask, which came beside the stream."""
+        self._pump.settle(self._end.answered_beside(result))
 
     def finish(self) -> list[asyncio.Future[pb.Result]]:
         """Takes no more asks; those under way."""

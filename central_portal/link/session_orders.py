@@ -45,7 +45,7 @@ class SessionOrders:
     def deliver(self, order: OpenOrder, now: float) -> None:
         """Queue one. Needs `free`."""
         sealed = order.sealed
-        self._end.order(order.id, sealed.body, sealed.grant_id, sealed.mac, now)
+        self._end.order(order.id, sealed.body, sealed.grant_id, sealed.mac, now, order.traceparent)
         self.delivered.add(order.id)
         self._changed()
 

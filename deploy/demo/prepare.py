@@ -47,18 +47,22 @@ def _made_once(target: Path, make: Callable[[Path], None]) -> Path:
 
 def oidc_modules(say: Say) -> Path:
     """The folder that holds `node_modules/oidc-provider`."""
-    source = HERE / "oidc"
+    return node_modules(HERE / "oidc", "the sign-in services", say)
+
+
+def node_modules(source: Path, what: str, say: Say) -> Path:
+    """The folder that holds `node_modules` of a folder with package.json, package-lock.json and .npmrc."""
     files = [source / "package.json", source / "package-lock.json"]
 
     def make(target: Path) -> None:
-        say("installing the sign-in services (once)")
+        say(f"installing {what} (once)")
         for file in [*files, source / ".npmrc"]:
             shutil.copy(file, target)
         npm = node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
         environment = {**os.environ, "npm_config_cache": str(cache_folder() / "npm")}
         _run([str(node()), str(npm), "ci", "--silent"], cwd=target, env=environment)
 
-    return _made_once(cache_folder() / f"oidc-{_digest(*files)}", make)
+    return _made_once(cache_folder() / f"{source.name}-{_digest(*files)}", make)
 
 
 def notebook_environment(say: Say) -> Path:

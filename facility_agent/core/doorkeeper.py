@@ -19,14 +19,15 @@ from facility_agent.ports.doorkeeper import (
     Revocation,
     WorkspaceDoor,
 )
-from facility_agent.ports.store import LinkRow, PassRow, SessionRow, Store, Transaction, WorkspaceRow
-from shared.errors import AccessDenied, NotFound, SignInNeeded
+from facility_agent.ports.store import DoorCodeRow, LinkRow, PassRow, SessionRow, Store, Transaction, WorkspaceRow
+from shared.errors import AccessDenied, CodeNotValid, NotFound, RateLimited, SignInNeeded
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
 from shared.workspaces import WorkspaceState, is_workspace_id
 
 SESSION_LIFE = 12 * 3600.0
 PASS_LIFE = 7 * 86400.0
+CODES = 10_000
 WATCHERS_QUEUE = 1024
 
 
@@ -77,6 +78,23 @@ class _Entry:
         """Only the owner, while the account link is active and holds the same account."""
         own = self.workspace.subject == subject and self.link is not None and self.link.active
         return own and self.link is not None and self.link.immutable_id == self.workspace.immutable_id
+
+
+def _entry_of(tx: Transaction, workspace_id: str) -> _Entry | None:
+    row = tx.workspace(workspace_id) if is_workspace_id(workspace_id) else None
+    return _Entry(row, tx.link_of(row.subject)) if row else None
+
+
+def _may_enter(tx: Transaction, workspace_id: str, subject: Subject, sid: str, now: float) -> LinkRow:
+    """The account link by which this person enters. Raises NotFound, AccessDenied, SignInNeeded."""
+    entry = _entry_of(tx, workspace_id)
+    if entry is None:
+        raise NotFound("There is no such workspace here.")
+    if entry.link is None or not entry.allows(subject):
+        raise AccessDenied("This workspace belongs to somebody else.")
+    if tx.sid_ended(subject.issuer, sid, now):
+        raise SignInNeeded("You have signed out meanwhile; sign in again.")
+    return entry.link
 
 
 class CoreDoorkeeper(Doorkeeper):
@@ -161,20 +179,37 @@ class CoreDoorkeeper(Doorkeeper):
             raise NotFound("There is no such workspace here.")
         return await self._door(entry, subject)
 
-    async def admit(self, workspace_id: str, subject: Subject, sid: str, cookie_hash: str) -> None:
-        """Remember a workspace cookie."""
-        entry, now = await self._entry(workspace_id), self._clock()
-        if entry is None:
-            raise NotFound("There is no such workspace here.")
-        if not entry.allows(subject):
-            raise AccessDenied("This workspace belongs to somebody else.")
+    async def invite(self, workspace_id: str, subject: Subject, sid: str, state_hash: str, code_hash: str) -> None:
+        """Remember a one-time code into a workspace."""
+        now = self._clock()
+        row = DoorCodeRow(code_hash, workspace_id, state_hash, subject, sid, now + LIMITS.one_time_code)
 
         def work(tx: Transaction) -> None:
-            if tx.sid_ended(subject.issuer, sid, now):
-                raise SignInNeeded("You have signed out meanwhile; sign in again.")
-            link = tx.link_of(subject)
-            generation = link.generation if link else -1
-            tx.put_pass(PassRow(cookie_hash, workspace_id, subject, sid, generation, now + PASS_LIFE))
+            _may_enter(tx, workspace_id, subject, sid, now)
+            tx.sweep(now)
+            if tx.door_codes() >= CODES:
+                raise RateLimited("Too many people open workspaces at once; try again in a minute.")
+            tx.put_door_code(row)
+
+        await self._store.transact(work)
+
+    async def admit(self, workspace_id: str, code_hash: str, state_hash: str, cookie_hash: str) -> None:
+        """Take a one-time code, then remember a workspace cookie: two transactions, for a code is used even in vain."""
+        now = self._clock()
+        code = await self._store.transact(lambda tx: tx.take_door_code(code_hash))
+        if (
+            code is None
+            or code.workspace_id != workspace_id
+            or code.state_hash != state_hash
+            or code.expires_at < now
+        ):
+            raise CodeNotValid
+
+        def work(tx: Transaction) -> None:
+            link = _may_enter(tx, workspace_id, code.subject, code.sid, now)
+            tx.put_pass(
+                PassRow(cookie_hash, workspace_id, code.subject, code.sid, link.generation, now + PASS_LIFE)
+            )
 
         await self._store.transact(work)
 
@@ -193,14 +228,7 @@ class CoreDoorkeeper(Doorkeeper):
         return self._revoked.watch()
 
     async def _entry(self, workspace_id: str) -> _Entry | None:
-        if not is_workspace_id(workspace_id):
-            return None
-
-        def work(tx: Transaction) -> _Entry | None:
-            row = tx.workspace(workspace_id)
-            return _Entry(row, tx.link_of(row.subject)) if row else None
-
-        return await self._store.transact(work)
+        return await self._store.transact(lambda tx: _entry_of(tx, workspace_id))
 
     async def _door(self, entry: _Entry, subject: Subject) -> WorkspaceDoor:
         row, allowed = entry.workspace, entry.allows(subject)

@@ -36,7 +36,15 @@ class Offers:
             raise FlavourTooLarge(f"{offer.environment.title} is not offered in this size here.")
         if request.lifetime_s > flavour.longest_s:
             raise FlavourTooLarge(
-                f"This size lives at most {flavour.longest_s // 3600} hours here.",
+                f"This size lives at most {spoken(flavour.longest_s)} here.",
                 metadata={"longest_s": str(flavour.longest_s)},
             )
         return offer, flavour
+
+
+def spoken(seconds: int) -> str:
+    """A duration in the largest unit that says it exactly: 8 hours, 90 minutes."""
+    for unit, size in (("day", 86_400), ("hour", 3600), ("minute", 60)):
+        if seconds >= size and seconds % size == 0:
+            return f"{seconds // size} {unit}{'s' if seconds > size else ''}"
+    return f"{seconds} seconds"

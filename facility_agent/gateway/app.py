@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
-from typing import Any
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.applications import Starlette
@@ -14,8 +13,9 @@ from starlette.staticfiles import StaticFiles
 
 from facility_agent.config import Located
 from facility_agent.gateway.authorize import Authorize
+from facility_agent.gateway.front import Front, Place
 from facility_agent.gateway.pages import HERE, Pages
-from facility_agent.gateway.proxy import FRAME
+from facility_agent.gateway.refusals import Refusals
 from facility_agent.gateway.sessions import Sessions
 from facility_agent.gateway.settings import GatewaySettings, gateway_settings
 from facility_agent.gateway.sign_in import SignIn
@@ -27,9 +27,11 @@ from shared.limits import LIMITS
 from shared.serving import serve as shared_serve
 from shared.workspaces import is_workspace_id
 
+HOSTS = 4096
+
 
 class Gateway:
-    """A wired gateway. `app` is its ASGI application; run `watch` beside it."""
+    """A wired gateway. `front` takes connections, `app` answers for its own pages; run `watch` beside it."""
 
     def __init__(self, settings: GatewaySettings, door: Doorkeeper) -> None:
         self._settings = settings
@@ -38,7 +40,9 @@ class Gateway:
         authorize = Authorize(settings, door, sessions, sign_in, pages)
         self._verdicts = Verdicts(door)
         inline = Pages(settings.facility_name, settings.portal, inline=True)
-        self._doors = WorkspaceDoors(settings, door, sessions, sign_in, pages, inline, self._verdicts)
+        self._doors = WorkspaceDoors(
+            settings, door, sessions, sign_in, self._verdicts, Refusals(pages), Refusals(inline)
+        )
         self._pages = Starlette(
             routes=[
                 Route("/", lambda _: pages.page("welcome")),
@@ -58,7 +62,8 @@ class Gateway:
             ]
         )
         self._own = self._own_site()
-        self.app = Door(self._route, self._site_of)
+        self.app = Door(self._pages, lambda host: self._own if self._is_own(host.lower()) else None)
+        self.front = Front(self._doors, settings.scheme, lru_cache(HOSTS)(self._place_of))
 
     def _own_site(self) -> Site:
         settings = self._settings
@@ -74,32 +79,22 @@ class Gateway:
             body_limit=LIMITS.form_bytes,
         )
 
-    def _site_of(self, host: str) -> Site | None:
-        host = host.lower()
-        if host == self._settings.origin.partition("://")[2]:
-            return self._own
-        workspace_id = self._workspace_of(host)
-        return Site(self._settings.workspace_origin(workspace_id)) if workspace_id else None
+    def _is_own(self, host: str) -> bool:
+        return host == self._settings.origin.partition("://")[2]
 
-    def _workspace_of(self, host: str) -> str:
+    def _place_of(self, host: str) -> Place:
+        if self._is_own(host):
+            return self._own, ""
         workspace_id, _, zone = host.partition(".")
-        return workspace_id if zone == self._settings.zone and is_workspace_id(workspace_id) else ""
-
-    async def _route(self, scope: Any, receive: Any, send: Any) -> None:
-        host = next(value for name, value in scope["headers"] if name == b"host").decode("latin-1").lower()
-        workspace_id = self._workspace_of(host)
-        if workspace_id:
-            await self._doors.serve(workspace_id, scope, receive, send)
-        else:
-            await self._pages(scope, receive, send)
+        if zone != self._settings.zone or not is_workspace_id(workspace_id):
+            return None, ""
+        return Site(self._settings.workspace_origin(workspace_id)), workspace_id
 
     async def watch(self) -> None:
-        """Follow the agent's revocations until cancelled."""
-        await self._verdicts.watch()
-
-    async def close(self) -> None:
-        """Close the connections to workspaces."""
-        await self._doors.close()
+        """Follow the agent's revocations and end what waits too long, until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._verdicts.watch())
+            tasks.create_task(self.front.sweep())
 
 
 def serve(located: Located) -> None:
@@ -113,14 +108,15 @@ def serve(located: Located) -> None:
     async def run() -> None:
         client = DoorkeeperClient(settings.socket, settings.token_file)
         gateway = Gateway(settings, client)
-        watcher = asyncio.create_task(gateway.watch())
         try:
-            await shared_serve(gateway.app, settings.host, settings.port, grace_s=3, ws_max_size=FRAME)
+            async with (
+                asyncio.TaskGroup() as tasks
+            ):  # without its watcher it would let in whom the agent shuts out
+                watcher = tasks.create_task(gateway.watch())
+                await shared_serve(gateway.app, settings.host, settings.port, grace_s=3, http=gateway.front.accept)
+                watcher.cancel()
         finally:
-            watcher.cancel()
-            with suppress(asyncio.CancelledError):
-                await watcher
-            await gateway.close()
+            gateway.front.close()
             await client.close()
 
     uvloop.run(run())

@@ -16,7 +16,15 @@ from shared.errors import BackendUnavailable, ParasolError
 log = logging.getLogger(__name__)
 HOLDS_S = 60.0
 KEPT = 10_000
+ASKED_AGAIN = 5
 Key = tuple[str, str]
+
+
+class _Asked:
+    """A question under way; `overtaken` by a revocation, so that its answer may be older than that."""
+
+    def __init__(self, key: Key) -> None:
+        self.key, self.overtaken = key, False
 
 
 class Verdicts:
@@ -28,24 +36,37 @@ class Verdicts:
 
     def __init__(self, door: WorkspaceAccess, clock: Callable[[], float] = time.monotonic) -> None:
         self._door, self._clock = door, clock
-        self._kept: dict[Key, tuple[WorkspaceDoor | None, float]] = {}
+        self._kept: dict[Key, tuple[WorkspaceDoor, float]] = {}
+        self._asking: set[_Asked] = set()
         self._cuts: dict[Key, set[Callable[[], None]]] = defaultdict(set)
+
+    def known(self, workspace_id: str, cookie_hash: str) -> WorkspaceDoor | None:
+        """The verdict that holds, None when the agent must be asked."""
+        kept = self._kept.get((workspace_id, cookie_hash))
+        return kept[0] if kept is not None and self._clock() - kept[1] < HOLDS_S else None
 
     async def of(self, workspace_id: str, cookie_hash: str) -> WorkspaceDoor | None:
         """The verdict behind a workspace cookie; None when the cookie opens nothing. Raises BackendUnavailable."""
-        key = (workspace_id, cookie_hash)
-        kept = self._kept.get(key)
-        if kept is not None and self._clock() - kept[1] < HOLDS_S:
-            return kept[0]
-        return await self._ask(key)
+        return self.known(workspace_id, cookie_hash) or await self._ask((workspace_id, cookie_hash))
 
     async def _ask(self, key: Key) -> WorkspaceDoor | None:
-        door = await self._door.pass_of(*key)
-        if door is None or door.endpoint is not None:  # what is still starting is asked each time
+        for _ in range(ASKED_AGAIN):
+            asked = _Asked(key)
+            self._asking.add(asked)
+            try:
+                door = await self._door.pass_of(*key)
+            finally:
+                self._asking.discard(asked)
+            if not asked.overtaken:
+                self._keep(key, door)
+                return door
+        raise BackendUnavailable("The facility is changing what you may open; try again.")
+
+    def _keep(self, key: Key, door: WorkspaceDoor | None) -> None:
+        if door is not None and door.endpoint is not None:  # what is still starting is asked each time
             if len(self._kept) >= KEPT:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = (door, self._clock())
-        return door
 
     def on_cut(self, workspace_id: str, cookie_hash: str, cut: Callable[[], None]) -> Callable[[], None]:
         """Call `cut` when this cookie no longer opens this workspace; returns the unsubscribe."""
@@ -74,6 +95,8 @@ class Verdicts:
 
     async def revoke(self, revocation: Revocation) -> None:
         """Ask again for every verdict that this may concern, and cut what is no longer allowed."""
+        for asked in self._asking:
+            asked.overtaken = asked.overtaken or _concerns(revocation, asked.key)
         concerned = [key for key in {*self._kept, *self._cuts} if _concerns(revocation, key)]
         for key in concerned:
             self._kept.pop(key, None)

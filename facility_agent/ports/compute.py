@@ -41,6 +41,13 @@ class StartSpec:
     headers: tuple[tuple[str, str], ...] = ()
 
 
+def filled(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its placeholders filled in."""
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
 class RunState(StrEnum):
     """What a backend sees of one workspace. GONE is certain; UNKNOWN is not knowing."""
 

@@ -147,8 +147,18 @@ class WorkspaceAccess(ABC):
         """Whether this person may enter. Raises NotFound for a workspace nobody knows."""
 
     @abstractmethod
-    async def admit(self, workspace_id: str, subject: Subject, sid: str, cookie_hash: str) -> None:
-        """Remember a workspace cookie. Raises AccessDenied, NotFound, SignInNeeded (signed out meanwhile)."""
+    async def invite(self, workspace_id: str, subject: Subject, sid: str, state_hash: str, code_hash: str) -> None:
+        """Remember for 30 s a one-time code into one workspace, for the browser that holds the state.
+
+        Raises AccessDenied, NotFound, SignInNeeded (signed out meanwhile), RateLimited.
+        """
+
+    @abstractmethod
+    async def admit(self, workspace_id: str, code_hash: str, state_hash: str, cookie_hash: str) -> None:
+        """Take a one-time code and remember a workspace cookie for the person whom it was made for.
+
+        The code is gone whatever comes of it. Raises CodeNotValid, AccessDenied, NotFound, SignInNeeded.
+        """
 
     @abstractmethod
     async def pass_of(self, workspace_id: str, cookie_hash: str) -> WorkspaceDoor | None:

@@ -120,9 +120,13 @@ class DoorkeeperClient(Doorkeeper):
             raise NotFound
         return door
 
-    async def admit(self, workspace_id: str, subject: Subject, sid: str, cookie_hash: str) -> None:
-        """Remember a workspace cookie."""
-        await self._call("admit", workspace_id, codec.subject(subject), sid, cookie_hash)
+    async def invite(self, workspace_id: str, subject: Subject, sid: str, state_hash: str, code_hash: str) -> None:
+        """Remember a one-time code into a workspace."""
+        await self._call("invite", workspace_id, codec.subject(subject), sid, state_hash, code_hash)
+
+    async def admit(self, workspace_id: str, code_hash: str, state_hash: str, cookie_hash: str) -> None:
+        """Take a one-time code, then remember a workspace cookie."""
+        await self._call("admit", workspace_id, code_hash, state_hash, cookie_hash)
 
     async def pass_of(self, workspace_id: str, cookie_hash: str) -> WorkspaceDoor | None:
         """The verdict behind a workspace cookie."""

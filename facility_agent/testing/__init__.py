@@ -1,1 +1,1 @@
-"""Contract suites of the ports: an adapter's author subclasses them in their own tests."""
+"""For authors of adapters: contract suites to subclass in their own tests, and adapters that live in memory."""

@@ -18,7 +18,7 @@ from shared.link.outbox import Lane, Outbox
 from shared.link.outputs import Closed, Ending, Output
 from shared.link.terms import Terms
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
-from shared.wire.parse import parse
+from shared.wire.parse import parse_bounded
 from shared.wire.raw import fields, pieces
 from shared.wire.text import Malformed
 
@@ -209,7 +209,7 @@ class End(ABC, Generic[Incoming]):
             return self._reject("OVERSIZED", f"An envelope has at most {self.terms.envelope_bytes} bytes.")
         try:
             _bounded(piece)
-            envelope = parse(self._incoming, piece, self.terms.envelope_bytes)
+            envelope = parse_bounded(self._incoming, piece)
         except Malformed as error:
             return self._reject("INVALID_REQUEST", str(error))
         if envelope.critical:

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery, UnreadDatasets, key
+from shared.catalogue import Dataset, Key, SearchPage, SearchQuery, UnreadDatasets, key
 from shared.commands import GetDataset
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
@@ -82,8 +82,8 @@ def decode_page(data: bytes) -> SearchPage:
     page, found, broken = _rows(data)
     if len(found) > LIMITS.page:
         raise Malformed(f"A page has more than {LIMITS.page} datasets.")
-    rows = [row for row in found if _usable(row)]
-    keys = [key(_instant(row, "started"), row.pid) for row in rows]
+    rows = found if _all_usable(found) else [row for row in found if _usable(row)]
+    keys = _keys(rows)
     datasets, note = UnreadDatasets(keys, rows, _dataset), text.plain(page.note, text.SENTENCE)
     if broken or len(rows) < len(found):
         return SearchPage(datasets, _position(page.next), complete=False, note=note or _LEFT_OUT)
@@ -96,7 +96,7 @@ def _rows(data: bytes) -> tuple[pb.Page, Sequence[pb.Dataset], bool]:
     if len(data) <= _DATASET_BYTES and at_most(data, number, _TAGS):
         with suppress(DecodeError):
             page = pb.Page.FromString(data)
-            return page, page.datasets, False
+            return page, list(page.datasets), False
     # Too large to be made in one piece, or a dataset is broken and costs itself alone.
     found, rest = split(data, number, 2 * LIMITS.page)
     if len(found) > LIMITS.page:
@@ -126,6 +126,12 @@ def _usable(message: pb.Dataset) -> bool:
     return text.is_identifier(message.pid, text.PID) and (not proposal or text.is_identifier(proposal))
 
 
+def _all_usable(messages: Sequence[pb.Dataset]) -> bool:
+    pids = [message.pid for message in messages]
+    proposals = {message.proposal for message in messages} - {""}
+    return text.are_identifiers(pids, text.PID) and text.are_identifiers(proposals)
+
+
 def _dataset(message: pb.Dataset) -> Dataset:
     """A usable dataset, cleaned."""
     return Dataset(
@@ -135,16 +141,28 @@ def _dataset(message: pb.Dataset) -> Dataset:
         instrument=text.plain(message.instrument, text.IDENTIFIER),
         sample=text.plain(message.sample),
         definition=text.plain(message.definition, text.IDENTIFIER),
-        started=_instant(message, "started"),
-        ended=_instant(message, "ended"),
+        started=_started(message),
+        ended=text.instant(message.ended) if message.ended or message.HasField("ended") else None,
         size=text.count(message.size),
         files=text.count(message.files),
         is_open=message.is_open,
     )
 
 
-def _instant(message: pb.Dataset, name: str) -> float | None:
-    return text.instant(getattr(message, name)) if message.HasField(name) else None
+def _keys(messages: Sequence[pb.Dataset]) -> list[Key]:
+    """The `key` of each, without a call for most of them."""
+    first, last = text.EARLIEST, text.LATEST
+    return [
+        (-seconds, message.pid)
+        if (seconds := message.started) and first <= seconds <= last
+        else key(_started(message), message.pid)
+        for message in messages
+    ]
+
+
+def _started(message: pb.Dataset) -> float | None:
+    seconds = message.started
+    return text.instant(seconds) if seconds or message.HasField("started") else None
 
 
 def _message(value: Dataset) -> pb.Dataset:

@@ -79,16 +79,21 @@ def encode_body(facility_id: str, command_id: str, verb: Verb, parameters: Param
     if type(parameters) is not PARAMETERS_OF[verb]:
         raise InvalidRequest(f"{verb.value} takes {PARAMETERS_OF[verb].__name__}.")
     try:
+        encoded = CODECS[type(parameters)].encode(parameters)
         body = pb.Body(
             facility_id=facility_id,
             command_id=command_id,
             verb=verb.value,
-            parameters=CODECS[type(parameters)].encode(parameters),
+            parameters=encoded,
             expires_ms=expires_ms,
         ).SerializeToString(deterministic=True)
+        if len(body) > BODY_BYTES:
+            raise InvalidRequest(f"A command is larger than {BODY_BYTES} bytes.")
+        _read(facility_id, command_id, verb, encoded)
+    except Malformed as error:
+        raise InvalidRequest(str(error)) from error
     except ValueError as error:
         raise InvalidRequest("The command has a value that cannot be sent.") from error
-    decode_body(body)
     return body
 
 
@@ -100,17 +105,24 @@ def decode_body(body: bytes) -> Command:
     """
     try:
         message = parse(pb.Body, body, BODY_BYTES)
-        if not is_facility_id(message.facility_id) or not is_command_id(message.command_id):
-            raise InvalidRequest("A command names a facility and has an id of at most 64 characters.")
         verb = _VERBS.get(message.verb)
-        if verb is None:
-            raise Unsupported("The facility does not know this command.")
-        if verb is Verb.LAUNCH:
-            workspaces.workspace_id(message.command_id)
-        parameters: Parameters = CODECS[PARAMETERS_OF[verb]].decode(message.parameters)
+        parameters = _read(message.facility_id, message.command_id, verb, message.parameters)
     except Malformed as error:
         raise InvalidRequest(str(error)) from error
+    assert verb is not None
     return Command(message.facility_id, message.command_id, verb, parameters, message.expires_ms)
+
+
+def _read(facility_id: str, command_id: str, verb: Verb | None, parameters: bytes) -> Parameters:
+    """The parameters, when all of a body makes sense. Raises InvalidRequest, Unsupported, Malformed."""
+    if not is_facility_id(facility_id) or not is_command_id(command_id):
+        raise InvalidRequest("A command names a facility and has an id of at most 64 characters.")
+    if verb is None:
+        raise Unsupported("The facility does not know this command.")
+    if verb is Verb.LAUNCH:
+        workspaces.workspace_id(command_id)
+    read: Parameters = CODECS[PARAMETERS_OF[verb]].decode(parameters)
+    return read
 
 
 def verb_of(body: bytes) -> Verb | None:

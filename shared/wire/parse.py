@@ -18,6 +18,11 @@ def parse(kind: type[M], data: bytes, most_bytes: int, most_fields: int = 1000) 
         raise Malformed(f"A message is larger than {most_bytes} bytes.")
     for _ in fields(data, most_fields):
         pass
+    return parse_bounded(kind, data)
+
+
+def parse_bounded(kind: type[M], data: bytes) -> M:
+    """The message of bytes whose size and parts somebody has bounded already. Raises Malformed."""
     message = kind()
     try:
         message.ParseFromString(data)

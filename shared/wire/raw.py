@@ -15,26 +15,32 @@ def fields(data: bytes, most: int) -> Iterator[tuple[int, bytes | None, int]]:
     Raises Malformed when they are no protobuf, or more than `most`.
     """
     position, seen, end = 0, 0, len(data)
-    while position < end:
-        seen += 1
-        if seen > most:
-            raise Malformed(f"A message has more than {most} parts.")
-        tag, position = _varint(data, position)
-        kind = tag & 7
-        piece: bytes | None = None
-        if kind == _BYTES:
-            length, position = _varint(data, position)
-            piece = data[position : position + length]
-            position += length
-        elif kind == _VARINT:
-            _, position = _varint(data, position)
-        elif kind in (_FIXED64, _FIXED32):
-            position += 8 if kind == _FIXED64 else 4
-        else:
-            raise Malformed("The bytes are no message.")
-        if position > end or tag < 8:
-            raise Malformed("The bytes are no message.")
-        yield tag >> 3, piece, position
+    try:
+        while position < end:
+            seen += 1
+            if seen > most:
+                raise Malformed(f"A message has more than {most} parts.")
+            tag, position = data[position], position + 1  # most numbers have one byte
+            if tag > 0x7F:
+                tag, position = _varint(data, position - 1)
+            kind = tag & 7
+            piece: bytes | None = None
+            if kind in (_BYTES, _VARINT):
+                value, position = data[position], position + 1
+                if value > 0x7F:
+                    value, position = _varint(data, position - 1)
+                if kind == _BYTES:
+                    piece = data[position : position + value]
+                    position += value
+            elif kind in (_FIXED64, _FIXED32):
+                position += 8 if kind == _FIXED64 else 4
+            else:
+                raise Malformed("The bytes are no message.")
+            if position > end or tag < 8:
+                raise Malformed("The bytes are no message.")
+            yield tag >> 3, piece, position
+    except IndexError:
+        raise Malformed("The bytes are no message.") from None
 
 
 def pieces(data: bytes, number: int, most: int) -> list[bytes]:

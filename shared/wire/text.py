@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 IDENTIFIER = 100
 PID = 512
@@ -47,6 +47,14 @@ def is_identifier(text: str, most: int = IDENTIFIER) -> bool:
     return text != "" and text == text.strip() and is_plain(text, most)
 
 
+def are_identifiers(texts: Collection[str], most: int = IDENTIFIER) -> bool:
+    """Whether `is_identifier` holds for each; usual ones are judged all at once."""
+    together = "".join(texts)
+    if together.isprintable() and " " not in together:
+        return "" not in texts and max(map(len, texts), default=0) <= most
+    return all(is_identifier(text, most) for text in texts)
+
+
 def identifier(text: str, most: int = IDENTIFIER) -> str:
     """`text` unchanged. Raises Malformed unless it has 1 to `most` characters, all visible."""
     if not is_identifier(text, most):
@@ -80,7 +88,7 @@ def traceparent(header: str) -> str:
 
 def instant(seconds: float) -> float | None:
     """POSIX seconds within the years 1 to 9999, None for anything else."""
-    return seconds if math.isfinite(seconds) and EARLIEST <= seconds <= LATEST else None
+    return seconds if EARLIEST <= seconds <= LATEST else None
 
 
 def duration(seconds: float) -> float | None:

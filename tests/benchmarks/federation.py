@@ -7,18 +7,22 @@ import base64
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import uvloop
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from facility_agent.link.client import AgentLink
 from facility_agent.link.keys import load_or_create_key
+from facility_agent.link.running import Running
 from facility_agent.link.settings import LinkSettings
-from shared.catalogue import Dataset, SearchPage
-from shared.commands import Answer
+from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.facilities import Capability, FacilityDescription, Outcome
+from shared.link.outputs import CommandArrived
+from shared.wire.catalogue import encode_page
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.workspaces import WorkspaceInventory
 from tests.waiting import free_port, http_status, until
 
@@ -26,20 +30,31 @@ ROOT = Path(__file__).resolve().parents[2]
 HOST = "portal.localhost"
 
 
+def page_of(slug: str) -> bytes:
+    """The answer of one facility to the search: a page of 50 datasets, and there is more."""
+    rows = [
+        Dataset(f"{slug}-{i}", f"Dataset {i} of {slug}", f"P{i % 7}", "I1", "Sample", "NXsas", 1e9 - i * 10, None, 10**6, 1, is_open=True)
+        for i in range(SearchQuery().limit)
+    ]  # fmt: skip
+    return encode_page(SearchPage(tuple(rows), next="50"))
+
+
+class Prepared(Running):
+    """Answers at once with bytes made beforehand, as the floor's agents do: the centre and the link are measured."""
+
+    def __init__(self, core: BenchCore, slug: str) -> None:
+        super().__init__(core, 1)  # type: ignore[arg-type]
+        self._page = page_of(slug)
+
+    def start(self, command: CommandArrived, reply: Callable[[pb.Result], None]) -> None:
+        reply(pb.Result(ticket=command.ticket, outcome=Outcome.OK, payload=self._page))
+
+
 class BenchCore:
-    """A facility that answers every search from memory: what is measured is the centre and the link."""
+    """What a facility of the benchmark says of itself."""
 
     def __init__(self, slug: str) -> None:
         self._slug = slug
-        rows = [
-            Dataset(f"{slug}-{i}", f"Dataset {i} of {slug}", f"P{i % 7}", "I1", "Sample", "NXsas", 1e9 - i * 10, None, 10**6, 1, is_open=True)
-            for i in range(100)
-        ]  # fmt: skip
-        self._rows = tuple(rows)
-
-    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: object) -> Answer:
-        command = decode(body)  # type: ignore[operator]
-        return Answer(Outcome.OK, SearchPage(self._rows[: command.parameters.limit]))
 
     def description(self) -> FacilityDescription:
         capabilities = tuple(Capability(f"c{i}", "kind", f"Capability {i}", "What it does") for i in range(5))
@@ -62,8 +77,8 @@ def slug_of(number: int) -> str:
 
 
 @contextmanager
-def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int]]:
-    """(port, pid) of a centre with this many connected facilities."""
+def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int, int]]:
+    """(port, pid, pid of all agents) of a centre with this many connected facilities."""
     port, hub = free_port(), free_port()
     tables = []
     for number in range(facilities):
@@ -96,7 +111,7 @@ def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int]]:
                 lambda: (folder / "centre.log").read_bytes().count(b"Connected to the hub") >= facilities,
                 "all agents connected",
             )
-            yield port, serving.pid
+            yield port, serving.pid, agents.pid
         finally:
             for process in (agents, serving):
                 process.terminate()
@@ -114,8 +129,11 @@ async def play(folder: Path, facilities: int, hub: int) -> None:
                 facility_id=slug_of(number), hub=f"127.0.0.1:{hub}", audience="parasol-hub",
                 key_file=folder / f"{number}.key", store_id=str(number), boot_counter=1, plaintext=True,
             )  # fmt: skip
-            tasks.create_task(AgentLink(settings, BenchCore(slug_of(number))).run())  # type: ignore[arg-type]
+            core = BenchCore(slug_of(number))
+            link = AgentLink(settings, core)  # type: ignore[arg-type]
+            link._running = Prepared(core, slug_of(number))
+            tasks.create_task(link.run())
 
 
 if __name__ == "__main__":
-    asyncio.run(play(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))
+    uvloop.run(play(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])))

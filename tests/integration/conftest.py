@@ -14,7 +14,7 @@ import pytest
 _folder = tempfile.TemporaryDirectory(prefix="parasol-test-")
 os.environ.setdefault("PARASOL_DATA", _folder.name)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
-django.setup()
+django.setup()  # tests may import the centre's tables at their top
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +35,20 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, 
         facility.linked()
         facility.connect()
         yield op, centre, facility
+
+
+@pytest.fixture(scope="session")
+def gate() -> Iterator[Any]:
+    """A facility with its agent, its gateway and workspaces; below a short folder, for the sake of Unix sockets."""
+    from tests.integration.openid import Op, serving
+    from tests.integration.whole_facility import whole_facility
+
+    with (
+        tempfile.TemporaryDirectory(prefix="pf-") as name,
+        serving(Op()) as op,
+        whole_facility(Path(name), op) as facility,
+    ):
+        yield facility
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def slug(engine: str) -> str:
 
 @pytest.fixture
 def registry(engine: str) -> FacilityRegistry:
-    return FacilityRegistry(Federation(), 30.0)
+    return FacilityRegistry(Federation(), lease_s=30.0)
 
 
 def row(slug: str) -> sessions.SessionRow:
@@ -94,7 +94,7 @@ async def test_a_close_ends_only_its_own_epoch(registry: FacilityRegistry, slug:
 
 
 async def test_a_lease_runs_out_by_the_databases_time_and_its_hub_may_take_it_up_again(slug: str) -> None:
-    registry = FacilityRegistry(Federation(), 0.3)
+    registry = FacilityRegistry(Federation(), lease_s=0.3)
     epoch = (await registry.admit(slug, HELLO, HUB)).epoch
     assert (await look(slug)).mark.alive
     async with asyncio.timeout(10):

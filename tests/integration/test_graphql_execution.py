@@ -109,6 +109,23 @@ def test_an_answer_that_grows_too_large_is_refused_whatever_the_guard_estimated(
     assert OBJECTS < 200**3
 
 
+async def test_a_kept_plan_answers_each_request_by_its_own_variables() -> None:
+    from tests.integration.portal import Portal, finds
+
+    portal = Portal()
+    for slug in ("alpha", "beta"):
+        await portal.connect(slug, finds())
+    plain = "query($n: Int){facilities(first: $n){nodes{slug state}}}"
+    chosen = "query($yes: Boolean!){facilities{nodes{slug state @include(if: $yes)}}}"
+    for _ in range(2):
+        for n in (1, 2):
+            nodes = (await portal.ask(plain, {"n": n}))["data"]["facilities"]["nodes"]
+            assert nodes == [{"slug": s, "state": "ONLINE"} for s in ("alpha", "beta")[:n]]
+        for yes in (True, False):
+            nodes = (await portal.ask(chosen, {"yes": yes}))["data"]["facilities"]["nodes"]
+            assert [set(node) for node in nodes] == [{"slug", "state"} if yes else {"slug"}] * 2
+
+
 REPEATED = [
     "{me{" + "name " * 60 + "}}",
     "{me{name}} fragment Unused on Me{" + "name " * 60 + "}",

@@ -161,3 +161,34 @@ async def test_only_the_chosen_facilities_are_asked() -> None:
     with pytest.raises(NotFound):
         await portal.services.search.search(None, SearchQuery(), ["alpha", "nowhere"])
     assert len(portal.agents.asked) == 1
+
+
+@pytest.mark.parametrize("told_as_it_goes", [False, True])
+async def test_two_questions_to_one_facility_share_the_time_of_a_search(told_as_it_goes: bool) -> None:
+    """Each answers within its own deadline, but together they take too long."""
+    refused, answered = asyncio.Event(), asyncio.Event()
+
+    async def slow_twice(_: Any, sealed: Any) -> Answer:
+        if sealed.grant_id:
+            await refused.wait()
+            return Answer(Outcome.SIGN_IN_NEEDED, problem=Problem("SIGN_IN_NEEDED", "No."))
+        await answered.wait()
+        return Answer(Outcome.OK, SearchPage((row("late", 9.0),)))
+
+    portal = centre(deadline=0.5)
+    ada = await caller_of(portal, await portal.person(f"ada-slow-{told_as_it_goes}", "alpha"))
+    await portal.connect("alpha", slow_twice)
+    await portal.connect("beta", answers(row("b", 1.0)))
+    asyncio.get_running_loop().call_later(0.4, refused.set)
+    asyncio.get_running_loop().call_later(0.85, answered.set)
+    search = portal.services.search
+    if told_as_it_goes:
+        merged = [slice_ async for slice_ in search.progress(ada, SearchQuery(), [])][-1]
+    else:
+        merged = await search.search(ada, SearchQuery(), [])
+    assert [(a.facility_id, a.outcome) for a in merged.answers] == [
+        ("alpha", Outcome.TIMED_OUT),
+        ("beta", Outcome.SIGN_IN_NEEDED),  # it has no grant there
+    ]
+    assert [f.dataset.pid for f in merged.found] == ["b"]
+    assert merged.done

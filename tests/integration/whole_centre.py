@@ -86,7 +86,7 @@ class Facility:
     """A facility's agent in a thread of its own. The test is its gateway: it issues codes by the core itself."""
 
     def __init__(self, folder: Path, hub: str) -> None:
-        self.gateway = "http://alpha.localhost:9"
+        self.gateway, self.hub = "http://alpha.localhost:9", hub
         self.key = load_or_create_key(folder / "agent.key")
         self.store = SqliteStore(folder / "agent.sqlite3")
         self.grants = Grants(self.store, KeyFileVault(folder / "vault.key"), "alpha", GrantLives(), time.time)
@@ -94,7 +94,7 @@ class Facility:
         accounts = Accounts(self.store, people, people, people, lambda _: None)
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
         core = FacilityCore(
-            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events(), time.time  # type: ignore[arg-type]
+            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events()  # type: ignore[arg-type]
         )  # fmt: skip
         self.subject = Subject("http://op-of-the-gateway", "pairwise-ada")
         self._settings = LinkSettings(
@@ -174,6 +174,12 @@ class Centre:
     port: int
     folder: Path
     log: Path
+    process: subprocess.Popen[bytes]
+
+    def stop(self) -> None:
+        """End it as the service manager would."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(15) == 0, self.log.read_text()
 
     def tab(self) -> Tab:
         return Tab(self.port)
@@ -217,9 +223,9 @@ def running_centre(folder: Path, op: Op) -> Iterator[tuple[Centre, Facility]]:
         "PARASOL_DATA": str(folder / "data"), "PARASOL_FEDERATION": str(folder / "federation.toml"),
         **kept_variables(),
     }  # fmt: skip
-    centre = Centre(port, folder, folder / "centre.log")
-    with centre.log.open("wb") as log:
+    with (folder / "centre.log").open("wb") as log:
         process = subprocess.Popen([BIN / "central-portal", "serve"], env=variables, stdout=log, stderr=log)
+    centre = Centre(port, folder, folder / "centre.log", process)
     try:
         until(
             lambda: http_status(port, "/healthz", f"portal.localhost:{port}") == 200 or not alive(process),
@@ -229,9 +235,8 @@ def running_centre(folder: Path, op: Op) -> Iterator[tuple[Centre, Facility]]:
         yield centre, facility
     finally:
         facility.close()
-        process.send_signal(signal.SIGTERM)
         try:
-            assert process.wait(15) == 0, centre.log.read_text()
+            centre.stop()
         finally:
             if alive(process):
                 process.kill()

@@ -5,22 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 import tomllib
-from collections import defaultdict, deque
 from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from facility_agent.plugins import Site
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account, Directory
-from facility_agent.ports.sign_on import PasswordSignOn
-from shared.errors import AccessDenied, BackendUnavailable, IdentityRefused, NotFound, RateLimited
+from facility_agent.ports.sign_on import Attempts, PasswordSignOn
+from shared.errors import AccessDenied, BackendUnavailable, IdentityRefused, NotFound
 
-FAILURES, WINDOW_S, AT_ONCE = 10, 300.0, 2
+AT_ONCE = 2
 
 
 class AccountTable(BaseModel):
@@ -64,11 +63,11 @@ class FileAccounts(Directory, PasswordSignOn, AccessRules):
     """All three account ports on one file."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._path, self._clock = path, clock
+        self._path = path
         self._hasher = PasswordHasher()
         self._dummy = self._hasher.hash("nobody has this password")
         self._loaded: _Loaded | None = None
-        self._failures: dict[str, deque[float]] = defaultdict(deque)
+        self._attempts = Attempts(clock)
         self._at_once = asyncio.Semaphore(AT_ONCE)
 
     def _accounts(self) -> dict[str, AccountTable]:
@@ -80,7 +79,7 @@ class FileAccounts(Directory, PasswordSignOn, AccessRules):
             if stat.st_mode & 0o022:
                 raise BackendUnavailable("The facility's accounts cannot be read.")
             tables = _File.model_validate(tomllib.loads(self._path.read_text())).accounts
-        except (OSError, tomllib.TOMLDecodeError, ValidationError) as error:
+        except (OSError, ValueError) as error:  # TOML, text and the model's own mistakes are ValueErrors
             raise BackendUnavailable("The facility's accounts cannot be read.") from error
         accounts = {table.username: table for table in tables}
         if len(accounts) != len(tables) or len({t.immutable_id for t in tables}) != len(tables):
@@ -101,48 +100,36 @@ class FileAccounts(Directory, PasswordSignOn, AccessRules):
 
     async def check(self, username: str, password: str) -> str:
         """The username when the password is right."""
-        self._not_too_often(username)
         table = (await asyncio.to_thread(self._accounts)).get(username)
+        self._attempts.begin(username)
         usable = table is not None and table.enabled and table.password != ""
         stored = table.password if table is not None and usable else self._dummy
         async with self._at_once:
             right = await asyncio.to_thread(self._verify, stored, password)
         if not right or not usable:
-            self._failures[username[:64]].append(self._clock())
             raise AccessDenied("Username or password is wrong.")
-        self._failures.pop(username, None)
+        self._attempts.succeeded(username)
         return username
 
     def _verify(self, stored: str, password: str) -> bool:
         try:
             return self._hasher.verify(stored, password)
-        except (VerificationError, InvalidHashError):
+        except (VerificationError, InvalidHashError, UnicodeError):
             return False
-
-    def _not_too_often(self, username: str) -> None:
-        now = self._clock()
-        if len(self._failures) > 10_000:
-            self._failures = defaultdict(
-                deque, {k: v for k, v in self._failures.items() if v and v[-1] > now - WINDOW_S}
-            )
-        lately = self._failures[username[:64]]
-        while lately and lately[0] < now - WINDOW_S:
-            lately.popleft()
-        if len(lately) >= FAILURES:
-            raise RateLimited("Too many attempts for this username; wait five minutes.")
-        if not lately:
-            del self._failures[username[:64]]
 
     async def may_use(self, account: Account) -> bool:
         """Whether the account is in the file and enabled."""
-        table = (await asyncio.to_thread(self._accounts)).get(account.username)
-        return table is not None and table.enabled and table.immutable_id == account.immutable_id
+        return await self._usable(account) is not None
 
     async def proposals(self, account: Account) -> Set[str]:
         """The proposals that the file gives to the account."""
-        if not await self.may_use(account):
-            return frozenset()
-        return frozenset((await asyncio.to_thread(self._accounts))[account.username].proposals)
+        table = await self._usable(account)
+        return frozenset(table.proposals if table else ())
+
+    async def _usable(self, account: Account) -> AccountTable | None:
+        table = (await asyncio.to_thread(self._accounts)).get(account.username)
+        same = table is not None and table.immutable_id == account.immutable_id
+        return table if table is not None and table.enabled and same else None
 
 
 class FileAccountsPlugin:

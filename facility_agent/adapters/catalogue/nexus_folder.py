@@ -7,9 +7,12 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Set
+import sqlite3
+import threading
+from collections.abc import Callable, Set
 from contextlib import suppress
 from pathlib import Path
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,11 +21,15 @@ from facility_agent.adapters.catalogue.nexus_reader import Reader
 from facility_agent.plugins import Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location
 from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.errors import NotFound
+from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 
+T = TypeVar("T")
 log = logging.getLogger(__name__)
+NO_DATASET = "There is no such dataset."
+NO_DATA = "The data of this proposal are not on this facility's disks."
 FIRST = "The facility is still reading its files; ask again shortly for the rest."
 UNREADABLE = "The facility cannot read its folder of files at the moment."
+PARTLY = "The facility cannot read some of its folders at the moment."
 
 
 class NexusFolderSettings(BaseModel):
@@ -44,7 +51,7 @@ class NexusFolder(CatalogueBackend):
         self._open = frozenset(settings.open_proposals)
         self._complete, self._note = False, FIRST
         self._task: asyncio.Task[None] | None = None
-        self._first = asyncio.Event()
+        self._first, self._leaving = asyncio.Event(), threading.Event()
 
     async def __aenter__(self) -> NexusFolder:
         self._task = asyncio.create_task(self._keep_up())
@@ -72,7 +79,14 @@ class NexusFolder(CatalogueBackend):
         reader = Reader()
         try:
             while True:
-                await self._look(reader)
+                look = asyncio.create_task(self._look(reader))
+                try:
+                    await asyncio.shield(look)
+                except asyncio.CancelledError:
+                    # Its thread ends with the file under way; a reader closed under it would call that file bad.
+                    self._leaving.set()
+                    await look
+                    raise
                 await asyncio.sleep(self._settings.rescan_s)
         finally:
             reader.close()
@@ -81,28 +95,31 @@ class NexusFolder(CatalogueBackend):
         try:
             if not await asyncio.to_thread(os.access, self._root, os.R_OK | os.X_OK):
                 raise OSError(f"{self._root} cannot be read")
-            read = await asyncio.to_thread(self._index.update, reader)
-        except OSError:
+            read, closed = await asyncio.to_thread(self._index.update, reader, self._leaving.is_set)
+        except (OSError, sqlite3.Error):
             log.exception("the folder of files could not be read")
             self._complete, self._note = False, UNREADABLE
             return
-        self._complete, self._note = True, ""
+        if closed:
+            log.warning("%d folders cannot be read; what was known of their files is kept", len(closed))
+        self._complete, self._note = not closed, PARTLY if closed else ""
         self._first.set()
         if read:
             log.info("index: %d files read, %d cannot be read", read, len(self._index.problems()))
 
     async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
         """One page of what is open or readable."""
-        page = await asyncio.to_thread(self._index.search, query, readable, self._open)
+        unheard = InvalidRequest("The question has characters that no text has.")
+        page = await self._ask(unheard, self._index.search, query, readable, self._open)
         return SearchPage(page.datasets, page.next, self._complete, self._note)
 
     async def get(self, pid: str, readable: Set[str]) -> Dataset:
         """One dataset."""
-        return await asyncio.to_thread(self._index.get, pid, readable, self._open)
+        return await self._ask(NotFound(NO_DATASET), self._index.get, pid, readable, self._open)
 
     async def instruments(self) -> tuple[str, ...]:
         """Instruments of open datasets."""
-        return await asyncio.to_thread(self._index.instruments, self._open)
+        return await self._ask(NotFound(), self._index.instruments, self._open)
 
     async def open_proposals(self) -> Set[str]:
         """Proposals that anyone may read."""
@@ -117,12 +134,21 @@ class NexusFolder(CatalogueBackend):
 
         The folder that is named like it or that alone holds its files; else a folder of hard links made for it.
         """
-        return Location(proposal, await asyncio.to_thread(self._locate, proposal))
+        return Location(proposal, await self._ask(NotFound(NO_DATA), self._locate, proposal))
+
+    async def _ask(self, unheard: ParasolError, work: Callable[..., T], *values: Any) -> T:
+        """Off the event loop, and the one place where the index's and the disk's own errors become ours."""
+        try:
+            return await asyncio.to_thread(work, *values)
+        except UnicodeEncodeError:  # half a surrogate pair
+            raise unheard from None
+        except (sqlite3.Error, OSError) as error:
+            raise BackendUnavailable("The facility's catalogue cannot be read at the moment.") from error
 
     def _locate(self, proposal: str) -> Path:
         paths = self._index.paths_of(proposal)
         if not paths:
-            raise NotFound("The data of this proposal are not on this facility's disks.")
+            raise NotFound(NO_DATA)
         common = os.path.commonpath([Path("x", path).parent for path in paths])[2:]
         if not self._index.others_below(common, proposal):
             return self._contained(self._root / common)

@@ -7,8 +7,8 @@ import hashlib
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Set
-from contextlib import closing
+from collections.abc import Callable, Iterator, Set
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,13 +55,21 @@ def pid_of(facility_id: str, path: str) -> str:
     return base64.b32encode(digest).decode().lower()
 
 
-def walk(root: Path) -> Iterator[Seen]:
-    """Every data file below `root`, relative; links are not followed."""
+def walk(root: Path, closed: list[str]) -> Iterator[Seen]:
+    """Every data file below `root`, relative; links are not followed. Folders that cannot be read go to `closed`.
+
+    Raises OSError when the root itself cannot be read.
+    """
     stack = [root]
     while stack:
+        folder = stack.pop()
         try:
-            entries = list(os.scandir(stack.pop()))
-        except OSError:
+            entries = list(os.scandir(folder))
+        except OSError as error:
+            if folder == root:
+                raise
+            if not isinstance(error, FileNotFoundError):
+                closed.append(os.path.relpath(folder, root))
             continue
         for entry in entries:
             if entry.is_symlink() or entry.name.startswith("."):
@@ -69,8 +77,9 @@ def walk(root: Path) -> Iterator[Seen]:
             if entry.is_dir():
                 stack.append(Path(entry.path))
             elif entry.is_file() and _is_data(entry):
-                stat = entry.stat()
-                yield Seen(os.path.relpath(entry.path, root), stat.st_ino, stat.st_size, stat.st_mtime_ns)
+                with suppress(FileNotFoundError):  # deleted meanwhile
+                    stat = entry.stat()
+                    yield Seen(os.path.relpath(entry.path, root), stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
 
 def _is_data(entry: os.DirEntry[str]) -> bool:
@@ -99,15 +108,21 @@ class Index:
         db.execute("pragma synchronous=normal")
         return db
 
-    def update(self, reader: FileReader) -> int:
-        """Read what is new or has changed, forget what is gone; how many files were read."""
-        read = 0
+    def update(self, reader: FileReader, leaving: Callable[[], bool] = lambda: False) -> tuple[int, list[str]]:
+        """Read what is new or has changed, forget what is gone; how many files were read, and which folders could not be.
+
+        What cannot be seen is not gone: files below such folders stay known. Ends early, forgetting nothing, when
+        `leaving` says so. Raises OSError when the root cannot be read.
+        """
+        read, closed = 0, list[str]()
         with closing(self._connect()) as db:
             known = {row[0]: row[1:] for row in db.execute("select path, inode, size, mtime from file")}
             present: set[str] = set()
             batch: list[tuple[Any, ...]] = []
-            for seen in walk(self._root):
+            for seen in walk(self._root, closed):
                 present.add(seen.path)
+                if leaving():
+                    break
                 if known.get(seen.path) == (seen.inode, seen.size, seen.mtime):
                     continue
                 batch.append(self._row(seen, reader))
@@ -116,8 +131,10 @@ class Index:
                     _store(db, batch)
                     batch = []
             _store(db, batch)
-            _forget(db, known.keys() - present)
-        return read
+            if not leaving():
+                hidden = tuple(f"{folder}/" for folder in closed)
+                _forget(db, {path for path in known.keys() - present if not path.startswith(hidden)})
+        return read, closed
 
     def _row(self, seen: Seen, reader: FileReader) -> tuple[Any, ...]:
         said: dict[str, Any] = {}
@@ -204,7 +221,7 @@ def _filter(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[Any]
     if query.until is not None:
         where.append("started <= ?")
         values.append(query.until)
-    words = ['"' + word.replace('"', '""') + '"*' for word in query.text.split()]
+    words = ['"' + word.replace('"', '""') + '"*' for word in query.text.replace("\0", " ").split()]
     if words:
         where.append("pid in (select pid from words where words match ?)")
         values.append("text: (" + " AND ".join(words) + ")")
@@ -215,7 +232,7 @@ def _position(after: str) -> list[Any]:
     try:
         rank, pid = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
         return [float(rank), str(pid)]
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise InvalidRequest("This page cursor is not one of this catalogue's.") from None
 
 

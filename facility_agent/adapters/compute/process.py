@@ -8,21 +8,23 @@ environment and its proposals; without it a proposal is mounted only when this u
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from facility_agent.adapters.compute import landlock, supervisor
+from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_records import (
-    filled,
     is_alive,
+    is_locked,
     is_young,
     observed_end,
     program_folders,
@@ -37,6 +39,7 @@ from facility_agent.ports.compute import (
     Observation,
     RunState,
     StartSpec,
+    filled,
 )
 from facility_agent.ports.directory import Account
 from shared.errors import BackendError, BackendUnavailable, IdentityRefused, InvalidRequest
@@ -54,6 +57,16 @@ class ProcessSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     isolation: Literal["none"] = Field(description='Must be "none": everything runs as the agent\'s own user.')
+
+    @model_validator(mode="before")
+    @classmethod
+    def _switched_on(cls, said: Any) -> Any:
+        if isinstance(said, dict) and said.get("isolation") != "none":
+            raise ValueError(
+                'isolation: write isolation = "none" to accept that everything runs as the agent\'s user'
+            )
+        return said
+
     folder: Path = Field(description="Working folders of workspaces, one each.")
     grace_s: float = Field(default=10.0, ge=0, le=120, description="Time between SIGTERM and SIGKILL.")
     readable: tuple[Path, ...] = Field(
@@ -69,6 +82,7 @@ class ProcessCompute(ComputeBackend):
     def __init__(self, settings: ProcessSettings, state: Path, folder: Path) -> None:
         self._settings, self._state, self._folder = settings, state, folder
         self._ready: set[str] = set()
+        self._one_start = threading.Lock()
         self._sandbox = landlock.abi_version() > 0
         if len(str(folder)) + 40 > SOCKET_PATH:
             raise ValueError(f"folder: {folder} is too long for a Unix socket below it; use a shorter path")
@@ -93,8 +107,12 @@ class ProcessCompute(ComputeBackend):
         return await asyncio.to_thread(self._start, spec)
 
     def _start(self, spec: StartSpec) -> str:
+        with self._one_start:
+            return self._start_one(spec)
+
+    def _start_one(self, spec: StartSpec) -> str:
         meta, home = self._meta(spec.workspace_id), self._folder / spec.workspace_id
-        if meta.with_suffix(".run").exists() or meta.with_suffix(".exit").exists() or self._locked(meta):
+        if meta.with_suffix(".run").exists() or meta.with_suffix(".exit").exists() or is_locked(meta):
             return spec.workspace_id
         work = home / "work"
         try:
@@ -165,10 +183,10 @@ class ProcessCompute(ComputeBackend):
             return Observation(RunState.GONE)
         try:
             observed = self._look(handle)
+            if observed.state is RunState.STARTING and await self._answers(handle):
+                return Observation(RunState.RUNNING)
         except (OSError, ValueError, KeyError):
             return Observation(RunState.UNKNOWN)
-        if observed.state is RunState.STARTING and await self._answers(handle):
-            return Observation(RunState.RUNNING)
         return observed
 
     def _look(self, handle: str) -> Observation:
@@ -180,35 +198,20 @@ class ProcessCompute(ComputeBackend):
         running = read_record(meta.with_suffix(".run"))
         if running is None:
             # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
-            return Observation(RunState.STARTING if self._locked(meta) or is_young(meta) else RunState.GONE)
+            return Observation(RunState.STARTING if is_locked(meta) or is_young(meta) else RunState.GONE)
         if not is_alive(running):
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
         return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
 
     async def _answers(self, handle: str) -> bool:
-        """Whether its endpoint answers HTTP with less than 500."""
+        """Whether its endpoint answers; that is asked until it does for the first time."""
         known = read_record(self._meta(handle).with_suffix(".json"))
         if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return False
-        headers = "".join(f"{name}: {value}\r\n" for name, value in known["headers"])
-        try:
-            async with asyncio.timeout(2.0):
-                reader, writer = await asyncio.open_unix_connection(known["socket"])
-                try:
-                    writer.write(
-                        f"GET / HTTP/1.1\r\nHost: workspace\r\n{headers}Connection: close\r\n\r\n".encode()
-                    )
-                    await writer.drain()
-                    status = (await reader.readline()).split()
-                finally:
-                    writer.close()
-        except (OSError, TimeoutError):
-            return False
-        if len(status) < 2 or not status[1].isdigit() or int(status[1]) >= 500:
-            return False
-        self._ready.add(handle)
-        return True
+        if await answers(known["socket"], known["headers"]):
+            self._ready.add(handle)
+        return handle in self._ready
 
     # --- stopping and the rest
 
@@ -216,23 +219,30 @@ class ProcessCompute(ComputeBackend):
         """SIGTERM, then SIGKILL after the grace; returns when nothing of it runs any more."""
         if not is_workspace_id(handle):
             return
-        meta = self._meta(handle)
-        deadline = asyncio.get_running_loop().time() + self._settings.grace_s + 10
-        told = False
-        while True:
-            running = read_record(meta.with_suffix(".run"))
-            if meta.with_suffix(".exit").exists() or (running is not None and not is_alive(running)):
-                break
-            if running is None and not self._locked(meta) and not is_young(meta):
-                break
-            if running is not None and not told:
-                os.kill(running["pid"], signal.SIGTERM)
-                told = True
-            if asyncio.get_running_loop().time() > deadline:
-                raise BackendError("The facility could not stop the workspace yet; it tries again.")
-            await asyncio.sleep(0.05)
+        loop, told = asyncio.get_running_loop(), False
+        deadline = loop.time() + self._settings.grace_s + 10
+        try:
+            while (running := self._still_runs(self._meta(handle))) is not None:
+                if running and not told:
+                    with suppress(ProcessLookupError):  # it has ended meanwhile: the next look sees it
+                        os.kill(running["pid"], signal.SIGTERM)
+                    told = True
+                if loop.time() > deadline:
+                    raise BackendError("The facility could not stop the workspace yet; it tries again.")
+                await asyncio.sleep(0.05)
+        except (OSError, ValueError, KeyError) as error:
+            raise BackendError("The facility cannot tell whether the workspace runs; it tries again.") from error
         self._ready.discard(handle)
         reaper.collect()
+
+    def _still_runs(self, meta: Path) -> dict[str, Any] | None:
+        """Its record, empty before its supervisor's first word, None when nothing of it runs any more."""
+        running = read_record(meta.with_suffix(".run"))
+        if meta.with_suffix(".exit").exists() or (running is not None and not is_alive(running)):
+            return None
+        if running is None and not is_locked(meta) and not is_young(meta):
+            return None
+        return running or {}
 
     async def list_owned(self) -> Mapping[str, str]:
         """Everything that was started here and has not recorded its end."""
@@ -244,7 +254,12 @@ class ProcessCompute(ComputeBackend):
 
     async def endpoint(self, handle: str) -> Endpoint | None:
         """Its Unix socket and the headers that let the proxy in."""
-        known = read_record(self._meta(handle).with_suffix(".json")) if is_workspace_id(handle) else None
+        if not is_workspace_id(handle) or self._meta(handle).with_suffix(".exit").exists():
+            return None
+        try:
+            known = read_record(self._meta(handle).with_suffix(".json"))
+        except (OSError, ValueError) as error:
+            raise BackendError("The facility cannot tell where the workspace listens.") from error
         if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return None
         return Endpoint(Path(known["socket"]), tuple((name, value) for name, value in known["headers"]))
@@ -267,16 +282,6 @@ class ProcessCompute(ComputeBackend):
 
     def _meta(self, workspace_id: str) -> Path:
         return self._state / workspace_id
-
-    def _locked(self, meta: Path) -> bool:
-        try:
-            with meta.with_suffix(".lock").open("r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except OSError:
-            return True
-        return False
 
 
 class ProcessPlugin:

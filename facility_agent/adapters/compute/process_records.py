@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import signal
 import time
@@ -31,13 +32,6 @@ class Reaper:
 reaper = Reaper()
 
 
-def filled(text: str, values: Mapping[str, str]) -> str:
-    """`text` with its placeholders filled in."""
-    for name, value in values.items():
-        text = text.replace("{" + name + "}", value)
-    return text
-
-
 def program_folders(program: Path) -> Iterable[Path]:
     """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
     yield program.parent.parent
@@ -63,6 +57,18 @@ def is_alive(running: Mapping[str, Any]) -> bool:
         return bool(supervisor.start_time(running["pid"]) == running["start_time"])
     except OSError:
         return False
+
+
+def is_locked(meta: Path) -> bool:
+    """Whether a supervisor holds its lock. Looking takes the lock for an instant."""
+    try:
+        with meta.with_suffix(".lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def is_young(meta: Path) -> bool:

@@ -18,9 +18,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def start_time(pid: int) -> int:
@@ -50,6 +50,8 @@ def children() -> list[int]:
 def prepare(order: dict[str, Any]) -> None:
     """In the child, before it becomes the workspace: limits, then the sandbox."""
     os.setpgid(0, 0)
+    # Without its supervisor it would be seen as gone, and run.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     os.umask(0o077)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     if hasattr(os, "sched_setaffinity"):
@@ -122,15 +124,25 @@ def _signal_all(group: int, number: int) -> bool:
     return bool(left)
 
 
+def take(lock: IO[str]) -> bool:
+    """Take the lock. Tried for two seconds: an agent that only looks holds it for an instant."""
+    for _ in range(40):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            time.sleep(0.05)
+        else:
+            return True
+    return False
+
+
 def main() -> None:
     """Entry point."""
     order = json.load(sys.stdin)
     sys.stdin.close()
     meta = Path(order["meta"])
     lock = meta.with_suffix(".lock").open("w")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not take(lock):
         return  # it runs already
     if meta.with_suffix(".exit").exists():
         return  # it ran and ended: never twice

@@ -1,0 +1,25 @@
+"""Asks a workspace's Unix socket whether anybody serves there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+PATIENCE_S = 2.0
+
+
+async def answers(socket: str, headers: Iterable[tuple[str, str]]) -> bool:
+    """Whether a request with these headers is answered with less than 500."""
+    more = "".join(f"{name}: {value}\r\n" for name, value in headers)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            reader, writer = await asyncio.open_unix_connection(socket)
+            try:
+                writer.write(f"GET / HTTP/1.1\r\nHost: workspace\r\n{more}Connection: close\r\n\r\n".encode())
+                await writer.drain()
+                status = (await reader.readline()).split()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+    return len(status) >= 2 and status[1].isdigit() and int(status[1]) < 500

@@ -1,0 +1,26 @@
+"""The compute suite over every adapter."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from facility_agent.testing.compute_contract import ComputeContract, ComputeWorld
+from tests.contracts.worlds import WORLDS
+
+ORDINARY = pytest.mark.skipif(
+    os.getuid() == 0, reason="the agent refuses to run as root; make test drops to an ordinary user"
+)
+NAMES = [
+    pytest.param(name, marks=ORDINARY if name == "process" else ()) for name in sorted(WORLDS["parasol.compute"])
+]
+
+
+class TestCompute(ComputeContract):
+    @pytest.fixture(params=NAMES)
+    async def world(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ComputeWorld]:
+        async with WORLDS["parasol.compute"][request.param](tmp_path) as world:
+            yield world

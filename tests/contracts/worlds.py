@@ -1,0 +1,20 @@
+"""Where each adapter that is an entry point, and each that lives in memory, stands for its contract suites."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Any
+
+from tests.contracts.accounts_worlds import file_accounts, memory_accounts
+from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
+from tests.contracts.compute_worlds import memory_compute, process
+
+Open = Callable[[Path], AbstractAsyncContextManager[Any]]
+
+WORLDS: dict[str, dict[str, Open]] = {
+    "parasol.compute": {"memory": memory_compute, "process": process},
+    "parasol.catalogue": {"memory": memory_catalogue, "nexus_folder": nexus_folder},
+    "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
+}
