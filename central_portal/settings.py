@@ -47,6 +47,7 @@ class CentreSettings(BaseSettings):
     federation: Path | None = None
     hub_listen: str = "127.0.0.1:7443"
     hub_mutual_listen: str = "127.0.0.1:7444"
+    hub_websocket_listen: str = ""
     hub_address: str = ""
     hub_audience: str = "parasol-hub"
     hub_certificate: Path | None = None
@@ -65,7 +66,7 @@ class CentreSettings(BaseSettings):
     def _portal(cls, value: str) -> str:
         return origin_of(value)
 
-    @field_validator("listen", "hub_mutual_listen", "hub_address")
+    @field_validator("listen", "hub_mutual_listen", "hub_websocket_listen", "hub_address")
     @classmethod
     def _listen(cls, value: str, info: ValidationInfo) -> str:
         if value or info.field_name == "listen":
