@@ -89,6 +89,7 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         websocket_listen=settings.hub_websocket_listen,
         dial=settings.hub_address,
         lease=settings.hub_lease,
+        session_age=settings.hub_session_age,
         advertise=settings.hub_advertise,
     )
 

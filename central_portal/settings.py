@@ -56,6 +56,7 @@ class CentreSettings(BaseSettings):
     hub_plaintext: bool = False
     hub_advertise: str = ""
     hub_name: str = ""
+    hub_session_age: float = Field(default=3600.0, gt=0)
     hub_lease: float = Field(default=30.0, gt=0, le=600)
     certificate_hours: float = Field(default=48.0, ge=24, le=72)
     query_deadline: float = Field(default=5.0, gt=0, le=60)

@@ -174,7 +174,9 @@ class AgentOwner:
             self._tell(order_id, body, lambda end: end.settle(_result(order_id, "CONFLICT")))
             return
         if self.world.busy or 0 < float(expires) < self.world.now:
-            self.disk.orders[order_id] = Stored(body, _result(order_id, "REFUSED"))  # brought again it stays refused
+            self.disk.orders[order_id] = Stored(
+                body, _result(order_id, "REFUSED")
+            )  # brought again it stays refused
             self.world.note(order_id, "STORED", "agent")
             yield
             self.flush()

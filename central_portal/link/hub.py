@@ -192,12 +192,16 @@ class Hub:
         session = Session(caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery)
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
+        age = self._settings.session_age * SystemRandom().uniform(0.8, 1.2)
+        recycle = asyncio.get_running_loop().call_later(age, session.drain, self._settings.drain, 0.0)
         try:
             with self._identity.watching(caller, lambda why: session.close(Ending.REFUSED, why)):
                 await asyncio.shield(task)
         except asyncio.CancelledError:
             session.close(Ending.LOST, "The stream ended.")
             raise
+        finally:
+            recycle.cancel()
 
     async def _serve(self, session: Session) -> None:
         ending = Ending.LOST

@@ -22,7 +22,7 @@ class HubSettings:
     centre's own authority gives one), or `plaintext` on loopback, then without `mutual_listen`. `events_per_second` and
     `events_at_once` bound what one agent may say unasked before the hub reads it more slowly.
     `drain` is how long a stop waits for answers under way, `lease` how long a session counts as alive without a
-    renewal, in seconds. `advertise` is `host:port` under which web processes reach this hub; empty: where it listens.
+    renewal, `session_age` after about how long an agent is asked to open its next session, in seconds. `advertise` is `host:port` under which web processes reach this hub; empty: where it listens.
     """
 
     listen: str
@@ -37,6 +37,7 @@ class HubSettings:
     events_at_once: float = 1000.0
     drain: float = 2.0
     lease: float = 30.0
+    session_age: float = 3600.0
     advertise: str = ""
     terms: Terms = field(default=DEFAULT)
 
