@@ -50,8 +50,9 @@ def _is_table(annotation: Any) -> bool:
 
 def pages() -> dict[str, str]:
     """File name → content."""
+    from central_portal.federation import FacilityTable as Member
     from central_portal.federation import ProviderTable
-    from central_portal.settings import FacilityTable as Member
+    from central_portal.settings import CentreSettings
     from facility_agent import config, offers
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
@@ -68,6 +69,7 @@ def pages() -> dict[str, str]:
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]
     return {
         "agent-toml.md": page("The facility's configuration: agent.toml", agent),
+        "central-env.md": page("The centre's configuration: its environment", [("PARASOL_…", CentreSettings)]),
         "federation-toml.md": page("The federation's configuration: federation.toml", central),
     }
 
