@@ -1,9 +1,8 @@
-"""`central-portal serve` and `central-portal check`."""
+"""`central-portal`: run the centre or a part of it, migrate its database, look at its agents."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import logging
 import os
@@ -12,14 +11,16 @@ from pathlib import Path
 
 from shared import resolver
 
+SHAPES = {
+    "serve": "run the whole centre in one process",
+    "web": "run a web process: portal, GraphQL, WebSocket; any number beside others",
+    "hub": "run a hub process: agents connect here; any number beside others",
+}
+
 
 def main() -> None:
     """Entry point."""
-    parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
-    parser.add_argument(
-        "command", choices=("serve", "check"), help="run the centre, or only read its configuration"
-    )
-    command = parser.parse_args().command
+    arguments = _parser().parse_args()
     resolver.install()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
     from central_portal.link.hub import HubMisconfigured
@@ -27,20 +28,44 @@ def main() -> None:
 
     try:
         refuse_unknown_variables()
-        settings, members = centre_settings(), federation()
-        if command == "check":
-            _check()
-            print(f"{settings.origin}: {len(members.providers)} providers, {len(members.facilities)} facilities")
-            return
-        _make_data_folder(settings.data)
-        _serve()
+        centre_settings(), federation()
+        if arguments.command != "check":
+            _make_data_folder(centre_settings().data)
+        import django
+
+        django.setup()
+        sys.exit(_run(arguments))
     except (SettingsError, HubMisconfigured) as error:
-        sys.exit(_mistake(error))
+        print(error, file=sys.stderr)
+        sys.exit(2)
 
 
-def _mistake(error: Exception) -> int:
-    print(error, file=sys.stderr)
-    return 2
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="command")
+    for name, meaning in SHAPES.items():
+        commands.add_parser(name, help=meaning)
+    commands.add_parser("migrate", help="bring the database up to date")
+    commands.add_parser("check", help="only read the configuration")
+    agents = commands.add_parser("agents", help="show the facilities' agents")
+    agents.add_argument("--json", action="store_true", help="for programs")
+    release = agents.add_subparsers(dest="action", metavar="release").add_parser(
+        "release", help="end a facility's quarantine: the next agent to come is believed"
+    )
+    release.add_argument("facility")
+    return parser
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "check":
+        return _check()
+    if arguments.command == "migrate":
+        return _migrate()
+    if arguments.command == "agents":
+        from central_portal.agents import release, show
+
+        return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
+    return _serve(arguments.command)
 
 
 def _make_data_folder(folder: Path) -> None:
@@ -52,52 +77,58 @@ def _make_data_folder(folder: Path) -> None:
         raise SettingsError(f"PARASOL_DATA: {folder}: {error.strerror}") from None
 
 
-def _check() -> None:
-    import django
-
-    django.setup()  # the registry's module knows its tables
+def _check() -> int:
     from central_portal.composition import hub_settings
     from central_portal.facilities.registry import FacilityRegistry
     from central_portal.settings import centre_settings, federation, secret_of
 
-    hub_settings(centre_settings()).address()
-    FacilityRegistry(federation())
-    for provider in federation().providers:
+    settings, members = centre_settings(), federation()
+    hub_settings(settings).address()
+    FacilityRegistry(members)
+    for provider in members.providers:
         secret_of(provider)
+    print(f"{settings.origin}: {len(members.providers)} providers, {len(members.facilities)} facilities")
+    return 0
 
 
-def _serve() -> None:
+def _migrate() -> int:
+    from django.core.management import call_command
+    from django.db import DatabaseError
+
+    from central_portal.settings import SettingsError
+
+    try:
+        call_command("migrate", interactive=False, verbosity=0)
+    except DatabaseError as error:
+        raise SettingsError(f"The database cannot be migrated: {str(error).splitlines()[0]}") from None
+    return 0
+
+
+def _serve(command: str) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    import django
+    from central_portal.composition import Shape, compose
+    from central_portal.database import Outdated, judge_schema
+    from central_portal.running import run
+    from central_portal.settings import SettingsError, centre_settings, federation
 
-    django.setup()
-    from django.core.management import call_command
-
-    call_command("migrate", interactive=False, verbosity=0)
+    settings, shape = centre_settings(), Shape(command)
+    if shape is Shape.EMBEDDED:
+        _migrate()
+    elif not settings.database:
+        raise SettingsError(f"central-portal {command} needs PostgreSQL: set PARASOL_DATABASE, or use serve.")
+    else:
+        try:
+            judge_schema()
+        except Outdated as error:
+            raise SettingsError(str(error)) from None
     import uvloop
 
-    uvloop.run(_run())
-
-
-async def _run() -> None:
-    from central_portal.composition import compose
-    from central_portal.settings import centre_settings, federation
-    from shared.limits import LIMITS
-    from shared.serving import serve
-    from shared.wire.addresses import parse_address
-
-    settings = centre_settings()
-    centre = compose(settings, federation())
-    await centre.facilities.load()
-    await centre.hub.start()
-    address = parse_address(settings.listen)
+    centre = compose(settings, federation(), shape)
     gc.collect()
     gc.freeze()  # what is there now stays: the collector need not look at it again and again
-    try:
-        await serve(centre.app, address.host, address.port, grace_s=5, ws_max_size=LIMITS.graphql_bytes)
-    finally:
-        await asyncio.wait_for(centre.hub.stop(), 10)
+    uvloop.run(run(centre, settings, shape))
+    return 0
 
 
 if __name__ == "__main__":

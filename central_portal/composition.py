@@ -1,8 +1,11 @@
-"""Settings → objects: the only place that knows which parts there are."""
+"""Settings → objects: the only place that knows which parts there are, and in which shapes the centre comes."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
 
 from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
@@ -12,13 +15,35 @@ from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
 from central_portal.identity.oidc import providers
 from central_portal.identity.services import Identity
+from central_portal.identity.unlinking import Unlinking
 from central_portal.identity.views import Wiring, bind
+from central_portal.identity.watch import SessionWatch
 from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
-from central_portal.settings import CentreSettings, Federation
+from central_portal.link.measured import MeasuredLinks
+from central_portal.link.orders import OrderRows
+from central_portal.link.ports import Links, Topic, Wakes
+from central_portal.link.relay import RelayKey
+from central_portal.link.relay_key import KeyFileRefused, load_or_make_key
+from central_portal.link.relay_links import RelayLinks, RelaySettings
+from central_portal.link.settlements import Settlements
+from central_portal.link.wakes_memory import MemoryWakes
+from central_portal.link.wakes_redis import RedisWakes
+from central_portal.settings import CentreSettings, Federation, SettingsError
+from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
-from central_portal.workspaces.services import Broadcaster, Workspaces
+from central_portal.workspaces.reports import Reports
+from central_portal.workspaces.services import Workspaces
+from central_portal.writer import Writer
 from shared.door import App
+
+
+class Shape(Enum):
+    """How much of the centre a process is."""
+
+    EMBEDDED = "serve"
+    WEB = "web"
+    HUB = "hub"
 
 
 class _LateEvents:
@@ -30,14 +55,21 @@ class _LateEvents:
         return getattr(self.target, name)
 
 
+Follower = Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True, slots=True)
 class Centre:
-    """A wired centre. Start the hub inside the loop that serves `app`."""
+    """A wired process of the centre; `central_portal.running` runs it. `followers` run as long as it does."""
 
-    app: App
-    hub: Hub
+    app: App | None
+    hub: Hub | None
+    relay: RelayLinks | None
+    wakes: Wakes
     facilities: Facilities
     services: Services
+    writer: Writer
+    followers: tuple[Follower, ...]
 
 
 def hub_settings(settings: CentreSettings) -> HubSettings:
@@ -48,31 +80,88 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         certificate=settings.hub_certificate,
         key=settings.hub_key,
         plaintext=settings.hub_plaintext,
+        lease=settings.hub_lease,
+        advertise=settings.hub_advertise,
     )
 
 
-def compose(settings: CentreSettings, federation: Federation) -> Centre:
-    """Wire everything. Raises SettingsError; opens nothing."""
+def relay_key(settings: CentreSettings) -> RelayKey:
+    """The key of the relay, made in the data folder when none is named. Raises SettingsError."""
+    given = settings.relay_key_file
+    try:
+        return RelayKey(load_or_make_key(given or settings.data / "relay.key", make=given is None))
+    except KeyFileRefused as error:
+        raise SettingsError(str(error)) from None
+
+
+def _relay(settings: CentreSettings, facilities: Facilities, wakes: Wakes) -> RelayLinks:
+    ca = settings.hub_ca or settings.hub_certificate
+    roots = _content(ca) if ca else None
+    return RelayLinks(
+        RelaySettings(settings.hub_plaintext, roots, settings.hub_name), relay_key(settings), facilities, wakes
+    )
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from None
+
+
+def compose(settings: CentreSettings, federation: Federation, shape: Shape = Shape.EMBEDDED) -> Centre:
+    """Wire everything of a shape. Raises SettingsError; opens nothing."""
     events = _LateEvents()
-    hub = Hub(
-        hub_settings(settings),
-        FacilityRegistry(federation),
-        events,  # type: ignore[arg-type]
-    )
-    identity = Identity(hub.links, command_body, settings.session_hours * 3600)
-    facilities = Facilities(federation)
-    workspaces = Workspaces(identity, facilities, Broadcaster(), settings.query_deadline)
-    events.target = PortalEvents(facilities, workspaces)
-    search = FederatedSearch(identity, facilities, settings.query_deadline)
-    services = Services(identity, facilities, workspaces, search, federation)
-    bind(
-        Wiring(
-            identity,
-            hub.links,
-            federation,
-            providers(federation, settings.origin),
-            settings.origin,
-            settings.query_deadline,
+    wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
+    facilities = Facilities(federation, wakes)
+    hub = relay = None
+    if shape is not Shape.WEB:
+        hub = Hub(
+            hub_settings(settings),
+            FacilityRegistry(federation, settings.hub_lease),
+            events,  # type: ignore[arg-type]
+            OrderRows(),
+            relay_key=relay_key(settings) if shape is Shape.HUB else None,
         )
-    )
-    return Centre(application(settings.origin, federation, build_api(services)), hub, facilities, services)
+        facilities.subscribe(_fence(hub, facilities))
+        wakes.listen(Topic.ORDER, hub.wake)
+        links: Links = MeasuredLinks(hub.links)
+    else:
+        relay = _relay(settings, facilities, wakes)
+        links = MeasuredLinks(relay)
+    watch, broadcaster = SessionWatch(wakes), Broadcaster(wakes)
+    identity = Identity(links, command_body, settings.session_hours * 3600, watch)
+    settlements, writer = Settlements(wakes), Writer()
+    asking = (identity, facilities, links, settlements, writer)
+    workspaces = Workspaces(*asking, broadcaster, settings.query_deadline)
+    unlinking = Unlinking(*asking, settings.query_deadline)
+    reports = Reports(writer, broadcaster, wakes)
+    events.target = PortalEvents(facilities, reports)
+    search = FederatedSearch(identity, facilities, settings.query_deadline)
+    services = Services(identity, facilities, workspaces, search, unlinking, federation)
+    followers: list[Follower] = [facilities.follow, reports.expire]
+    app = None
+    if shape is not Shape.HUB:
+        facilities.subscribe(broadcaster.facility_changed)
+        app = _application(settings, federation, identity, links, services)
+    if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
+        followers += [watch.follow, broadcaster.follow]
+    return Centre(app, hub, relay, wakes, facilities, services, writer, tuple(followers))
+
+
+def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
+    """Tells the hub when rows say that another session is the facility's."""
+
+    def changed(slug: str) -> None:
+        view = facilities.get(slug)
+        hub.overtaken(slug, view.epoch, at_once=view.quarantined)
+
+    return changed
+
+
+def _application(
+    settings: CentreSettings, federation: Federation, identity: Identity, links: Links, services: Services
+) -> App:
+    known = providers(federation, settings.origin)
+    bind(Wiring(identity, links, federation, known, settings.origin, settings.query_deadline))
+    return application(settings.origin, federation, build_api(services))

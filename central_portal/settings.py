@@ -12,12 +12,13 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from central_portal.django_database import database_table
 from shared.facilities import is_facility_id
 from shared.wire.addresses import is_loopback, parse_address
 
@@ -129,12 +130,21 @@ class CentreSettings(BaseSettings):
     origin: str = "http://portal.localhost:8000"
     listen: str = "127.0.0.1:8000"
     data: Path = Path("parasol-data")
+    database: str = ""
+    database_password_file: Path | None = None
+    redis: str = ""
+    relay_key_file: Path | None = None
+    metrics: str = ""
     federation: Path | None = None
     hub_listen: str = "127.0.0.1:7443"
     hub_audience: str = "parasol-hub"
     hub_certificate: Path | None = None
     hub_key: Path | None = None
     hub_plaintext: bool = False
+    hub_advertise: str = ""
+    hub_ca: Path | None = None
+    hub_name: str = ""
+    hub_lease: float = Field(default=30.0, gt=0, le=600)
     query_deadline: float = Field(default=5.0, gt=0, le=60)
     session_hours: float = Field(default=12.0, gt=0, le=168)
 
@@ -148,6 +158,36 @@ class CentreSettings(BaseSettings):
     def _listen(cls, value: str) -> str:
         parse_address(value)
         return value
+
+    @field_validator("hub_advertise")
+    @classmethod
+    def _reachable(cls, value: str) -> str:
+        if value and parse_address(value).host in ("0.0.0.0", "::"):
+            raise ValueError("must be an address that web processes can reach")
+        return value
+
+    @field_validator("metrics")
+    @classmethod
+    def _private(cls, value: str) -> str:
+        if value and not parse_address(value).is_loopback:
+            raise ValueError("must be on loopback: metrics are for this machine's own collector")
+        return value
+
+    @field_validator("redis")
+    @classmethod
+    def _redis_url(cls, value: str) -> str:
+        if value and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
+            raise ValueError("must be redis://host:port/number, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _database_url(self) -> Self:
+        self.database_table()
+        return self
+
+    def database_table(self) -> dict[str, Any]:
+        """What Django needs to know of the database."""
+        return database_table(self.database, self.database_password_file, self.data)
 
 
 class SettingsError(Exception):
@@ -246,19 +286,14 @@ TIME_ZONE = "UTC"
 ALLOWED_HOSTS = ["*"]  # the door in front has judged the host
 ROOT_URLCONF = "central_portal.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-INSTALLED_APPS = ["central_portal.facilities", "central_portal.identity", "central_portal.workspaces"]
+INSTALLED_APPS = [
+    "central_portal.facilities",
+    "central_portal.identity",
+    "central_portal.link",
+    "central_portal.workspaces",
+]
 MIDDLEWARE: list[str] = []
-DATABASES = {
-    "default": {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": _settings.data / "centre.sqlite3",
-        "OPTIONS": {
-            "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
-            "timeout": 5,
-        },
-    }
-}
+DATABASES = {"default": _settings.database_table()}
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}}
 LOGGING_CONFIG = None
 FORM_RENDERER = "django.forms.renderers.DjangoTemplates"

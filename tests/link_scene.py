@@ -37,7 +37,7 @@ class Scene:
 
     def new_hub(self, listen: str, **changes: Any) -> Hub:
         settings = HubSettings(listen, "hub", plaintext=True, drain=0.2)
-        return Hub(replace(settings, **changes), self.enrolment, self.events)
+        return Hub(replace(settings, **changes), self.enrolment, self.events, self.events.queue)
 
     def settings(self, name: str = "alpha", **changes: Any) -> LinkSettings:
         key_file = self.folder / f"{name}.key"
@@ -119,9 +119,9 @@ async def ending(call: Any) -> grpc.StatusCode:
 
 
 @asynccontextmanager
-async def open_scene(folder: Path) -> AsyncIterator[Scene]:
+async def open_scene(folder: Path, kind: type[Scene] = Scene) -> AsyncIterator[Scene]:
     """A scene with a running hub; at its end every `connected` must have had its `disconnected`."""
-    scene = Scene(folder)
+    scene = kind(folder)
     await scene.hub.start()
     try:
         yield scene

@@ -224,6 +224,8 @@ def workspace(value: WorkspaceView, facilities: Facilities, home: Data) -> Data:
         "changedAt": value.changed_at,
         "seenAt": value.seen_at,
         "endsAt": value.ends_at,
+        "waitsUntil": value.requested_at + LIMITS.order_life if value.state is WorkspaceState.REQUESTED else None,
+        "stopRequestedAt": value.stop_requested_at,
         "openUrl": view.table.workspace_url(quote(value.id)) if is_open else None,
     }
 

@@ -16,15 +16,14 @@ from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import AccountLinkInfo, Caller, Identity
+from central_portal.identity.unlinking import Unlinking
 from central_portal.settings import Federation
 from central_portal.workspaces.logic import WorkspaceView
 from central_portal.workspaces.services import Workspaces
 from shared.catalogue import SearchQuery
-from shared.commands import Problem, Unlink, Verb
+from shared.commands import Problem
 from shared.errors import InvalidRequest, NotFound, ParasolError, Unauthenticated
-from shared.facilities import Outcome
 from shared.limits import LIMITS
-from shared.wire.status import error_of
 from shared.workspaces import LaunchRequest
 
 
@@ -36,6 +35,7 @@ class Services:
     facilities: Facilities
     workspaces: Workspaces
     search: FederatedSearch
+    unlinking: Unlinking
     federation: Federation
     homes: Homes = field(default_factory=Homes)
 
@@ -261,14 +261,11 @@ async def unlink_account(_: Any, info: GraphQLResolveInfo, input: Mapping[str, A
     try:
         caller = context.signed_in()
         slug = services.facilities.get(parse("Facility", input["facility"])[0]).slug
-        answer = await services.identity.ask(caller, slug, Verb.UNLINK, Unlink(), timeout_s=LIMITS.query_deadline)
-        if answer.outcome is not Outcome.OK:
-            raise error_of(answer.problem) if answer.problem else ParasolError()
-        await services.identity.unlinked(caller, slug)
+        done = await services.unlinking.unlink(caller, slug)
     except ParasolError as error:
-        return {"facility": None, "problem": render.problem(Problem.of(error))}
+        return {"facility": None, "waiting": False, "problem": render.problem(Problem.of(error))}
     context._links = None
-    return {"facility": (await context.homes())[slug], "problem": None}
+    return {"facility": (await context.homes())[slug], "waiting": not done, "problem": None}
 
 
 QUERY = {

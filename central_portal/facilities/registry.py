@@ -1,19 +1,20 @@
-"""Which agents may connect, and the fencing number of each session."""
+"""Which agents may connect, and whose session is the facility's."""
 
 from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
-from django.db import transaction
-from django.db.models import F
 
 from central_portal.database import in_database
-from central_portal.facilities.models import Facility
-from central_portal.link.ports import FacilityKey
+from central_portal.facilities import sessions
+from central_portal.link.ports import Admission, Beat, FacilityKey, HelloFacts, HubPlace
 from central_portal.settings import Federation, SettingsError
+
+LEASE = 30.0
 
 
 def raw_key(text: str, facility_id: str) -> bytes:
@@ -28,22 +29,24 @@ def raw_key(text: str, facility_id: str) -> bytes:
 
 
 class FacilityRegistry:
-    """Implements `link.ports.Registry` on the federation's file and the database."""
+    """Implements `link.ports.Registry` on the federation's file and the database; a session lives `lease_s` unrenewed."""
 
-    def __init__(self, federation: Federation) -> None:
+    def __init__(self, federation: Federation, lease_s: float = LEASE) -> None:
         self._keys = {f.id: FacilityKey(f.id, raw_key(f.public_key, f.id)) for f in federation.facilities}
+        self._lease = lease_s
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
         """The key to check its token with; None for a facility that is not enrolled."""
         return self._keys.get(facility_id)
 
-    async def next_epoch(self, facility_id: str) -> int:
-        """A fencing number higher than every earlier one of this facility, committed before it is returned."""
-        return await in_database(_next_epoch)(facility_id)
+    async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
+        """See `link.ports.Registry.admit`."""
+        return await in_database(sessions.admit)(facility_id, hello, hub, self._lease)
 
+    async def renew(self, hub_id: str, held: Mapping[str, Beat]) -> frozenset[str]:
+        """See `link.ports.Registry.renew`."""
+        return await in_database(sessions.renew)(hub_id, held, self._lease)
 
-def _next_epoch(facility_id: str) -> int:
-    with transaction.atomic():
-        Facility.objects.get_or_create(slug=facility_id)
-        Facility.objects.filter(slug=facility_id).update(epoch=F("epoch") + 1)
-        return int(Facility.objects.values_list("epoch", flat=True).get(slug=facility_id))
+    async def close(self, facility_id: str, epoch: int, ending: str) -> None:
+        """See `link.ports.Registry.close`."""
+        await in_database(sessions.close)(facility_id, epoch, ending)

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from central_portal.database import in_database
-from central_portal.facilities.models import Facility
+from django.db import DatabaseError, transaction
+
+from central_portal.database import DatabaseClock, in_database
+from central_portal.facilities import sessions
+from central_portal.facilities.models import Facility, FacilitySession
+from central_portal.facilities.sessions import Mark, SessionRow
+from central_portal.link.ports import HubPlace, Topic, Wakes, Whereabouts
 from central_portal.settings import FacilityTable, Federation
 from shared.errors import NotFound
 from shared.facilities import Environment, FacilityDescription, Flavour
 from shared.wire.facilities import decode_description, encode_description
 
+log = logging.getLogger(__name__)
+EVERY = 1.0
+DRAINED, MOVES_WITHIN = "DRAINED", 10.0
+
 
 @dataclass(frozen=True, slots=True)
 class FacilityView:
-    """One facility as it stands. Times are POSIX seconds of the centre's clock, None for never."""
+    """One facility as it stands. Times are POSIX seconds of the database's clock, None for never."""
 
     table: FacilityTable
     description: FacilityDescription | None
@@ -24,6 +36,10 @@ class FacilityView:
     online: bool
     state_since: float | None
     epoch: int = 0
+    hub_id: str = ""
+    hub_address: str = ""
+    last_ending: str = ""
+    quarantined: bool = False
 
     @property
     def slug(self) -> str:
@@ -51,22 +67,21 @@ class FacilityView:
 
 
 class Facilities:
-    """All facilities. Quick, never blocks; the database only remembers over restarts."""
+    """All facilities, as their rows say. Reading is quick and never blocks.
 
-    def __init__(self, federation: Federation, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
+    Every process of the centre has one; `follow` keeps it at most a second behind the rows, whoever writes them.
+    """
+
+    def __init__(self, federation: Federation, wakes: Wakes) -> None:
+        self._wakes = wakes
         self.version = 0
         self._views = {
             f.id: FacilityView(f, None, None, online=False, state_since=None) for f in federation.facilities
         }
+        self._marks: dict[str, Mark] = {}
         self._listeners: set[Callable[[str], None]] = set()
-
-    async def load(self) -> None:
-        """Read what was known before the last stop. Call once, before anything connects."""
-        for slug, description, described_at, since in await in_database(_rows)():
-            if slug in self._views:
-                known = decode_description(bytes(description)) if description else None
-                self._change(slug, description=known, described_at=described_at, state_since=since)
+        self._looking = asyncio.Lock()
+        self._hinted = asyncio.Event()
 
     def all(self) -> list[FacilityView]:
         """Every facility by name."""
@@ -84,44 +99,98 @@ class Facilities:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
-    async def connected(self, slug: str, epoch: int, description: FacilityDescription) -> None:
-        """Its agent has opened a session. One that a newer session has overtaken is left alone."""
-        if slug not in self._views or epoch < self._views[slug].epoch:
-            return
-        now = self._clock()
-        self._change(slug, description=description, described_at=now, online=True, state_since=now, epoch=epoch)
-        await self._save(slug)
+    # --- what the rows say
 
-    async def disconnected(self, slug: str, epoch: int) -> None:
-        """The session of this epoch has ended; a newer one is left alone."""
-        if slug in self._views and self._views[slug].epoch == epoch and self._views[slug].online:
-            self._change(slug, online=False, state_since=self._clock())
-            await self._save(slug)
+    async def follow(self) -> None:
+        """Follow the rows for ever: at once when a hint comes, else each second."""
+        undo = self._wakes.listen(Topic.FACILITY, lambda _: self._hinted.set())
+        try:
+            while True:
+                self._hinted.clear()
+                try:
+                    await self.refresh()
+                except DatabaseError as error:
+                    log.warning("The facilities' rows cannot be read: %s", type(error).__name__)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._hinted.wait(), EVERY)
+        finally:
+            undo()
+
+    async def refresh(self, *slugs: str) -> None:
+        """Read what has changed, of these facilities or of all."""
+        async with self._looking:
+            stale = list(slugs)
+            if not slugs:
+                marks = await in_database(sessions.marks)()
+                stale = [slug for slug, mark in marks.items() if self._marks.get(slug) != mark]
+            for row, described in await in_database(_rows)([slug for slug in stale if slug in self._views]):
+                self._see(row, described)
+
+    def _see(self, row: SessionRow, described: tuple[bytes, float | None] | None) -> None:
+        view = self._views[row.slug]
+        body, at = described or (b"", None)
+        new = replace(
+            view, description=decode_description(body) if body else None, described_at=at, online=row.mark.alive,
+            state_since=row.since, epoch=row.epoch, hub_id=row.hub_id, hub_address=row.hub_address,
+            last_ending=row.last_ending, quarantined=bool(row.quarantined_why),
+        )  # fmt: skip
+        self._marks[row.slug] = row.mark
+        if new != view:
+            self._views[row.slug] = new
+            self.version += 1
+            for listener in tuple(self._listeners):
+                listener(row.slug)
+
+    def place(self, facility_id: str) -> Whereabouts:
+        """Where its session is; see `link.ports.Places`."""
+        view = self._views.get(facility_id)
+        if view is None:
+            return Whereabouts(None)
+        hub = HubPlace(view.hub_id, view.hub_address) if view.online else None
+        lately = time.time() - (view.state_since or 0.0) < MOVES_WITHIN
+        return Whereabouts(hub, moving=hub is None and lately and view.last_ending == DRAINED)
+
+    async def look(self, facility_id: str) -> Whereabouts:
+        """The same, read anew."""
+        await self.refresh(facility_id)
+        return self.place(facility_id)
+
+    # --- what the hub of this process reports
+
+    async def connected(self, slug: str, epoch: int, description: FacilityDescription) -> None:
+        """Its agent has opened the session of this epoch. One that a newer session has overtaken is left alone."""
+        if slug in self._views:
+            await in_database(_describe)(slug, encode_description(description), epoch)
+            await self._announce(slug)
+
+    async def disconnected(self, slug: str) -> None:
+        """A session of its has ended."""
+        if slug in self._views:
+            await self._announce(slug)
 
     async def described(self, slug: str, description: FacilityDescription) -> None:
         """It described itself anew."""
-        self._change(slug, description=description, described_at=self._clock())
-        await self._save(slug)
+        if slug in self._views:
+            await in_database(_describe)(slug, encode_description(description))
+            await self._announce(slug)
 
-    def _change(self, slug: str, **fields: object) -> None:
-        if slug not in self._views:
-            return
-        self._views[slug] = replace(self._views[slug], **fields)  # type: ignore[arg-type]
-        self.version += 1
-        for listener in tuple(self._listeners):
-            listener(slug)
-
-    async def _save(self, slug: str) -> None:
-        view = self._views[slug]
-        body = encode_description(view.description) if view.description else None
-        await in_database(_store)(slug, body, view.described_at, view.state_since)
+    async def _announce(self, slug: str) -> None:
+        self._wakes.tell(Topic.FACILITY, slug)
+        await self.refresh(slug)
 
 
-def _rows() -> list[tuple[str, bytes | memoryview | None, float | None, float | None]]:
-    return list(Facility.objects.values_list("slug", "description", "described_at", "state_since"))
+def _rows(slugs: list[str]) -> list[tuple[SessionRow, tuple[bytes, float | None] | None]]:
+    if not slugs:
+        return []
+    found = Facility.objects.filter(slug__in=slugs, described_at__isnull=False)
+    described = {f.slug: (bytes(f.description or b""), f.described_at) for f in found}
+    return [(row, described.get(row.slug)) for row in sessions.rows_of(slugs)]
 
 
-def _store(slug: str, description: bytes | None, described_at: float | None, state_since: float | None) -> None:
-    Facility.objects.update_or_create(
-        slug=slug, defaults={"description": description, "described_at": described_at, "state_since": state_since}
-    )
+def _describe(slug: str, description: bytes, epoch: int | None = None) -> None:
+    with transaction.atomic():
+        sessions.touch(slug)
+        if epoch is None or FacilitySession.objects.filter(slug=slug, epoch=epoch).exists():
+            Facility.objects.update_or_create(
+                slug=slug, defaults={"description": description, "described_at": DatabaseClock()}
+            )

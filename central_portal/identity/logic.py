@@ -52,6 +52,6 @@ def format_scopes(scopes: Iterable[Scope]) -> str:
     return " ".join(sorted(scope.value for scope in scopes))
 
 
-def expires_ms(now: float, clock_offset_ms: int, timeout_s: float) -> int:
-    """Last instant, of the agent's clock, at which a command asked now may be carried out."""
-    return int(now * 1000) + clock_offset_ms + int((30 + timeout_s) * 1000)
+def expires_ms(now: float, clock_offset_ms: int, life_s: float) -> int:
+    """Last instant, of the agent's clock, at which a command asked now may be accepted."""
+    return int(now * 1000) + clock_offset_ms + int(life_s * 1000)

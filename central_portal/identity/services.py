@@ -12,16 +12,19 @@ from central_portal.database import in_database
 from central_portal.identity import store
 from central_portal.identity.logic import expires_ms, parse_scopes
 from central_portal.identity.sealing import ID_TOKEN_LABEL, grant_label, seal, sealing_key, unseal
+from central_portal.identity.watch import SessionWatch
 from central_portal.link.ports import CommandWriter, Links, SealedBody
-from shared.commands import PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeemed, Release, Verb
+from shared.commands import NEVER_EXPIRES, PUBLIC, SCOPE_OF, Answer, Parameters, Redeem, Redeemed, Release, Verb
 from shared.errors import SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import LinkState, Scope, Subject
+from shared.limits import LIMITS
 from shared.oidc import SignedOut
 from shared.wire.proof import hashed, mac, token
 
 COOKIE = "__Host-parasol"
 ATTEMPT_COOKIE = "__Host-parasol-attempt"
+QUERY_GRACE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +69,11 @@ class Identity:
         links: Links,
         write_command: CommandWriter,
         session_life: float,
+        watch: SessionWatch,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._links, self._write, self._clock = links, write_command, clock
-        self.session_life = session_life
-        self._ended: dict[str, set[Callable[[], None]]] = defaultdict(set)
+        self.session_life, self._watch = session_life, watch
 
     # --- who
 
@@ -89,20 +92,7 @@ class Identity:
 
     def on_session_end(self, session_hash: str, callback: Callable[[], None]) -> Callable[[], None]:
         """Call `callback` once when the session is renewed or ends; returns the unsubscribe."""
-        self._ended[session_hash].add(callback)
-
-        def unsubscribe() -> None:
-            waiting = self._ended.get(session_hash, set())
-            waiting.discard(callback)
-            if not waiting:
-                self._ended.pop(session_hash, None)
-
-        return unsubscribe
-
-    def _announce(self, hashes: list[str]) -> None:
-        for session_hash in hashes:
-            for callback in self._ended.pop(session_hash, ()):
-                callback()
+        return self._watch.on_end(session_hash, callback)
 
     # --- sessions
 
@@ -117,7 +107,7 @@ class Identity:
             )
         except PermissionError:
             raise SignInNeeded("You have signed out meanwhile; sign in again.") from None
-        self._announce(touched)
+        self._watch.announce(touched)
         return cookie
 
     async def renew(self, old_cookie: str) -> str | None:
@@ -125,7 +115,7 @@ class Identity:
         cookie = token()
         if not await in_database(store.renew)(cookie, old_cookie, self._clock()):
             return None
-        self._announce([hashed(old_cookie)])
+        self._watch.announce([hashed(old_cookie)])
         return cookie
 
     async def id_token(self, caller: Caller) -> str:
@@ -138,14 +128,14 @@ class Identity:
         """The commands that give up each grant of this session; made before the session is deleted."""
         rows = await in_database(store.grants_of)(caller.session_hash, self._clock())
         made = [
-            (row.facility, self._sealed(caller, row, Verb.RELEASE, Release(), str(uuid.uuid4()), 5.0))
+            (row.facility, self._sealed(caller, row, Verb.RELEASE, Release(), str(uuid.uuid4()), QUERY_GRACE))
             for row in rows
         ]
         return [(facility, body) for facility, body in made if body is not None]
 
     async def end(self, caller: Caller) -> None:
         """The caller signs out: this session and all of the same provider session end."""
-        self._announce(await in_database(store.end_own)(caller.session_hash, self._clock()))
+        self._watch.announce(await in_database(store.end_own)(caller.session_hash, self._clock()))
 
     async def ended_at_provider(self, provider: str, told: SignedOut) -> None:
         """The provider says that a session has ended, or all of a subject's when it names none."""
@@ -153,7 +143,7 @@ class Identity:
             ended = await in_database(store.end_sid)(provider, told.sid, self._clock())
         else:
             ended = await in_database(store.end_subject)(provider, Subject(told.issuer, told.sub))
-        self._announce(ended)
+        self._watch.announce(ended)
 
     # --- visits to gateways
 
@@ -191,11 +181,6 @@ class Identity:
         """Note what a facility said of the caller's account link."""
         await in_database(store.learn_link)(caller.person_id, facility_id, state, self._clock())
 
-    async def unlinked(self, caller: Caller, facility_id: str) -> None:
-        """The facility has removed the account link: its grants are dead."""
-        await in_database(store.drop_grant)(caller.session_hash, facility_id)
-        await self.learn(caller, facility_id, LinkState.NOT_LINKED)
-
     async def account_links(self, caller: Caller) -> Mapping[str, AccountLinkInfo]:
         """Facility → what is known; facilities that nothing is known of are absent."""
         return (await self.held(caller)).links
@@ -228,7 +213,7 @@ class Identity:
         sealed = None
         if caller is not None:
             rows = held.grants.get(facility_id, ()) if held else await self._grants(caller, facility_id)
-            sealed = self._under_grant(caller, rows, verb, parameters, command_id, timeout_s)
+            sealed = self._under_grant(caller, rows, verb, parameters, command_id, timeout_s + QUERY_GRACE)
         if sealed is None:
             if verb not in PUBLIC:
                 raise SignInNeeded(metadata={"facility": facility_id})
@@ -239,22 +224,31 @@ class Identity:
             await self._learn_from(caller, facility_id, sealed.grant_id, answer)
         return answer
 
-    async def has_grant(self, caller: Caller, facility_id: str, scope: Scope) -> bool:
-        """Whether this session holds a living grant there that reaches `scope`."""
+    async def order(
+        self, caller: Caller, facility_id: str, verb: Verb, parameters: Parameters, command_id: str
+    ) -> SealedBody:
+        """The bytes of an order under the caller's grant there, good for as long as such an order waits.
+
+        Raises SignInNeeded without a grant that reaches this verb.
+        """
+        life = None if verb in NEVER_EXPIRES else LIMITS.order_life
         rows = await self._grants(caller, facility_id)
-        return any(scope in parse_scopes(row.scopes) for row in rows)
+        sealed = self._under_grant(caller, rows, verb, parameters, command_id, life)
+        if sealed is None:
+            raise SignInNeeded(metadata={"facility": facility_id})
+        return sealed
 
     async def _grants(self, caller: Caller, facility_id: str) -> Sequence[store.GrantRow]:
         return await in_database(store.grants_of)(caller.session_hash, self._clock(), facility_id)
 
     def _under_grant(
         self, caller: Caller, rows: Sequence[store.GrantRow], verb: Verb, parameters: Parameters, command_id: str,
-        timeout_s: float,
+        life_s: float | None,
     ) -> SealedBody | None:  # fmt: skip
         scope = SCOPE_OF[verb]
         for row in rows:
             if scope is None or scope in parse_scopes(row.scopes):
-                return self._sealed(caller, row, verb, parameters, command_id, timeout_s)
+                return self._sealed(caller, row, verb, parameters, command_id, life_s)
         return None
 
     def _sealed(
@@ -264,12 +258,12 @@ class Identity:
         verb: Verb,
         parameters: Parameters,
         command_id: str,
-        timeout_s: float,
+        life_s: float | None,
     ) -> SealedBody | None:
         secret = unseal(caller.seal_key, grant_label(row.facility, row.grant_id), row.box)
         if secret is None:
             return None
-        expires = expires_ms(self._clock(), row.clock_offset_ms, timeout_s)
+        expires = expires_ms(self._clock(), row.clock_offset_ms, life_s) if life_s is not None else 0
         body = self._write(row.facility, command_id, verb, parameters, expires)
         return SealedBody(body, row.grant_id, mac(secret, body))
 

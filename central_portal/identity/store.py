@@ -170,6 +170,12 @@ def _delete_families(families: list[str]) -> list[str]:
     return ended
 
 
+def living(hashes: list[str], now: float) -> set[str]:
+    """Those of these sessions that live under this very cookie."""
+    rows = PortalSession.objects.filter(hash__in=hashes, replaced_at=None, expires_at__gt=now)
+    return set(rows.values_list("hash", flat=True))
+
+
 def _alive(now: float) -> Q:
     """Not expired, and replaced no longer ago than the grace."""
     unreplaced = Q(replaced_at=None) | Q(replaced_at__gt=now - LIMITS.cookie_grace)
@@ -236,14 +242,19 @@ def grants_of(session_hash: str, now: float, facility: str | None = None) -> lis
     ]
 
 
-def drop_grant(session_hash: str, facility: str, grant_id: str | None = None) -> None:
-    """Forget a grant of a session (of all of the person's sessions when `grant_id` is None)."""
-    if grant_id is not None:
-        SealedGrant.objects.filter(session_id=session_hash, facility=facility, grant_id=grant_id).delete()
-        return
-    person = PortalSession.objects.filter(hash=session_hash).values_list("person_id", flat=True).first()
-    if person is not None:
-        SealedGrant.objects.filter(session__person_id=person, facility=facility).delete()
+def drop_grant(session_hash: str, facility: str, grant_id: str) -> None:
+    """Forget a grant of a session."""
+    SealedGrant.objects.filter(session_id=session_hash, facility=facility, grant_id=grant_id).delete()
+
+
+def drop_grants(person_id: int, facility: str) -> None:
+    """Forget a person's grants at a facility in all of their sessions."""
+    SealedGrant.objects.filter(session__person_id=person_id, facility=facility).delete()
+
+
+def drop_dead_grant(facility: str, grant_id: str) -> None:
+    """Forget a grant that its facility does not know any more."""
+    SealedGrant.objects.filter(facility=facility, grant_id=grant_id).delete()
 
 
 def learn_link(person_id: int, facility: str, state: LinkState, now: float) -> None:

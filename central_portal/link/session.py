@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Protocol
 
 from central_portal.link.bucket import Bucket
-from central_portal.link.ports import LinkEvents, SealedBody
+from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
+from central_portal.link.session_orders import SessionOrders
 from central_portal.link.settings import HubSettings
 from shared.commands import Answer, Verb
 from shared.errors import ParasolError
@@ -16,6 +18,7 @@ from shared.facilities import FacilityDescription
 from shared.link.centre_end import CentreEnd
 from shared.link.outputs import Closed, Ending, Greeted, Output, PeerDrains, Reported, Settled
 from shared.link.pump import Pump
+from shared.wire import text
 from shared.wire.commands import decode_answer
 from shared.wire.events import decode_event
 from shared.wire.facilities import decode_description
@@ -27,28 +30,45 @@ from shared.workspaces import WorkspaceInventory
 log = logging.getLogger(__name__)
 Read = Callable[[], Awaitable[bytes | None]]
 Write = Callable[[bytes], Awaitable[None]]
-Admit = Callable[["Session", FacilityDescription, WorkspaceInventory], Awaitable[int]]
+Admit = Callable[["Session", HelloFacts, FacilityDescription, WorkspaceInventory], Awaitable[Admission]]
+
+
+class Dispatch(Protocol):
+    """Who brings orders to sessions (`delivery.Delivery`)."""
+
+    def wake(self, facility_id: str) -> None:
+        """Its session takes orders now."""
+        ...
+
+    def room(self, facility_id: str) -> None:
+        """Its session takes one more."""
+        ...
 
 
 class Session:
     """The hub's side of one stream whose token was good for `facility_id`.
 
-    `admit` is awaited when a good Hello came: it makes this the facility's session and returns the
+    `admit` is awaited when a good Hello came: it makes this the facility's session and returns its
     epoch; until then nothing of the agent's reaches anybody.
     """
 
     def __init__(
-        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit
-    ) -> None:
+        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit,
+        dispatch: Dispatch,
+    ) -> None:  # fmt: skip
         self.facility_id = facility_id
         self.id = uuid.uuid4().hex
-        self._events, self._admit = events, admit
+        self._events, self._admit, self._dispatch = events, admit, dispatch
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._end = CentreEnd(settings.terms, loop.time())
         self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
         self._charged = 0
         self._waiting: dict[int, asyncio.Future[pb.Result]] = {}
+        self.orders = SessionOrders(
+            facility_id, self._end, events, changed=lambda: self._pump.wake(), room=lambda: dispatch.room(facility_id),
+            overtaken=lambda: self.close(Ending.SUPERSEDED, "A newer session of this facility was opened."),
+        )  # fmt: skip
         self._pump = Pump(self._end, self._reader(read), write, self._handle, self._settle)
 
     @property
@@ -56,22 +76,41 @@ class Session:
         """Whether it takes asks."""
         return self._end.ready
 
+    @property
+    def rtt(self) -> float | None:
+        """The round trip of its heartbeats in seconds, None before the first."""
+        return getattr(self._end, "rtt", None)
+
     def under_way(self) -> list[asyncio.Future[pb.Result]]:
         """The asks that are not settled."""
         return list(self._waiting.values())
 
     async def run(self) -> Closed:
         """Serves the agent until the session ends, and says how it did."""
-        return await self._pump.run()
+        try:
+            return await self._pump.run()
+        finally:
+            await self.orders.finish()
+
+    def deliver(self, order: OpenOrder) -> None:
+        """Queue an order; needs `orders.free`."""
+        self.orders.deliver(order, self._clock())
 
     async def ask(self, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
         """The agent's answer; raises as `ports.Links.ask` says."""
+        return decode_answer(verb, await self.exchange(command, timeout_s))
+
+    def exchange(self, command: SealedBody, timeout_s: float) -> Coroutine[None, None, pb.Result]:
+        """Asks at once, and gives the coroutine of the answer; both raise as `ports.Links.ask` says."""
         ticket = self._end.ask(command.body, command.grant_id, command.mac, timeout_s, self._clock())
         future: asyncio.Future[pb.Result] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         self._pump.wake()
+        return self._answered(ticket, future)
+
+    async def _answered(self, ticket: int, future: asyncio.Future[pb.Result]) -> pb.Result:
         try:
-            return decode_answer(verb, await future)
+            return await future
         finally:
             self._waiting.pop(ticket, None)
             self._end.forget(ticket)
@@ -81,13 +120,18 @@ class Session:
         self._pump.close(ending, message, tell=True)
 
     def drain(self, deadline_s: float, reconnect_after_s: float) -> None:
-        """Tells the agent that the hub is about to close; takes no more asks."""
+        """Tells the agent that the hub is about to close, so that it opens its next session first."""
         self._end.drain(deadline_s, reconnect_after_s)
         self._pump.wake()
 
+    def finish(self) -> list[asyncio.Future[pb.Result]]:
+        """Takes no more asks; those under way."""
+        self._end.finish()
+        return self.under_way()
+
     def _settle(self, output: Output) -> bool:
         if not isinstance(output, Settled):
-            return False
+            return self.orders.take(output)
         future = self._waiting.pop(output.ticket, None)
         if future is not None and not future.done():
             if isinstance(output.result, ParasolError):
@@ -119,6 +163,7 @@ class Session:
     async def _greeted(self, greeted: Greeted) -> None:
         hello = greeted.hello
         try:
+            facts = _facts(self.id, hello)
             description = decode_description(hello.description)
             inventory = decode_inventory(hello.inventory)
         except Malformed as error:
@@ -127,9 +172,10 @@ class Session:
         if not hello.facility_id == description.facility_id == self.facility_id:
             self.close(Ending.PROTOCOL, "The Hello names another facility than the token.")
             return
-        epoch = await self._admit(self, description, inventory)
-        self._end.welcome(epoch, self.id, greeted.version, self._clock())
+        admission = await self._admit(self, facts, description, inventory)
+        self._end.welcome(admission.epoch, self.id, greeted.version, self._clock(), reconcile=admission.reconcile)
         self._pump.wake()
+        self._dispatch.wake(self.facility_id)
 
     async def _reported(self, event: pb.Event) -> None:
         try:
@@ -141,4 +187,13 @@ class Session:
             if fact.facility_id == self.facility_id:
                 await self._events.described(self.facility_id, fact)
         elif fact is not None:
-            await self._events.reported(self.facility_id, fact)
+            await self._events.reported(self.facility_id, self._end.epoch, fact)
+
+
+def _facts(session_id: str, hello: pb.Hello) -> HelloFacts:
+    previous = hello.previous_ending
+    return HelloFacts(
+        session_id, text.optional_identifier(hello.instance_id, 64), min(hello.boot_counter, text.LARGEST),
+        text.optional_identifier(hello.store_id, 64), text.plain(hello.software_version, 40), hello.certificate_s,
+        previous if previous in Ending.__members__ else "",
+    )  # fmt: skip

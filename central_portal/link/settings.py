@@ -19,7 +19,8 @@ class HubSettings:
 
     Either `certificate` and `key` (PEM files), or `plaintext` on loopback. `events_per_second` and
     `events_at_once` bound what one agent may say unasked before the hub reads it more slowly.
-    `drain` is how long a stop waits for answers under way, in seconds.
+    `drain` is how long a stop waits for answers under way, `lease` how long a session counts as alive without a
+    renewal, in seconds. `advertise` is `host:port` under which web processes reach this hub; empty: where it listens.
     """
 
     listen: str
@@ -30,6 +31,8 @@ class HubSettings:
     events_per_second: float = 100.0
     events_at_once: float = 1000.0
     drain: float = 2.0
+    lease: float = 30.0
+    advertise: str = ""
     terms: Terms = field(default=DEFAULT)
 
     def address(self) -> Address:

@@ -42,6 +42,7 @@ class WorkspaceView:
     changed_at: float
     seen_at: float | None = None
     ends_at: float | None = None
+    stop_requested_at: float | None = None
 
     @property
     def problem(self) -> Problem | None:
@@ -57,13 +58,8 @@ class WorkspaceView:
 
 
 def fold(view: WorkspaceView, report: WorkspaceReport, now: float) -> WorkspaceView:
-    """The row after a report: changed when the report is newer and nothing has ended; seen in any case.
-
-    An end that only the centre's patience concluded yields to the facility's word.
-    """
-    given_up = view.state is WorkspaceState.FAILED and view.sequence == 0 and view.reason == NEVER_ARRIVED.reason
-    known = WorkspaceState.REQUESTED if given_up else view.state
-    if not accepts(known, view.sequence, report):
+    """The row after a report: changed when the report is newer and nothing has ended; seen in any case."""
+    if not accepts(view.state, view.sequence, report):
         return replace(view, seen_at=now)
     steps = tuple(Step(step.name, now - step.entered_ago, step.detail) for step in report.steps)
     return replace(
@@ -73,24 +69,43 @@ def fold(view: WorkspaceView, report: WorkspaceReport, now: float) -> WorkspaceV
     )  # fmt: skip
 
 
-NEVER_ARRIVED = Problem(
-    "EXPIRED", "The facility was not connected and has not received this; ask again.", retryable=True
+NEVER_SENT = Problem(
+    "EXPIRED",
+    "The facility was not connected for ten minutes, so it never heard of this; ask again.",
+    retryable=True,
+)
+CANCELLED = Problem("CANCELLED", "You stopped it before the facility had heard of it.")
+
+
+def absent(view: WorkspaceView, now: float) -> WorkspaceView:
+    """The row when an inventory does not name it.
+
+    One that the facility has never reported is left to its order. Anything else becomes UNKNOWN, never ended: an
+    absence proves nothing.
+    """
+    if view.state.is_final or view.sequence == 0:
+        return view
+    return replace(view, state=WorkspaceState.UNKNOWN, changed_at=now)
+
+
+LOST = Problem(
+    "STORE_LOST",
+    "The facility lost its records, but this still runs there; its operator can end it or give it back.",
 )
 
 
-def absent(view: WorkspaceView, now: float, patience_s: float) -> WorkspaceView:
-    """The row when an inventory does not name it.
+def orphaned(view: WorkspaceView, now: float) -> WorkspaceView:
+    """The row of what runs at a facility whose store does not know it."""
+    return replace(
+        view, state=WorkspaceState.UNKNOWN, reason=LOST.reason, message=LOST.message, changed_at=now
+    )  # fmt: skip
 
-    An order that never reached the facility fails once nothing can deliver it any more. Anything the
-    facility has once reported becomes UNKNOWN, never ended: an absence proves nothing.
-    """
-    if view.state.is_final:
-        return view
-    if view.sequence == 0:
-        if now - view.requested_at < patience_s:
-            return view
-        return failed(view, NEVER_ARRIVED, now)
-    return replace(view, state=WorkspaceState.UNKNOWN, changed_at=now)
+
+def cancelled(view: WorkspaceView, now: float) -> WorkspaceView:
+    """The row of a launch that was taken back before it was sent."""
+    return replace(
+        view, state=WorkspaceState.ENDED, reason=CANCELLED.reason, message=CANCELLED.message, changed_at=now
+    )
 
 
 def failed(view: WorkspaceView, problem: Problem, now: float) -> WorkspaceView:

@@ -22,6 +22,7 @@ class Workspace(models.Model):
     reason = models.CharField(max_length=64, blank=True)
     message = models.CharField(max_length=1000, blank=True)
     requested_at = models.FloatField(db_index=True)
-    changed_at = models.FloatField()
+    changed_at = models.FloatField(db_index=True)
     seen_at = models.FloatField(null=True)
     ends_at = models.FloatField(null=True)
+    stop_requested_at = models.FloatField(null=True)

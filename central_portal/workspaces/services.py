@@ -1,122 +1,82 @@
-"""Launch, stop and watch workspaces. The intent is committed, then the facility is asked, then the outcome is committed."""
+"""Launch, stop and watch workspaces. The intent is committed with its order; the facility hears of it then."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections import defaultdict
+import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import contextmanager
-from typing import Protocol
+from dataclasses import replace
+from functools import partial
 
 from central_portal.database import in_database
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
+from central_portal.link import orders
+from central_portal.link.ports import Links, NewOrder
+from central_portal.link.settlements import Settlements
 from central_portal.workspaces import store
-from central_portal.workspaces.logic import WorkspaceView, absent, fold, refused
-from shared.commands import Problem, Stop, Verb
-from shared.errors import (
-    BackendError,
-    Conflict,
-    DeadlineExceeded,
-    FacilityUnavailable,
-    FlavourTooLarge,
-    InvalidRequest,
-    NotFound,
-    ParasolError,
-    SignInNeeded,
-)
-from shared.identity import Scope
+from central_portal.workspaces.broadcast import Broadcaster
+from central_portal.workspaces.logic import WorkspaceView, cancelled
+from central_portal.writer import Writer
+from shared.commands import Stop, Verb
+from shared.errors import Conflict, FlavourTooLarge, InvalidRequest, NotFound
 from shared.limits import LIMITS
 from shared.wire.status import error_of
-from shared.workspaces import (
-    LaunchRequest,
-    WorkspaceInventory,
-    WorkspaceReport,
-    WorkspaceState,
-    is_workspace_id,
-)
-
-QUEUE = 256
-
-
-class Notifier(Protocol):
-    """Tells whoever watches a person's workspaces that one changed."""
-
-    def publish(self, view: WorkspaceView) -> None:
-        """Never blocks, never raises."""
-        ...
-
-
-class Broadcaster:
-    """A `Notifier` within this process: a bounded queue per watcher; one that does not read loses its place."""
-
-    def __init__(self) -> None:
-        self._queues: dict[int, set[asyncio.Queue[WorkspaceView | None]]] = defaultdict(set)
-
-    def publish(self, view: WorkspaceView) -> None:
-        """Tell every watcher of this person."""
-        for queue in tuple(self._queues.get(view.person_id, ())):
-            if queue.full():
-                queue.get_nowait()  # the watcher is behind: it is told to start over
-                queue.put_nowait(None)
-            else:
-                queue.put_nowait(view)
-
-    @contextmanager
-    def watch(self, person_id: int):  # type: ignore[no-untyped-def]
-        """A queue of this person's changes while the context lasts; None says that some were lost."""
-        queue: asyncio.Queue[WorkspaceView | None] = asyncio.Queue(QUEUE)
-        self._queues[person_id].add(queue)
-        try:
-            yield queue
-        finally:
-            self._queues[person_id].discard(queue)
-            if not self._queues[person_id]:
-                del self._queues[person_id]
+from shared.workspaces import LaunchRequest, WorkspaceState, is_workspace_id
 
 
 class Workspaces:
     """One's own workspaces; anybody else's do not exist (NotFound)."""
 
     def __init__(
-        self, identity: Identity, facilities: Facilities, broadcaster: Broadcaster,
-        deadline_s: float = LIMITS.query_deadline, clock: Callable[[], float] = time.time,
-        order_life_s: float = 30.0,
+        self, identity: Identity, facilities: Facilities, links: Links, settlements: Settlements, writer: Writer,
+        broadcaster: Broadcaster, deadline_s: float = LIMITS.query_deadline, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
-        self._identity, self._facilities, self._broadcaster = identity, facilities, broadcaster
+        self._identity, self._facilities, self._links = identity, facilities, links
+        self._settlements, self._write, self._broadcaster = settlements, writer, broadcaster
         self._deadline, self._clock = deadline_s, clock
-        # As long may a launch be under way: its command has expired at the facility before.
-        self._patience = order_life_s + deadline_s
-        self._looks: set[asyncio.Task[None]] = set()
 
     async def launch(
         self, caller: Caller, facility_id: str, workspace_id: str, request: LaunchRequest
     ) -> WorkspaceView:
         """Ask for a workspace under the client's id; the same words again give the same workspace.
 
-        Raises InvalidRequest, NotFound, FlavourTooLarge, SignInNeeded, FacilityUnavailable before
-        anything is stored, Conflict for an id that was used otherwise. A facility's refusal is a FAILED
-        workspace with its reason.
+        Raises InvalidRequest, NotFound, FlavourTooLarge, SignInNeeded before anything is stored, Conflict for an
+        id that was used otherwise. It comes back REQUESTED when the facility is not connected or does not answer
+        in time: the order waits. A facility's refusal is a FAILED workspace with its reason.
         """
         if not is_workspace_id(workspace_id):
             raise InvalidRequest("The id of a launch is a lower-case UUID.")
         known = await in_database(store.get)(workspace_id)
-        if known is not None and known.is_answer_to(caller.person_id, facility_id, request):
-            return known  # whatever the facility offers by now
-        wanted = self._check(caller, facility_id, workspace_id, request)
         if known is None:
-            if not self._facilities.get(facility_id).online:
-                raise FacilityUnavailable(metadata={"facility": facility_id})
-            if not await self._identity.has_grant(caller, facility_id, Scope.RUN):
-                raise SignInNeeded(metadata={"facility": facility_id})
-            known = await in_database(store.insert)(wanted)
-        if known is not None:
-            if not known.is_answer_to(caller.person_id, facility_id, request):
-                raise Conflict("This launch id was already used for something else.")
-            return known
-        self._broadcaster.publish(wanted)
-        return await self._deliver(caller, wanted, request)
+            wanted = self._check(caller, facility_id, workspace_id, request)
+            sealed = await self._identity.order(caller, facility_id, Verb.LAUNCH, request, workspace_id)
+            order = NewOrder(
+                workspace_id, facility_id, Verb.LAUNCH, caller.person_id, workspace_id, sealed, wanted.requested_at,
+                wanted.requested_at + LIMITS.order_life,
+            )  # fmt: skip
+            with self._settlements.expect(workspace_id) as hint:
+                known = await self._write(partial(self._insert, wanted, order))
+                if known is None:
+                    self._broadcaster.publish(wanted)
+                    return await self._delivered(wanted, order, hint)
+        if not known.is_answer_to(caller.person_id, facility_id, request):
+            raise Conflict("This launch id was already used for something else.")
+        return known  # whatever the facility offers by now
+
+    def _insert(self, wanted: WorkspaceView, order: NewOrder) -> WorkspaceView | None:
+        known = store.insert(wanted)
+        if known is None:
+            orders.insert(order, online=self._facilities.get(order.facility).online)
+        return known
+
+    async def _delivered(self, view: WorkspaceView, order: NewOrder, hint: asyncio.Event) -> WorkspaceView:
+        """The row once the order is settled or the deadline is over; at once when the facility is away."""
+        self._links.deliver(order.facility)
+        if self._facilities.get(order.facility).online:
+            await self._settlements.outcome(order.id, hint, self._deadline)
+        return await in_database(store.get)(view.id) or view
 
     def _check(self, caller: Caller, facility_id: str, workspace_id: str, request: LaunchRequest) -> WorkspaceView:
         view = self._facilities.get(facility_id)
@@ -135,51 +95,39 @@ class Workspaces:
             "", "", now, now,
         )  # fmt: skip
 
-    async def _deliver(self, caller: Caller, wanted: WorkspaceView, request: LaunchRequest) -> WorkspaceView:
-        try:
-            answer = await self._identity.ask(
-                caller, wanted.facility, Verb.LAUNCH, request, command_id=wanted.id, timeout_s=self._deadline
-            )
-        except (FacilityUnavailable, DeadlineExceeded):
-            self._look_again(wanted.id)
-            return wanted  # it may have arrived: the facility's next report or inventory will say
-        except ParasolError as error:
-            return await self._fail(wanted, Problem.of(error))
-        if isinstance(answer.payload, WorkspaceReport) and answer.payload.workspace_id == wanted.id:
-            return await self.reported(wanted.facility, answer.payload) or wanted
-        problem = answer.problem or Problem("BACKEND_FAILED", "The facility did not say why.")
-        return await self._fail(wanted, problem)
-
-    async def _fail(self, view: WorkspaceView, problem: Problem) -> WorkspaceView:
-        return await self._change(view.id, lambda row: refused(row, problem, self._clock())) or view
-
-    def _look_again(self, workspace_id: str) -> None:
-        """When nothing was heard of a launch by the time that its command has expired, it has failed."""
-        look = asyncio.create_task(self._look(workspace_id))
-        self._looks.add(look)
-        look.add_done_callback(self._looks.discard)
-
-    async def _look(self, workspace_id: str) -> None:
-        await asyncio.sleep(self._patience + 1)
-
-        def decide(row: WorkspaceView) -> WorkspaceView:
-            online = self._facilities.get(row.facility).online
-            # Of a facility that is away nobody can tell: its next inventory will.
-            return absent(row, self._clock(), self._patience) if online and row.sequence == 0 else row
-
-        await self._change(workspace_id, decide)
-
     async def stop(self, caller: Caller, workspace_id: str) -> WorkspaceView:
-        """Ask the facility to stop it. Raises NotFound, SignInNeeded, FacilityUnavailable, what the facility says."""
+        """Have it stopped; the order to do so waits for its facility as long as its grant holds.
+
+        A launch that was never sent is taken back at once. Raises NotFound, SignInNeeded, what the facility says.
+        """
         view = await self.get(caller, workspace_id)
         if view.state.is_final:
             return view
-        answer = await self._identity.ask(
-            caller, view.facility, Verb.STOP, Stop(view.id), timeout_s=self._deadline
-        )
-        if isinstance(answer.payload, WorkspaceReport) and answer.payload.workspace_id == view.id:
-            return await self.reported(view.facility, answer.payload) or view
-        raise error_of(answer.problem) if answer.problem else BackendError()
+        taken_back = await self._write(partial(_take_back, view.id, self._clock()))
+        if taken_back is not None:
+            self._broadcaster.publish(taken_back)
+            return taken_back
+        order_id, now = str(uuid.uuid4()), self._clock()
+        sealed = await self._identity.order(caller, view.facility, Verb.STOP, Stop(view.id), order_id)
+        order = NewOrder(order_id, view.facility, Verb.STOP, caller.person_id, view.id, sealed, now, None)
+        with self._settlements.expect(order_id) as hint:
+            asked = await self._write(partial(self._insert_stop, order))
+            if asked is None:
+                return await self.get(caller, workspace_id)  # somebody was faster: that order does it
+            self._broadcaster.publish(asked)
+            self._links.deliver(view.facility)
+            if self._facilities.get(view.facility).online:
+                settled = await self._settlements.outcome(order_id, hint, self._deadline)
+                if settled is not None and settled.problem is not None:
+                    raise error_of(settled.problem)
+        return await self.get(caller, workspace_id)
+
+    def _insert_stop(self, order: NewOrder) -> WorkspaceView | None:
+        if orders.open_about(order.workspace, Verb.STOP) is not None:
+            return None
+        orders.insert(order, online=self._facilities.get(order.facility).online)
+        done = store.change(order.workspace, lambda row: replace(row, stop_requested_at=order.created_at))
+        return done[0] if done else None
 
     async def get(self, caller: Caller, workspace_id: str) -> WorkspaceView:
         """One of the caller's own. Raises NotFound."""
@@ -202,42 +150,10 @@ class Workspaces:
                 while (changed := await queue.get()) is not None:
                     yield changed
 
-    # --- what facilities say
 
-    async def reported(self, facility_id: str, report: WorkspaceReport) -> WorkspaceView | None:
-        """Fold a report. One about another facility's workspace is ignored."""
-
-        def decide(row: WorkspaceView) -> WorkspaceView:
-            return fold(row, report, self._clock()) if row.facility == facility_id else row
-
-        return await self._change(report.workspace_id, decide)
-
-    async def inventory(self, facility_id: str, inventory: WorkspaceInventory) -> None:
-        """Fold everything that a facility knows, and what its silence on the others implies."""
-        for report in inventory.reports:
-            await self.reported(facility_id, report)
-        named = {report.workspace_id for report in inventory.reports}
-        for view in await in_database(store.living)(facility_id):
-            if view.id in named:
-                continue
-            still = await self._change(view.id, lambda row: absent(row, self._clock(), self._patience))
-            if still is not None and still.sequence == 0 and not still.state.is_final:
-                self._look_again(view.id)
-
-    async def facility_changed(self, facility_id: str) -> None:
-        """A facility connected or went: what is shown of its living workspaces changes with it."""
-        for view in await in_database(store.living)(facility_id):
-            self._broadcaster.publish(view)
-
-    async def _change(
-        self, workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]
-    ) -> WorkspaceView | None:
-        if not is_workspace_id(workspace_id):
-            return None
-        done = await in_database(store.change)(workspace_id, decide)
-        if done is None:
-            return None
-        view, changed = done
-        if changed:
-            self._broadcaster.publish(view)
-        return view
+def _take_back(workspace_id: str, now: float) -> WorkspaceView | None:
+    """End a launch whose order was never sent; None when it may have been."""
+    if not orders.cancel_waiting(workspace_id, now):
+        return None
+    changed = store.changed(workspace_id, lambda row: cancelled(row, now))
+    return changed[0] if changed else None

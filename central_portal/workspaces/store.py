@@ -23,7 +23,7 @@ def view_of(row: Workspace) -> WorkspaceView:
         dataset=row.dataset, title=row.title, lifetime_s=row.lifetime_s, state=WorkspaceState(row.state),
         sequence=row.sequence, steps=tuple(Step(StepName(n), at, detail) for n, at, detail in row.steps),
         reason=row.reason, message=row.message, requested_at=row.requested_at, changed_at=row.changed_at,
-        seen_at=row.seen_at, ends_at=row.ends_at,
+        seen_at=row.seen_at, ends_at=row.ends_at, stop_requested_at=row.stop_requested_at,
     )  # fmt: skip
 
 
@@ -65,6 +65,12 @@ def change(
     return after, after != before
 
 
+def changed(workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]) -> list[WorkspaceView]:
+    """Like `change`: the row in a list when it changed, an empty list otherwise."""
+    done = change(workspace_id, decide)
+    return [done[0]] if done is not None and done[1] else []
+
+
 def get(workspace_id: str) -> WorkspaceView | None:
     """One row."""
     row = Workspace.objects.filter(pk=uuid.UUID(workspace_id)).first()
@@ -87,3 +93,9 @@ def living(facility: str | None = None, person_id: int | None = None) -> list[Wo
     if person_id is not None:
         rows = rows.filter(person_id=person_id)
     return [view_of(row) for row in rows.order_by("requested_at", "id")]
+
+
+def changed_since(person_ids: Collection[int], since: float) -> list[WorkspaceView]:
+    """Rows of these persons that changed after an instant, in the order in which they did."""
+    rows = Workspace.objects.filter(changed_at__gte=since, person_id__in=person_ids)
+    return [view_of(row) for row in rows.order_by("changed_at", "id")]

@@ -1,24 +1,40 @@
-"""The agent's end: says Hello, takes commands, gives each exactly one answer, reports facts."""
+"""The agent's end: says Hello, takes queries and orders, gives each exactly one answer, reports facts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from shared.errors import InvalidRequest, RateLimited
+from shared.errors import BackendError, InvalidRequest, RateLimited
+from shared.limits import LIMITS
 from shared.link.end import End, Phase
-from shared.link.outputs import Closed, CommandArrived, Ending, Opened, Output, PeerDrains
+from shared.link.outbox import Lane
+from shared.link.outputs import (
+    Closed,
+    CommandArrived,
+    Ending,
+    Opened,
+    OrderAcknowledged,
+    OrderArrived,
+    Output,
+    PeerDrains,
+)
 from shared.link.terms import Terms
+from shared.link.windows import Window, granted
+from shared.wire import text
+from shared.wire.commands import is_command_id
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 
 _LONGEST_PAUSE = 60.0
+_TOO_LARGE = "The facility's answer is too large."
 
 
 class AgentEnd(End[pb.CentreEnvelope]):
     """One session as the agent sees it.
 
     `floor` is the highest epoch that this agent has seen; a Welcome at or below it comes from a hub
-    that is not the newest and ends the session.
+    that is not the newest and ends the session. Results of orders are rows of the owner's: it settles
+    them in each session again until their `OrderAcknowledged`.
     """
 
     _incoming = pb.CentreEnvelope
@@ -28,7 +44,10 @@ class AgentEnd(End[pb.CentreEnvelope]):
         self._floor = floor
         self._open_tickets: set[int] = set()
         self._early: dict[str, pb.Event] = {}
+        self._orders = Window(terms.order_credits)
+        self._results = Window(0)
         hello.version_min, hello.version_max = terms.version_min, terms.version_max
+        hello.query_credits, hello.order_credits = terms.query_credits, terms.order_credits
         first = self._envelope(hello=hello)
         if len(first) > terms.envelope_bytes:
             raise InvalidRequest("The facility's description and inventory are too large to be sent.")
@@ -36,8 +55,13 @@ class AgentEnd(End[pb.CentreEnvelope]):
 
     @property
     def outstanding(self) -> int:
-        """Commands that have no answer yet."""
+        """Queries that have no answer yet."""
         return len(self._open_tickets)
+
+    @property
+    def result_room(self) -> int:
+        """How many more results of orders may be sent now."""
+        return self._results.room if self.phase is Phase.OPEN else 0
 
     def answer(self, result: pb.Result) -> bool:
         """Queue the answer to its ticket; False when the ticket is not open (any more).
@@ -49,13 +73,47 @@ class AgentEnd(End[pb.CentreEnvelope]):
             return False
         self._open_tickets.remove(ticket)
         envelope = self._envelope(result=result)
-        if len(envelope) > self.terms.envelope_bytes:
-            self._refuse(ticket, "BACKEND_FAILED", "The facility's answer is too large.")
+        if not self._fits(envelope):
+            self._refuse(ticket, BackendError.reason, _TOO_LARGE)
             return True
         try:
-            self._outbox.data(ticket, envelope)
+            self._outbox.put(Lane.QUERY, ticket, envelope)
         except RateLimited as error:
             self._refuse(ticket, error.reason, error.message)
+        return True
+
+    def accept(self, order_id: str) -> bool:
+        """The order is stored: tell the hub. False when it did not arrive in this session, or was answered."""
+        if self.phase is not Phase.OPEN or not self._orders.give_back(order_id):
+            return False
+        word = self._envelope(accepted=pb.Accepted(order_id=order_id))
+        self._outbox.must(Lane.CONTROL, ("accepted", order_id), word)
+        return True
+
+    def settle(self, result: pb.OrderResult) -> bool:
+        """Queue the result of an order; False when it cannot be sent now, and the owner tries again later.
+
+        One that waits for its Acknowledged is sent again only when its order came again. A result that
+        does not fit is replaced by a refusal, never dropped.
+        """
+        order_id = result.order_id
+        if self.phase is not Phase.OPEN:
+            return False
+        if order_id in self._results and order_id not in self._orders:
+            return True
+        if order_id not in self._results and not self._results.room:
+            return False
+        envelope = self._envelope(order_result=result)
+        if not self._fits(envelope):
+            problem = pb.Problem(reason=BackendError.reason, message=_TOO_LARGE)
+            refused = pb.OrderResult(order_id=order_id, outcome="FAILED", problem=problem)
+            envelope = self._envelope(order_result=refused)
+        try:
+            self._outbox.put(Lane.ORDER, order_id, envelope)
+        except RateLimited:
+            return False
+        self._results.take(order_id)
+        self._orders.give_back(order_id)
         return True
 
     def report(self, key: str, event: pb.Event) -> None:
@@ -70,7 +128,7 @@ class AgentEnd(End[pb.CentreEnvelope]):
 
     def _greet(self, envelope: pb.CentreEnvelope, now: float) -> Sequence[Output]:
         if envelope.WhichOneof("body") == "reject":
-            return self.close(Ending.REFUSED, envelope.reject.message[:200])
+            return self._refused(envelope.reject)
         if envelope.WhichOneof("body") != "welcome":
             self.ignored += 1
             return ()
@@ -81,22 +139,27 @@ class AgentEnd(End[pb.CentreEnvelope]):
             return self.close(Ending.STALE_EPOCH, "The hub's epoch is not newer than one already seen.")
         self._every = min(max(welcome.heartbeat_ms / 1000, terms.least_heartbeat), terms.most_heartbeat)
         self._silence = min(max(welcome.dead_after_ms / 1000, 2 * self._every), terms.most_silence)
+        self._results.size = granted(welcome.result_credits, LIMITS.credits_result, terms.queue_envelopes)
         self._open(welcome.epoch, now)
         for key, event in self._early.items():
             self.report(key, event)
         self._early.clear()
-        return (Opened(welcome.epoch, welcome.session_id, welcome.version),)
+        return (Opened(welcome.epoch, welcome.session_id, welcome.version, welcome.reconcile),)
 
     def _handle(self, envelope: pb.CentreEnvelope, now: float) -> Sequence[Output]:
         body = envelope.WhichOneof("body")
         if body == "command":
-            return self._command(envelope.command, envelope.traceparent)
+            return self._command(envelope.command, text.traceparent(envelope.traceparent))
+        if body == "order":
+            return self._order(envelope.order, text.traceparent(envelope.traceparent))
+        if body == "acknowledged" and self._results.give_back(envelope.acknowledged.order_id):
+            return (OrderAcknowledged(envelope.acknowledged.order_id),)
         if body == "drain":
             drain = envelope.drain
             self._reconnect_after = min(drain.reconnect_after_ms / 1000, _LONGEST_PAUSE)
-            return (PeerDrains(drain.deadline_ms / 1000),)
+            return (PeerDrains(drain.deadline_ms / 1000, self._reconnect_after),)
         if body == "reject" and envelope.reject.reason in Ending.__members__:
-            return self.close(Ending.REFUSED, envelope.reject.message[:200])
+            return self._refused(envelope.reject)
         self.ignored += 1
         return ()
 
@@ -105,8 +168,8 @@ class AgentEnd(End[pb.CentreEnvelope]):
         if ticket == 0 or ticket in self._open_tickets:
             self.ignored += 1
             return ()
-        if len(self._open_tickets) >= self.terms.outstanding:
-            return self._reject("RATE_LIMITED", RateLimited.default_message, ticket)
+        if len(self._open_tickets) >= self.terms.query_credits:
+            return self._reject(RateLimited.reason, RateLimited.default_message, ticket)
         self._open_tickets.add(ticket)
         return (
             CommandArrived(
@@ -119,15 +182,27 @@ class AgentEnd(End[pb.CentreEnvelope]):
             ),
         )
 
+    def _order(self, order: pb.Order, traceparent: str) -> Sequence[Output]:
+        if not is_command_id(order.order_id):
+            return self._reject("INVALID_REQUEST", "An order has an id of at most 64 characters.")
+        if not self._orders.take(order.order_id):
+            return self._reject(RateLimited.reason, RateLimited.default_message)
+        return (OrderArrived(order.order_id, order.body, order.grant_id, order.mac, traceparent),)
+
     def _ticket(self, envelope: pb.CentreEnvelope) -> int:
         return envelope.command.ticket if envelope.WhichOneof("body") == "command" else 0
+
+    def _refused(self, reject: pb.Reject) -> Sequence[Output]:
+        return self.close(Ending.REFUSED, reject.message[:200], told=text.reason(reject.reason))
 
     def _refuse(self, ticket: int, reason: str, message: str) -> None:
         problem = pb.Problem(reason=reason, message=message, retryable=reason == RateLimited.reason)
         small = pb.Result(ticket=ticket, outcome="FAILED", problem=problem)
-        self._outbox.must(ticket, self._envelope(result=small))
+        self._outbox.must(Lane.QUERY, ticket, self._envelope(result=small))
 
     def _abandon(self) -> Sequence[Closed]:
         self._open_tickets.clear()
         self._early.clear()
+        self._orders.clear()
+        self._results.clear()
         return ()

@@ -2,19 +2,20 @@
 
 No I/O and no clock: bytes and instants (monotonic seconds) come in, bytes and outputs go out. The
 owner calls `receive` for each frame, `tick` no later than `deadline()`, and writes what `next_frame`
-gives until it gives None. Credits, durable orders and resume will find their place in the numbers
-that the contract reserves.
+gives until it gives None. What must survive a session is its owner's: rows, at either side.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Generic, TypeVar
 
-from shared.link.outbox import Outbox
-from shared.link.outputs import Closed, Ending, Output, Settled
+from shared.link.heartbeats import Heartbeats
+from shared.link.outbox import Lane, Outbox
+from shared.link.outputs import Closed, Ending, Output
 from shared.link.terms import Terms
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.parse import parse_bounded
@@ -27,6 +28,17 @@ _SPARE_PARTS = 16  # of a frame: what later versions may add beside the envelope
 _PROBLEM_BYTES = 16 * 1024
 _ENVELOPE_PARTS = 64
 _WEIGHT = 16 * 1024
+_PROBLEM_IN = {
+    pb.AgentEnvelope.RESULT_FIELD_NUMBER: pb.Result.PROBLEM_FIELD_NUMBER,
+    pb.AgentEnvelope.ORDER_RESULT_FIELD_NUMBER: pb.OrderResult.PROBLEM_FIELD_NUMBER,
+}
+_LANES = {
+    "event": Lane.FACT,
+    "order": Lane.ORDER,
+    "order_result": Lane.ORDER,
+    "command": Lane.QUERY,
+    "result": Lane.QUERY,
+}
 
 
 class Phase(Enum):
@@ -41,7 +53,8 @@ class End(ABC, Generic[Incoming]):
     """One end of one session. `epoch` is 0 until the Welcome.
 
     `ignored` counts envelopes that meant nothing here, `unasked` what the peer said that answered no
-    ask of ours, in envelopes, where each 16 KiB count as one more.
+    ask of ours, in envelopes, where each 16 KiB count as one more. `refusals` counts the Rejects that
+    this end sent, `received` and `written` the envelopes of this epoch by class.
     """
 
     _incoming: type[Incoming]
@@ -53,12 +66,29 @@ class End(ABC, Generic[Incoming]):
         self.closed: Closed | None = None
         self.ignored = 0
         self.unasked = 0
+        self.refusals = 0
+        self.received: Counter[Lane] = Counter()
         self._outbox = Outbox(terms)
         self._handshake_until = now + terms.hello_deadline
         self._every, self._silence = terms.heartbeat_every, terms.dead_after
-        self._beat_at = self._heard = self._peer_beat_at = now
-        self._beats = self._peer_beats = self._refusals = 0
+        self._now = self._beat_at = self._heard = now
+        self._heartbeats = Heartbeats(now)
+        self._answered = False
         self._reconnect_after: float | None = None
+
+    @property
+    def rtt(self) -> float | None:
+        """Round trip of the latest heartbeat that the peer echoed, in seconds; None before the first."""
+        return self._heartbeats.rtt
+
+    @property
+    def written(self) -> Mapping[Lane, int]:
+        """How many envelopes of each class were handed out to be written."""
+        return self._outbox.written
+
+    def waiting(self, lane: Lane) -> int:
+        """How many envelopes of this class wait to be written."""
+        return self._outbox.waiting(lane)
 
     # ---- in
 
@@ -66,6 +96,7 @@ class End(ABC, Generic[Incoming]):
         """One frame from the peer. What cannot be read is rejected; only a broken frame ends the session."""
         if self.closed is not None:
             return ()
+        self._now = now
         try:
             envelopes = pieces(data, 1, self.terms.frame_envelopes + _SPARE_PARTS)
             if len(envelopes) > self.terms.frame_envelopes:
@@ -75,11 +106,9 @@ class End(ABC, Generic[Incoming]):
         out: list[Output] = []
         self.unasked += 0 if envelopes else 1
         for piece in envelopes:
-            self.unasked += weight(piece)
-            read = self._read(piece, now)
-            if read and isinstance(read[0], Settled):
-                self.unasked -= weight(piece)
-            out += read
+            self._answered = False
+            out += self._read(piece, now)
+            self.unasked += 0 if self._answered else weight(piece)
             if self.closed is not None:
                 break
         return out
@@ -88,6 +117,7 @@ class End(ABC, Generic[Incoming]):
         """Lets time pass: heartbeats, deadlines, and the end of a silent session."""
         if self.closed is not None:
             return ()
+        self._now = now
         if self.phase is Phase.HANDSHAKE:
             if now >= self._handshake_until:
                 return self.close(Ending.HELLO_DEADLINE, "The handshake took too long.", tell=True)
@@ -108,11 +138,11 @@ class End(ABC, Generic[Incoming]):
         """The stream has ended."""
         return self.close(Ending.LOST, message)
 
-    def close(self, ending: Ending, message: str, *, tell: bool = False) -> Sequence[Output]:
+    def close(self, ending: Ending, message: str, *, tell: bool = False, told: str = "") -> Sequence[Output]:
         """Ends the session; with `tell` the peer hears why. What happens after that is nothing."""
         if self.closed is not None:
             return ()
-        self.closed = Closed(ending, message, self._reconnect_after)
+        self.closed = Closed(ending, message, self._reconnect_after, told)
         self.phase = Phase.CLOSED
         self._outbox.control_only()
         if tell:
@@ -153,6 +183,14 @@ class End(ABC, Generic[Incoming]):
     def _abandon(self) -> Sequence[Output]:
         """What the end of the session means for what was still open."""
 
+    def _fits(self, envelope: bytes) -> bool:
+        """Whether the peer would read this envelope of ours."""
+        try:
+            _bounded(envelope)
+        except Malformed:
+            return False
+        return len(envelope) <= self.terms.envelope_bytes
+
     def _open(self, epoch: int, now: float) -> None:
         self.epoch = epoch
         self.phase = Phase.OPEN
@@ -160,9 +198,9 @@ class End(ABC, Generic[Incoming]):
         self._beat_at = now + self._every
 
     def _reject(self, reason: str, message: str, ticket: int = 0) -> Sequence[Output]:
-        self._refusals += 1
+        self.refusals += 1
         word = self._envelope(reject=pb.Reject(reason=reason, message=message, ticket=ticket))
-        if self._outbox.control(("reject", self._refusals), word):
+        if self._outbox.control(("reject", self.refusals), word):
             return ()
         return self.close(Ending.FLOODED, "The peer sends what cannot be read and reads no refusals.")
 
@@ -182,9 +220,10 @@ class End(ABC, Generic[Incoming]):
             self.ignored += 1
             return ()
         self._heard = now
-        if envelope.WhichOneof("body") == "heartbeat":
-            self._peer_beats = max(self._peer_beats, envelope.heartbeat.counter)
-            self._peer_beat_at = now
+        body = envelope.WhichOneof("body")
+        self.received[_LANES.get(body, Lane.CONTROL)] += 1
+        if body == "heartbeat":
+            self._heartbeats.heard(envelope.heartbeat, now)
             return ()
         return self._handle(envelope, now)
 
@@ -195,11 +234,8 @@ class End(ABC, Generic[Incoming]):
         return self._reject("UNSUPPORTED", message, self._ticket(envelope))
 
     def _beat(self, now: float) -> None:
-        self._beats += 1
         self._beat_at = now + self._every
-        held = int((now - self._peer_beat_at) * 1000) if self._peer_beats else 0
-        word = pb.Heartbeat(counter=self._beats, echo=self._peer_beats, held_ms=held)
-        self._outbox.control("heartbeat", self._envelope(heartbeat=word))
+        self._outbox.control("heartbeat", self._envelope(heartbeat=self._heartbeats.next(now)))
 
 
 def weight(piece: bytes) -> int:
@@ -209,9 +245,9 @@ def weight(piece: bytes) -> int:
 
 def _bounded(piece: bytes) -> None:
     """Refuses before parsing what would make many objects: a Problem with a huge map."""
-    result, problem = pb.AgentEnvelope.RESULT_FIELD_NUMBER, pb.Result.PROBLEM_FIELD_NUMBER
     for number, body, _ in fields(piece, _ENVELOPE_PARTS):
-        if number == result and body is not None:
+        problem = _PROBLEM_IN.get(number)
+        if problem is not None and body is not None:
             for inner, data, _ in fields(body, _ENVELOPE_PARTS):
                 if inner == problem and data is not None and len(data) > _PROBLEM_BYTES:
                     raise Malformed(f"A problem is larger than {_PROBLEM_BYTES} bytes.")

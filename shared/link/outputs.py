@@ -22,6 +22,7 @@ class Ending(StrEnum):
     STALE_EPOCH = "STALE_EPOCH"
     REFUSED = "REFUSED"
     SUPERSEDED = "SUPERSEDED"
+    QUARANTINED = "QUARANTINED"
     DRAINED = "DRAINED"
     STOPPED = "STOPPED"
 
@@ -36,11 +37,12 @@ class Greeted:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """To the agent: the hub let it in."""
+    """To the agent: the hub let it in. With `reconcile` the centre knows another store of this agent."""
 
     epoch: int
     session_id: str
     version: int
+    reconcile: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,45 @@ class CommandArrived:
     mac: bytes
     timeout_s: float
     traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderArrived:
+    """To the agent: something to do exactly once. Answer with `AgentEnd.accept` or `settle`.
+
+    It may have come before, in this session or an earlier one.
+    """
+
+    order_id: str
+    body: bytes
+    grant_id: str
+    mac: bytes
+    traceparent: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAcknowledged:
+    """To the agent: the centre has committed the result of this order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderAccepted:
+    """To the hub: the agent has stored this order."""
+
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSettled:
+    """To the hub: what became of an order, of this session or any earlier one.
+
+    Commit it, then call `CentreEnd.acknowledge`.
+    """
+
+    order_id: str
+    result: pb.OrderResult
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +113,35 @@ class Reported:
 
 @dataclass(frozen=True, slots=True)
 class PeerDrains:
-    """The peer is about to close."""
+    """The peer will close within `deadline_s`; a next session is welcome elsewhere after `reconnect_after_s`."""
 
     deadline_s: float
+    reconnect_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The session has ended; nothing follows. `reconnect_after` is the peer's wish in seconds, if any."""
+    """The session has ended; nothing follows. `reconnect_after` is the peer's wish in seconds, if any.
+
+    `told` is the reason that the peer gave, when it was the peer who ended it.
+    """
 
     ending: Ending
     message: str
     reconnect_after: float | None = None
+    told: str = ""
 
 
-Output = Greeted | Opened | CommandArrived | Settled | Reported | PeerDrains | Closed
+Output = (
+    Greeted
+    | Opened
+    | CommandArrived
+    | OrderArrived
+    | OrderAcknowledged
+    | OrderAccepted
+    | OrderSettled
+    | Settled
+    | Reported
+    | PeerDrains
+    | Closed
+)

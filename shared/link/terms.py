@@ -13,9 +13,10 @@ PROTOCOL = 1
 class Terms:
     """Seconds, bytes and counts; the defaults are the federation's limits.
 
-    `outstanding` bounds the commands that wait for an answer, `queue_*` what waits to be written,
-    `control_envelopes` the refusals and signs of life among it. `most_heartbeat` and `most_silence`
-    bound what an agent accepts from a hub's Welcome.
+    `outstanding` bounds the queries that a hub holds for one agent, `queue_*` what waits to be written
+    of one class, `control_envelopes` the refusals and signs of life among it. `*_credits` are what this
+    end grants its peer: queries and orders by the agent, results by the hub. `most_heartbeat` and
+    `most_silence` bound what an agent accepts from a hub's Welcome.
     """
 
     version_min: int = PROTOCOL
@@ -30,6 +31,9 @@ class Terms:
     queue_bytes: int = 16 * 1024 * 1024
     control_envelopes: int = 256
     outstanding: int = LIMITS.queue_envelopes
+    query_credits: int = LIMITS.credits_query
+    order_credits: int = LIMITS.credits_order
+    result_credits: int = LIMITS.credits_result
     least_heartbeat: float = 0.05
     most_heartbeat: float = 60.0
     most_silence: float = 300.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import (
@@ -40,6 +40,7 @@ MAC_BYTES = 32
 _COMMAND_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VERBS = {verb.value: verb for verb in Verb}
 _GOOD = (Outcome.OK, Outcome.PARTIAL)
+AnyResult = TypeVar("AnyResult", pb.Result, pb.OrderResult)
 _REFUSALS = (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED, Outcome.DENIED, Outcome.FAILED)
 
 
@@ -66,6 +67,11 @@ CODECS: dict[type, Codec] = {
     WorkspaceReport: Codec(workspaces.encode_report, workspaces.decode_report),
 }
 """Every parameter and payload; `PARAMETERS_OF` and `PAYLOAD_OF` say which verb uses which."""
+
+
+def is_command_id(value: str) -> bool:
+    """Whether `value` can be the id of a command."""
+    return _COMMAND_ID.fullmatch(value) is not None
 
 
 def encode_body(facility_id: str, command_id: str, verb: Verb, parameters: Parameters, expires_ms: int) -> bytes:
@@ -109,7 +115,7 @@ def decode_body(body: bytes) -> Command:
 
 def _read(facility_id: str, command_id: str, verb: Verb | None, parameters: bytes) -> Parameters:
     """The parameters, when all of a body makes sense. Raises InvalidRequest, Unsupported, Malformed."""
-    if not is_facility_id(facility_id) or not _COMMAND_ID.fullmatch(command_id):
+    if not is_facility_id(facility_id) or not is_command_id(command_id):
         raise InvalidRequest("A command names a facility and has an id of at most 64 characters.")
     if verb is None:
         raise Unsupported("The facility does not know this command.")
@@ -142,7 +148,12 @@ def decode_payload(verb: Verb, data: bytes) -> Payload:
 
 def encode_answer(ticket: int, verb: Verb | None, answer: Answer) -> pb.Result:
     """The result of one command. Raises TypeError or ValueError when the payload is not the verb's."""
-    result = pb.Result(ticket=ticket, outcome=answer.outcome.value)
+    return answered(pb.Result(ticket=ticket), verb, answer)
+
+
+def answered(result: AnyResult, verb: Verb | None, answer: Answer) -> AnyResult:
+    """`result` with the answer in it. Raises TypeError or ValueError as `encode_answer` does."""
+    result.outcome = answer.outcome.value
     if answer.payload is not None:
         if verb is None:
             raise TypeError("a payload without a verb")
@@ -152,7 +163,7 @@ def encode_answer(ticket: int, verb: Verb | None, answer: Answer) -> pb.Result:
     return result
 
 
-def decode_answer(verb: Verb, result: pb.Result) -> Answer:
+def decode_answer(verb: Verb, result: pb.Result | pb.OrderResult) -> Answer:
     """The answer, cleaned; what cannot be read is a failure of the facility. Never raises.
 
     A facility cannot claim to be OFFLINE or TIMED_OUT: only the centre knows that.

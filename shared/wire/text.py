@@ -22,6 +22,7 @@ EARLIEST, LATEST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 to 9999, 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _JOINERS = frozenset("\u200c\u200d")  # scripts and emoji need them; they show nothing by themselves
 _REASON = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 
 class Malformed(ValueError):
@@ -78,6 +79,11 @@ def identifiers(texts: Iterable[str], most: int) -> tuple[str, ...]:
 def reason(code: str) -> str:
     """A stable reason code, empty when `code` is none."""
     return code if _REASON.fullmatch(code) else ""
+
+
+def traceparent(header: str) -> str:
+    """A W3C trace context, empty when `header` is none: a bad one must cost nothing but the trace."""
+    return header if _TRACEPARENT.fullmatch(header) else ""
 
 
 def instant(seconds: float) -> float | None:

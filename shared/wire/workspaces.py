@@ -9,7 +9,7 @@ from shared.errors import InvalidRequest
 from shared.wire import text
 from shared.wire.gen.parasol.workspaces.v1 import workspaces_pb2 as pb
 from shared.wire.parse import parse
-from shared.wire.raw import pieces
+from shared.wire.raw import split
 from shared.wire.text import Malformed
 from shared.workspaces import (
     STEPS,
@@ -24,7 +24,7 @@ from shared.workspaces import (
 
 _BYTES = 32 * 1024
 _INVENTORY_BYTES = 2 * 1024 * 1024
-_INVENTORY_REPORTS = 10_000
+_INVENTORY_PARTS = 10_000
 _STATES = {state.value: state for state in WorkspaceState}
 _STEPS = {step.value: step for step in StepName}
 
@@ -95,18 +95,29 @@ def decode_report(data: bytes) -> WorkspaceReport:
 
 def encode_inventory(value: WorkspaceInventory) -> bytes:
     """The bytes of the inventory."""
-    return pb.Inventory(reports=[_message(report) for report in value.reports]).SerializeToString()
+    return pb.Inventory(
+        reports=[_message(report) for report in value.reports],
+        unowned=value.unowned,
+        complete=value.complete,
+    ).SerializeToString()
 
 
 def decode_inventory(data: bytes) -> WorkspaceInventory:
-    """The inventory without the reports that cannot be read. Raises Malformed for other bytes or too many."""
+    """The inventory without what cannot be read, and then not complete.
+
+    Raises Malformed for other bytes or too many parts.
+    """
     if len(data) > _INVENTORY_BYTES:
         raise Malformed(f"An inventory is larger than {_INVENTORY_BYTES} bytes.")
+    found, rest = split(data, pb.Inventory.REPORTS_FIELD_NUMBER, _INVENTORY_PARTS)
+    message = parse(pb.Inventory, rest, _INVENTORY_BYTES, _INVENTORY_PARTS)
     reports: list[WorkspaceReport] = []
-    for piece in pieces(data, pb.Inventory.REPORTS_FIELD_NUMBER, _INVENTORY_REPORTS):
+    for piece in found:
         with suppress(Malformed, InvalidRequest):
             reports.append(decode_report(piece))
-    return WorkspaceInventory(tuple(reports))
+    unowned = tuple(filter(is_workspace_id, message.unowned))
+    whole = len(reports) == len(found) and len(unowned) == len(message.unowned)
+    return WorkspaceInventory(tuple(reports), unowned, message.complete and whole)
 
 
 def workspace_id(value: str) -> str:

@@ -8,18 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import django
 import pytest
 
 _folder = tempfile.TemporaryDirectory(prefix="parasol-test-")
 os.environ.setdefault("PARASOL_DATA", _folder.name)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
+django.setup()
 
 
 @pytest.fixture(scope="session")
 def database() -> Path:
-    import django
-
-    django.setup()
     from django.core.management import call_command
 
     call_command("migrate", interactive=False, verbosity=0)

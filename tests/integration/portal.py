@@ -14,11 +14,22 @@ from central_portal.api.build import make_schema
 from central_portal.api.execute import Documents
 from central_portal.api.resolvers import Services
 from central_portal.catalogue.services import FederatedSearch
+from central_portal.database import in_database
+from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import COOKIE, Identity
-from central_portal.link.ports import SealedBody
+from central_portal.identity.unlinking import Unlinking
+from central_portal.identity.watch import SessionWatch
+from central_portal.link.orders import OrderRows
+from central_portal.link.ports import HelloFacts, HubPlace, OrderAnswer, SealedBody
+from central_portal.link.settlements import Settlements
+from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import FacilityTable, Federation
-from central_portal.workspaces.services import Broadcaster, Workspaces
+from central_portal.workspaces.broadcast import Broadcaster
+from central_portal.workspaces.events import PortalEvents
+from central_portal.workspaces.reports import Reports
+from central_portal.workspaces.services import Workspaces
+from central_portal.writer import Writer
 from shared.catalogue import Dataset, SearchPage
 from shared.commands import Answer, Redeemed, Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
@@ -43,6 +54,11 @@ class Agents:
     def __init__(self) -> None:
         self.replies: dict[str, Reply] = {}
         self.asked: list[tuple[str, Verb, str]] = []
+        self.settled: Callable[[str, int, list[OrderAnswer]], Awaitable[Any]] | None = None
+        self.epochs: dict[str, int] = {}
+        self.never = asyncio.Event()
+        self._delivering: set[asyncio.Task[None]] = set()
+        self._delivered: set[str] = set()
 
     def online(self, facility_id: str) -> bool:
         return facility_id in self.replies
@@ -56,6 +72,27 @@ class Agents:
                 return await self.replies[facility_id](decode_body(command.body), command)
         except TimeoutError:
             raise DeadlineExceeded from None
+
+    def deliver(self, facility_id: str) -> None:
+        """What is committed reaches a facility that is online, each order once."""
+        if facility_id in self.replies:
+            task = asyncio.create_task(self._deliver(facility_id))
+            self._delivering.add(task)
+            task.add_done_callback(self._delivering.discard)
+
+    async def _deliver(self, facility_id: str) -> None:
+        for order in await OrderRows().open_of({facility_id: self._delivered}, 100):
+            self._delivered.add(order.id)
+            command = decode_body(order.sealed.body)
+            self.asked.append((facility_id, command.verb, order.sealed.grant_id))
+            answer = await self.replies[facility_id](command, order.sealed)
+            assert self.settled is not None
+            epoch = self.epochs[facility_id]
+            await self.settled(facility_id, epoch, [OrderAnswer(order.id, lambda _, said=answer: said)])
+
+    async def idle(self) -> None:
+        """Until everything under way is delivered and settled."""
+        await asyncio.gather(*self._delivering)
 
 
 def dataset(pid: str, started: float | None, *, is_open: bool = True) -> Dataset:
@@ -102,18 +139,49 @@ class Portal:
             for s in slugs
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
-        self.identity = Identity(self.agents, encode_body, 3600)
-        self.facilities = Facilities(self.federation)
-        self.workspaces = Workspaces(self.identity, self.facilities, Broadcaster(), deadline)
-        search = FederatedSearch(self.identity, self.facilities, deadline)
-        self.services = Services(self.identity, self.facilities, self.workspaces, search, self.federation)
+        wakes, writer = MemoryWakes(), Writer()
+        broadcaster, settlements = Broadcaster(wakes), Settlements(wakes)
+        self.identity = Identity(self.agents, encode_body, 3600, SessionWatch(wakes))
+        self.facilities = Facilities(self.federation, wakes)
+        self.facilities.subscribe(broadcaster.facility_changed)
+        self.reports = Reports(writer, broadcaster, wakes)
+        self.agents.settled = self.reports.settled
+        parts = (self.identity, self.facilities, self.agents, settlements, writer)
+        self.workspaces = Workspaces(*parts, broadcaster, deadline)
+        search, unlinking = FederatedSearch(self.identity, self.facilities, deadline), Unlinking(*parts, deadline)
+        self.services = Services(
+            self.identity, self.facilities, self.workspaces, search, unlinking, self.federation
+        )  # fmt: skip
         schema = make_schema()
         self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)
         self.executed = 0
 
     async def connect(self, slug: str, reply: Reply) -> None:
         self.agents.replies[slug] = reply
-        await self.facilities.connected(slug, 1, description(slug))
+        hello = HelloFacts(f"session-{slug}", f"instance-{slug}", 1, "store")
+        admission = await in_database(sessions.admit)(slug, hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
+        self.agents.epochs[slug] = admission.epoch
+        await self.facilities.connected(slug, admission.epoch, description(slug))
+
+    async def disconnect(self, slug: str) -> None:
+        epoch = self.facilities.get(slug).epoch
+        await in_database(sessions.close)(slug, epoch, "LOST")
+        self.agents.replies.pop(slug, None)
+        await PortalEvents(self.facilities, self.reports).disconnected(slug, epoch)
+
+    @property
+    def epochs(self) -> dict[str, int]:
+        """The epoch of each facility's newest session."""
+        return self.agents.epochs
+
+    async def age_orders(self, seconds: float) -> None:
+        """Let this much time pass for every order."""
+        from django.db.models import F
+
+        from central_portal.link.models import Order
+
+        aged = Order.objects.update
+        await in_database(aged)(created_at=F("created_at") - seconds, expires_at=F("expires_at") - seconds)
 
     async def person(self, sub: str, *granted: str) -> str:
         """Somebody who is signed in, with grants at these facilities; their cookie."""

@@ -40,10 +40,11 @@ class Seen:
 
 @dataclass
 class Tab:
-    """A browser as far as cookies and fetch metadata go."""
+    """A browser as far as cookies and fetch metadata go. `at` is the port of one of several web processes."""
 
     port: int
     cookies: dict[str, str] = field(default_factory=dict)
+    at: int = 0
 
     @property
     def origin(self) -> str:
@@ -55,7 +56,7 @@ class Tab:
         if self.cookies:
             sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", self.at or self.port, timeout=15)
         try:
             connection.request(method, path, body, {k: v for k, v in sent.items() if v}, encode_chunked=True)
             answer = connection.getresponse()
@@ -129,6 +130,6 @@ def open_socket(tab: Tab, path: str = "/graphql", **options: Any) -> ClientConne
     } | options  # fmt: skip
     return connect(
         f"ws://portal.localhost:{tab.port}{path}",
-        sock=socket.create_connection(("127.0.0.1", tab.port), timeout=10),
+        sock=socket.create_connection(("127.0.0.1", tab.at or tab.port), timeout=10),
         **options,
     )

@@ -295,14 +295,19 @@ async def test_a_refusal_by_the_facility_is_a_failed_workspace_with_its_reason()
 async def test_reports_of_another_facility_and_older_ones_change_nothing() -> None:
     centre, number = portal(), str(uuid.uuid4())
     await centre.connect("alpha", started)
+    await centre.connect("beta", started)
     cookie = await centre.person("sam", "alpha")
     await centre.ask(LAUNCH, wish(number), cookie)
-    await centre.workspaces.reported("beta", WorkspaceReport(number, 99, WorkspaceState.ENDED))
-    await centre.workspaces.reported("alpha", WorkspaceReport(number, 3, WorkspaceState.RUNNING))
-    await centre.workspaces.reported("alpha", WorkspaceReport(number, 2, WorkspaceState.FAILED))
+    await centre.reports.reported("beta", centre.epochs["beta"], WorkspaceReport(number, 99, WorkspaceState.ENDED))
+    await centre.reports.reported(
+        "alpha", centre.epochs["alpha"], WorkspaceReport(number, 3, WorkspaceState.RUNNING)
+    )
+    await centre.reports.reported(
+        "alpha", centre.epochs["alpha"], WorkspaceReport(number, 2, WorkspaceState.FAILED)
+    )
     look = "query($i: ID!){workspace(id:$i){state openUrl sequence}}"
     seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
     assert (seen["state"], seen["sequence"]) == ("RUNNING", 3)
-    await centre.workspaces.inventory("alpha", WorkspaceInventory())
+    await centre.reports.inventory("alpha", centre.epochs["alpha"], WorkspaceInventory())
     seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
     assert seen["state"] == "UNKNOWN", "an empty inventory ends nothing"

@@ -207,16 +207,17 @@ async def test_a_second_hub_on_the_port_is_refused(scene: Scene) -> None:
         await scene.new_hub(f"127.0.0.1:{scene.hub.port}").start()
 
 
-async def test_a_hub_that_stops_lets_answers_under_way_arrive(scene: Scene) -> None:
+async def test_a_hub_that_stops_answers_until_its_agents_have_left(scene: Scene) -> None:
     core = SmallCore(held={"slow": asyncio.Event()})
-    hub = scene.new_hub("127.0.0.1:0", drain=5.0)
+    hub = scene.new_hub("127.0.0.1:0", drain=0.3)
     await hub.start()
     old, scene.hub = scene.hub, hub
     await scene.agent(core)
     ask = asyncio.create_task(scene.ask("slow"))
     await eventually(lambda: bool(core.handled))
     stopping = asyncio.create_task(hub.stop())
-    await asyncio.wait([stopping], timeout=0.01)
+    assert await scene.ask("not too late") == ["not too late"]
+    await eventually(lambda: not hub.links.online("alpha"))
     with pytest.raises(FacilityUnavailable):
         await scene.ask("too late")
     core.held["slow"].set()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from shared.commands import Answer, Redeemed, Stop, Unlink, Verb
+from shared.commands import Answer, Done, Redeemed, Release, Stop, Verb
 from shared.errors import SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import LinkState, Scope, Subject
@@ -29,11 +29,14 @@ class Desk:
 
     def __init__(self) -> None:
         from central_portal.identity.services import COOKIE, Identity
+        from central_portal.identity.watch import SessionWatch
+        from central_portal.link.wakes_memory import MemoryWakes
         from tests.integration.portal import Agents
 
         self.now, self.cookie_name = NOW, COOKIE
         self.agents = Agents()
-        self.identity = Identity(self.agents, encode_body, 3600.0, lambda: self.now)
+        watch = SessionWatch(MemoryWakes(), lambda: self.now)
+        self.identity = Identity(self.agents, encode_body, 3600.0, watch, lambda: self.now)
         self.sub, self.sid = f"ada-{uuid.uuid4()}", f"sid-{uuid.uuid4()}"
 
     @property
@@ -59,11 +62,12 @@ class Desk:
         caller = await self.caller(cookie)
         if caller is None:
             return set()
-        return {f for f in ("alpha", "beta") if await self.identity.has_grant(caller, f, Scope.READ)}
+        links = await self.identity.account_links(caller)
+        return {facility for facility, info in links.items() if Scope.READ in info.scopes}
 
-    async def ask(self, cookie: str, verb: Verb = Verb.UNLINK, parameters: Any = None) -> Answer:
+    async def ask(self, cookie: str, verb: Verb = Verb.RELEASE, parameters: Any = None) -> Answer:
         caller = await self.caller(cookie)
-        return await self.identity.ask(caller, "alpha", verb, parameters or Unlink(), timeout_s=2.0)
+        return await self.identity.ask(caller, "alpha", verb, parameters or Release(), timeout_s=2.0)
 
     def agent_says(self, answer: Answer) -> list[tuple[Any, Any]]:
         """Alpha's agent answers so; what it was asked is kept."""
@@ -312,7 +316,13 @@ async def test_unlinking_forgets_the_grants_of_every_session_there(desk: Desk) -
     for cookie in (laptop, desktop):
         await desk.grant(cookie, "alpha")
         await desk.grant(cookie, "beta")
-    await desk.identity.unlinked(await desk.caller(laptop), "alpha")
+    from central_portal.database import in_database
+    from central_portal.link.ports import OrderStanding, OrderState
+    from central_portal.workspaces.settling import mean
+
+    caller = await desk.caller(laptop)
+    unlinked = OrderStanding(str(uuid.uuid4()), Verb.UNLINK, OrderState.SENT, person=caller.person_id)
+    await in_database(mean)("alpha", unlinked, Answer(Outcome.OK, Done()), desk.now)
     assert await desk.facilities(laptop) == await desk.facilities(desktop) == {"beta"}
     links = await desk.identity.account_links(await desk.caller(desktop))
     assert (links["alpha"].state, links["alpha"].grant_expires_at) == (LinkState.NOT_LINKED, None)

@@ -153,8 +153,12 @@ async def test_only_the_owner_hears_of_a_workspace() -> None:
         assert (refused["type"], refused["payload"][0]["extensions"]["code"]) == ("error", "UNAUTHENTICATED")
         assert (await mine.told())["payload"]["data"]["workspaceChanged"]["uuid"] == number
         assert (await theirs.told())["payload"]["data"]["workspaceChanged"]["uuid"] == foreign
-        await portal.workspaces.reported("alpha", WorkspaceReport(number, 2, WorkspaceState.RUNNING))
-        await portal.workspaces.reported("alpha", WorkspaceReport(foreign, 7, WorkspaceState.RUNNING))
+        await portal.reports.reported(
+            "alpha", portal.epochs["alpha"], WorkspaceReport(number, 2, WorkspaceState.RUNNING)
+        )
+        await portal.reports.reported(
+            "alpha", portal.epochs["alpha"], WorkspaceReport(foreign, 7, WorkspaceState.RUNNING)
+        )
         changed = {"uuid": number, "state": "RUNNING", "sequence": 2}
         assert (await mine.told())["payload"]["data"]["workspaceChanged"] == changed
         # The owner's event came first: had it gone to the other person, it would be here before their own.
@@ -162,8 +166,6 @@ async def test_only_the_owner_hears_of_a_workspace() -> None:
 
 
 async def test_a_facility_that_goes_makes_its_workspaces_unknown_on_the_socket() -> None:
-    from central_portal.workspaces.events import PortalEvents
-
     portal = centre()
     await portal.connect("alpha", starts)
     cookie = await portal.person("goes-ws", "alpha")
@@ -171,7 +173,7 @@ async def test_a_facility_that_goes_makes_its_workspaces_unknown_on_the_socket()
     async with socket(portal, cookie) as end:
         await end.subscribe("w", CHANGED)
         assert (await end.told())["payload"]["data"]["workspaceChanged"]["state"] == "STARTING"
-        await PortalEvents(portal.facilities, portal.workspaces).disconnected("alpha", 1)
+        await portal.disconnect("alpha")
         assert (await end.told())["payload"]["data"]["workspaceChanged"]["state"] == "UNKNOWN"
 
 
@@ -190,7 +192,9 @@ async def test_sign_out_and_renewal_close_the_socket_and_nothing_follows() -> No
                 await portal.identity.end(caller=await portal.identity.caller({COOKIE: cookie}))
             else:
                 assert await portal.identity.renew(cookie)
-            await portal.workspaces.reported("alpha", WorkspaceReport(number, 2, WorkspaceState.RUNNING))
+            await portal.reports.reported(
+                "alpha", portal.epochs["alpha"], WorkspaceReport(number, 2, WorkspaceState.RUNNING)
+            )
             assert await end.code() == 4401
             await end.subscribe("late", "{facilities{totalCount}}")
             assert await end.silent()

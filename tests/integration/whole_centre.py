@@ -174,21 +174,34 @@ class Centre:
         return {table: self.count(table) for table in ("portalsession", "person", "sealedgrant")}
 
 
+def kept_variables() -> dict[str, str]:
+    """What a process needs to run the same Python as the test."""
+    return {name: os.environ[name] for name in ("PYTHONPATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
+
+
+def write_federation(folder: Path, op: Op, facility: Facility) -> Path:
+    """A federation of one provider and one facility."""
+    (folder / "op.secret").write_text(op.client_secret)
+    file = folder / "federation.toml"
+    file.write_text(
+        f'[[providers]]\nid = "op"\ntitle = "OP"\nissuer = "{op.issuer}"\nclient_id = "{op.client_id}"\n'
+        f'client_secret_file = "op.secret"\n[[facilities]]\nid = "alpha"\nname = "Alpha"\n'
+        f'public_key = "{public_text(facility.key)}"\ngateway = "{facility.gateway}"\nworkspace_zone = "w.localhost:9"\n'
+    )
+    return file
+
+
 @contextmanager
 def running_centre(folder: Path, op: Op) -> Iterator[tuple[Centre, Facility]]:
     """A centre with one provider and one facility, whose agent has not dialled yet."""
     port, hub = free_port(), free_port()
     facility = Facility(folder, f"127.0.0.1:{hub}")
-    (folder / "op.secret").write_text(op.client_secret)
-    (folder / "federation.toml").write_text(
-        f'[[providers]]\nid = "op"\ntitle = "OP"\nissuer = "{op.issuer}"\nclient_id = "{op.client_id}"\n'
-        f'client_secret_file = "op.secret"\n[[facilities]]\nid = "alpha"\nname = "Alpha"\n'
-        f'public_key = "{public_text(facility.key)}"\ngateway = "{facility.gateway}"\nworkspace_zone = "w.localhost:9"\n'
-    )
+    write_federation(folder, op, facility)
     variables = {
         "PATH": os.environ["PATH"], "PARASOL_ORIGIN": f"http://portal.localhost:{port}",
         "PARASOL_LISTEN": f"127.0.0.1:{port}", "PARASOL_HUB_LISTEN": f"127.0.0.1:{hub}", "PARASOL_HUB_PLAINTEXT": "1",
         "PARASOL_DATA": str(folder / "data"), "PARASOL_FEDERATION": str(folder / "federation.toml"),
+        **kept_variables(),
     }  # fmt: skip
     with (folder / "centre.log").open("wb") as log:
         process = subprocess.Popen([BIN / "central-portal", "serve"], env=variables, stdout=log, stderr=log)

@@ -166,7 +166,8 @@ def test_a_body_that_no_agent_would_read_is_refused() -> None:
 
 
 def test_an_agent_with_too_much_to_do_refuses_the_command_alone() -> None:
-    centre, agent = joined(agent_terms=Terms(outstanding=1))
+    centre, agent = joined(agent_terms=Terms(query_credits=1))
+    centre._asks.window.size = 2  # a hub that minds no credits
     first, second = ask(centre), ask(centre)
     assert [c.ticket for c in carry(centre, agent) if isinstance(c, CommandArrived)] == [first]
     settled = only(carry(agent, centre))
@@ -384,17 +385,22 @@ def test_a_ticket_that_is_open_is_not_taken_twice() -> None:
     assert agent.receive(frame(pb.CentreEnvelope(epoch=7, command=pb.Command(body=b"b"))), 0.0) == []
 
 
-def test_a_draining_hub_takes_no_asks_but_still_takes_answers() -> None:
+def test_a_draining_hub_takes_asks_until_it_finishes_and_answers_until_its_end() -> None:
     centre, agent = joined()
-    ticket = ask(centre)
-    carry(centre, agent)
+    first = ask(centre)
     centre.drain(2.0, 3.0)
+    second = ask(centre)
+    outputs = carry(centre, agent)
+    assert outputs[0] == PeerDrains(2.0, 3.0)
+    assert [c.ticket for c in outputs if isinstance(c, CommandArrived)] == [first, second]
+    centre.finish()
     assert not centre.ready
     with pytest.raises(FacilityUnavailable):
         ask(centre)
-    assert carry(centre, agent) == [PeerDrains(2.0)]
-    agent.answer(pb.Result(ticket=ticket, outcome="OK"))
-    assert isinstance(only(carry(agent, centre)), Settled)
+    assert carry(centre, agent) == []
+    for ticket in (first, second):
+        agent.answer(pb.Result(ticket=ticket, outcome="OK"))
+    assert len(carry(agent, centre)) == 2
     assert agent.lose("gone")[-1] == Closed(Ending.LOST, "gone", 3.0)
 
 

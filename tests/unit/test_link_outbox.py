@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import RateLimited
-from shared.link.outbox import Outbox
+from shared.link.outbox import Lane, Outbox
 from shared.link.terms import Terms
 from shared.wire.raw import pieces
 
@@ -23,11 +23,11 @@ def frames(outbox: Outbox) -> list[list[bytes]]:
 
 def test_control_goes_first_then_facts_then_data() -> None:
     outbox = Outbox(TERMS)
-    outbox.data(1, b"data")
+    outbox.put(Lane.QUERY, 1, b"data")
     outbox.fact("f", b"fact")
     outbox.control("c", b"control")
     assert frames(outbox) == [[b"control", b"fact", b"data"]]
-    assert len(outbox) == outbox.data_bytes == 0
+    assert len(outbox) == outbox.waiting_bytes(Lane.QUERY) == 0
 
 
 def test_a_newer_fact_or_heartbeat_replaces_the_waiting_one() -> None:
@@ -41,23 +41,23 @@ def test_a_newer_fact_or_heartbeat_replaces_the_waiting_one() -> None:
 def test_full_lanes_refuse_and_keep_what_they_have() -> None:
     outbox = Outbox(TERMS)
     for n in range(8):
-        outbox.data(n, b"%d" % n)
+        outbox.put(Lane.QUERY, n, b"%d" % n)
     with pytest.raises(RateLimited):
-        outbox.data(8, b"8")
+        outbox.put(Lane.QUERY, 8, b"8")
     assert [outbox.control(n, b"c") for n in range(4)] == [True, True, True, False]
     assert sum(map(len, frames(outbox))) == 11
     with pytest.raises(RateLimited):
-        outbox.data(9, b"x" * 401)
+        outbox.put(Lane.QUERY, 9, b"x" * 401)
 
 
 def test_what_is_withdrawn_is_never_written() -> None:
     outbox = Outbox(TERMS)
-    outbox.data(1, b"one")
-    outbox.data(2, b"two")
-    outbox.withdraw(1)
-    outbox.withdraw(1)
-    outbox.withdraw(99)
-    assert outbox.data_bytes == 3
+    outbox.put(Lane.QUERY, 1, b"one")
+    outbox.put(Lane.QUERY, 2, b"two")
+    outbox.withdraw(Lane.QUERY, 1)
+    outbox.withdraw(Lane.QUERY, 1)
+    outbox.withdraw(Lane.QUERY, 99)
+    assert outbox.waiting_bytes(Lane.QUERY) == 3
     assert frames(outbox) == [[b"two"]]
 
 
@@ -65,7 +65,7 @@ def test_what_is_withdrawn_is_never_written() -> None:
 def test_frames_keep_the_limits_and_the_order(envelopes: list[bytes]) -> None:
     outbox = Outbox(Terms(frame_envelopes=4, frame_bytes=100))
     for n, envelope in enumerate(envelopes):
-        outbox.data(n, envelope)
+        outbox.put(Lane.QUERY, n, envelope)
     written = frames(outbox)
     assert [envelope for frame in written for envelope in frame] == envelopes
     for frame in written:

@@ -11,7 +11,7 @@ from central_portal.link.bucket import Bucket
 from central_portal.link.hub import Hub, HubMisconfigured, HubSettings
 from facility_agent.link.backoff import Backoff
 from facility_agent.link.client import AgentLink, LinkMisconfigured, LinkSettings
-from tests.link_parts import Enrolment, Recorder, SmallCore
+from tests.link_parts import Enrolment, MemoryQueue, Recorder, SmallCore
 
 AGENT = LinkSettings("alpha", "127.0.0.1:1", "hub", Path("key"), "store", 1, plaintext=True)
 
@@ -102,7 +102,7 @@ async def test_an_agent_without_its_ca_file_says_so(tmp_path: Path) -> None:
     ],
 )
 async def test_a_hub_refuses_before_it_listens(settings: HubSettings, says: str) -> None:
-    hub = Hub(settings, Enrolment(), Recorder())
+    hub = Hub(settings, Enrolment(), Recorder(), MemoryQueue())
     with pytest.raises(HubMisconfigured, match=says):
         await hub.start()
     assert hub.port == 0

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
-from central_portal.link.ports import FacilityKey
+from central_portal.link.ports import Admission, FacilityKey
 from central_portal.link.tokens import SKEW, TokenCheck, TokenRefused
 from facility_agent.link.keys import load_key, load_or_create_key, public_text
 from facility_agent.link.settings import LinkMisconfigured
@@ -36,8 +36,14 @@ class Enrolled:
         known = facility_id == "alpha"
         return FacilityKey("alpha", KEY.public_key().public_bytes_raw()) if known else None
 
-    async def next_epoch(self, facility_id: str) -> int:
+    async def admit(self, *_: Any) -> Admission:
         raise AssertionError("a token opens no session by itself")
+
+    async def renew(self, *_: Any) -> frozenset[str]:
+        raise AssertionError("nor does it keep one alive")
+
+    async def close(self, *_: Any) -> None:
+        raise AssertionError("nor does it end one")
 
 
 def check(now: float = NOW) -> TokenCheck:

@@ -78,6 +78,8 @@ describe('what is in the way of a start', () => {
     expect(blockerOf(true, grant(['READ'], '2026-06-16T00:00:00Z'))).toBe('CONNECT');
     expect(blockerOf(true, { ...alpha, accountLink: { id: 'L', state: 'LINKED', checkedAt: null, grant: null } })).toBe('CONNECT');
     expect(blockerOf(true, grant(['READ', 'RUN'], '2026-06-16T00:00:00Z'))).toBeNull();
+    expect(blockerOf(true, { ...grant(['READ', 'RUN'], '2026-06-16T00:00:00Z'), state: 'OFFLINE' })).toBeNull();
+    expect(blockerOf(true, { ...grant(['READ'], '2026-06-16T00:00:00Z'), state: 'OFFLINE' })).toBe('OFFLINE');
   });
 
   it('does not depend on this browser’s clock: the centre names living grants only', () => {

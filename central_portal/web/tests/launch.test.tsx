@@ -160,12 +160,19 @@ describe('the launch form', () => {
     expect(link.getAttribute('href')).toMatch(/^\/signin\/umbrella\?return=%2Flaunch%3Ffacility%3Dalpha/);
   });
 
-  it('cannot be pressed while the facility is not connected', async () => {
-    await show(form(), centreOf(facility('alpha', { state: 'OFFLINE', accountLink: alpha.accountLink })));
+  it('cannot be pressed while the facility is not connected and cannot be asked in one’s name', async () => {
+    await show(form(), centreOf(facility('alpha', { state: 'OFFLINE' })));
     const button = await startButton();
     expect(isDisabled(button)).toBe(true);
     await userEvent.click(button);
     expect(inputs).toEqual([]);
+  });
+
+  it('waits for a facility that is away when it may be asked', async () => {
+    await show(form(), centreOf(facility('alpha', { state: 'OFFLINE', accountLink: alpha.accountLink })));
+    expect(await screen.findByText(/waits for it, at most ten minutes/)).toBeTruthy();
+    await userEvent.click(await startButton());
+    await waitFor(() => expect(inputs).toHaveLength(1));
   });
 
   it('adds and removes proposals without starting', async () => {

@@ -50,6 +50,7 @@ function UnlinkButton({ facility, onFailure }: { facility: FacilitySummary; onFa
     const problem = data?.unlinkAccount.problem ?? problemOf(error);
     if (problem) onFailure({ kind: 'problem', problem });
     else if (error) onFailure({ kind: 'unreached' });
+    else if (data?.unlinkAccount.waiting) announce(t`Your account at ${name} will be unlinked as soon as it is connected.`);
     else announce(t`Your account at ${name} is no longer linked.`);
   }
   return (

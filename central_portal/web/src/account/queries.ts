@@ -6,6 +6,7 @@ export const Unlink = graphql(`
       facility {
         ...LinkFields
       }
+      waiting
       problem {
         code
         message

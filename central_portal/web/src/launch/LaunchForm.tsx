@@ -8,7 +8,7 @@ import { announce } from '../ui/announce';
 import { blockerOf } from './blocker';
 import { linkOf, LONGEST_TITLE, offerOf, settled, type Choice } from './choice';
 import { EnvironmentField, LifetimeField, SizeField } from './fields';
-import { BlockedNotice, LaunchOutcome, Mending } from './LaunchOutcome';
+import { BlockedNotice, LaunchOutcome, Mending, WaitingNotice } from './LaunchOutcome';
 import { rememberEnvironment } from './memory';
 import { ProposalsField } from './ProposalsField';
 import { useLaunch } from './useLaunch';
@@ -96,6 +96,7 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
       <TitleField title={wanted.title} fallback={offer.environment.title} onChange={(title) => change({ title })} />
       <div ref={end} className="stack-tight">
         {blocker ? <BlockedNotice blocker={blocker} facility={facility} /> : null}
+        {!blocker && !unread && facility.state === 'OFFLINE' ? <WaitingNotice facility={facility} /> : null}
         <LaunchOutcome result={result} facility={facility} back={back} />
       </div>
       <div className="dialog-actions">

@@ -31,6 +31,16 @@ export function BlockedNotice({ blocker, facility }: { blocker: Blocker; facilit
   }
 }
 
+/** The facility is away, but the portal may ask in this person's name: what they start waits. */
+export function WaitingNotice({ facility }: { facility: Place }) {
+  const name = facility.name;
+  return (
+    <Notice tone="unknown" title={<Trans>{name} is not connected at the moment.</Trans>}>
+      <Trans>What you start waits for it, at most ten minutes.</Trans>
+    </Notice>
+  );
+}
+
 /** The button in place of Start while something is in the way that the person can mend. */
 export function Mending({ blocker, facility, back }: { blocker: 'SIGN_IN' | 'LINK' | 'CONNECT'; facility: Place; back: string }) {
   if (blocker === 'SIGN_IN') return <SignInLinks back={back} />;

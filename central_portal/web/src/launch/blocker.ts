@@ -6,8 +6,9 @@ export type Blocker = 'SIGN_IN' | 'OFFLINE' | 'LINK' | 'CONNECT';
 
 /** The first thing to mend before a start, null when nothing is known to be in the way. */
 export function blockerOf(signedIn: boolean, facility: LinkedFacility): Blocker | null {
+  if (signedIn && mayAsk(facility, 'RUN')) return null;
   if (facility.state === 'OFFLINE') return 'OFFLINE';
   if (!signedIn) return 'SIGN_IN';
   if (facility.accountLink?.state === 'NOT_LINKED') return 'LINK';
-  return mayAsk(facility, 'RUN') ? null : 'CONNECT';
+  return 'CONNECT';
 }

@@ -8,6 +8,7 @@ import { Glyph } from '../ui/Icon';
 import { Notice } from '../ui/Notice';
 import { ProblemNotice } from '../ui/ProblemNotice';
 import { problemOf, type ProblemData } from '../words/problems';
+import { stopIsWaiting } from './order';
 import { Stop, type Workspace } from './queries';
 
 const StopDocument = doc(Stop);
@@ -48,7 +49,7 @@ function StopButton({ workspace, onFailure }: { workspace: Workspace; onFailure:
 export function WorkspaceActions({ workspace }: { workspace: Workspace }) {
   const [failure, setFailure] = useState<Failure | null>(null);
   const openUrl = outboundLink(workspace.openUrl);
-  const stoppable = STOPPABLE.includes(workspace.state);
+  const stoppable = STOPPABLE.includes(workspace.state) && !stopIsWaiting(workspace);
   if (!openUrl && !stoppable && !failure) return null;
   return (
     <>

@@ -8,7 +8,7 @@ import { Notice } from '../ui/Notice';
 import { ProblemNotice } from '../ui/ProblemNotice';
 import { Status } from '../ui/Status';
 import { Ago } from '../ui/Time';
-import { endsSoon } from './order';
+import { endsSoon, stopIsWaiting } from './order';
 import type { Workspace } from './queries';
 import { Steps } from './Steps';
 import { launchAgain } from './again';
@@ -51,11 +51,30 @@ function Failure({ workspace }: { workspace: Workspace }) {
   );
 }
 
+function Waiting({ workspace }: { workspace: Workspace }) {
+  const name = workspace.facility.name;
+  if (!workspace.waitsUntil || workspace.facility.state === 'ONLINE') return <Steps steps={workspace.steps} />;
+  const until = clock(workspace.waitsUntil, formatLocale);
+  return (
+    <Notice tone="unknown" title={<Trans>{name} is not connected at the moment.</Trans>}>
+      <Trans>This waits for it until {until}, and starts as soon as it is back.</Trans>
+    </Notice>
+  );
+}
+
 /** What there is to say about a workspace in its present state. */
 export function WorkspaceBody({ workspace }: { workspace: Workspace }) {
   const name = workspace.facility.name;
+  if (stopIsWaiting(workspace)) {
+    return (
+      <Notice tone="unknown" title={<Trans>You asked to stop it.</Trans>}>
+        <Trans>{name} hears of it as soon as it is connected.</Trans>
+      </Notice>
+    );
+  }
   switch (workspace.state) {
     case 'REQUESTED':
+      return <Waiting workspace={workspace} />;
     case 'STARTING':
       return <Steps steps={workspace.steps} />;
     case 'RUNNING':
@@ -67,6 +86,7 @@ export function WorkspaceBody({ workspace }: { workspace: Workspace }) {
         </p>
       );
     case 'UNKNOWN':
+      if (workspace.problem) return <Notice tone="unknown" title={workspace.problem.message} />;
       return (
         <Notice tone="unknown" title={<Trans>{name} is not connected to the portal, so its state is not known.</Trans>}>
           <Trans>It is most likely still running; it can be opened directly.</Trans>{' '}

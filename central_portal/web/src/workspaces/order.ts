@@ -20,6 +20,11 @@ export function endsSoon(workspace: Aged, now: number): boolean {
   return workspace.state === 'RUNNING' && !!workspace.endsAt && Date.parse(workspace.endsAt) - now < HOUR_MS;
 }
 
+/** Whether its facility is away and has yet to hear that it is to be stopped. */
+export function stopIsWaiting(workspace: { state: WorkspaceState; stopRequestedAt?: string | null }): boolean {
+  return !!workspace.stopRequestedAt && ['REQUESTED', 'STARTING', 'RUNNING', 'UNKNOWN'].includes(workspace.state);
+}
+
 /** A failure asks for attention for a day, then it is history. */
 export function groupOf(workspace: Aged, now: number): Group {
   switch (workspace.state) {

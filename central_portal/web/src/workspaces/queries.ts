@@ -14,6 +14,8 @@ export const WorkspaceFields = graphql(`
     changedAt
     seenAt
     endsAt
+    waitsUntil
+    stopRequestedAt
     openUrl
     facility {
       id

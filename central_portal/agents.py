@@ -1,0 +1,85 @@
+"""`central-portal agents`: how every facility's agent is connected, from the rows."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Any
+
+from central_portal.facilities import sessions
+from central_portal.facilities.sessions import SessionRow
+from central_portal.settings import federation
+
+_COLUMNS = (
+    ("facility", "FACILITY"), ("state", "STATE"), ("for", "FOR"), ("hub", "HUB"), ("epoch", "EPOCH"),
+    ("rtt_ms", "RTT MS"), ("last_ending", "LAST ENDING"), ("software", "SOFTWARE"), ("certificate_days", "CERT DAYS"),
+)  # fmt: skip
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
+
+def show(*, as_json: bool) -> int:
+    """Print them; the exit status is 1 when a facility is quarantined."""
+    now = time.time()
+    known = {row.slug: row for row in sessions.rows_of()}
+    listed = [described(f.id, known.get(f.id), now) for f in federation().facilities]
+    if as_json:
+        print(json.dumps(listed, indent=2))  # noqa: T201
+    else:
+        for line in _table(listed):
+            print(line)  # noqa: T201
+        for agent in listed:
+            if agent["quarantined"]:
+                print(f"{agent['facility']} is quarantined: {agent['quarantined']}")  # noqa: T201
+    return 1 if any(agent["quarantined"] for agent in listed) else 0
+
+
+def described(facility_id: str, row: SessionRow | None, now: float) -> dict[str, Any]:
+    """One agent as `--json` shows it."""
+    if row is None:
+        return dict.fromkeys(
+            ("since", "hub", "rtt_ms", "last_ending", "software", "certificate_days", "quarantined")
+        ) | {"facility": facility_id, "state": "never connected", "epoch": 0}
+    state = "quarantined" if row.quarantined_why else "online" if row.mark.alive else "offline"
+    days = None if row.certificate_until is None else round((row.certificate_until - now) / 86_400, 1)
+    return {
+        "facility": facility_id,
+        "state": state,
+        "since": row.since,
+        "hub": row.hub_address or None,
+        "epoch": row.epoch,
+        "rtt_ms": None if row.rtt is None else round(row.rtt * 1000, 1),
+        "last_ending": row.last_ending or None,
+        "software": row.software or None,
+        "certificate_days": days,
+        "quarantined": row.quarantined_why or None,
+    }
+
+
+def _table(listed: list[dict[str, Any]]) -> list[str]:
+    now = time.time()
+    cells = [[title for _, title in _COLUMNS]]
+    for agent in listed:
+        shown = agent | {"for": _ago(agent["since"], now)}
+        cells.append(["-" if shown[key] is None else str(shown[key]) for key, _ in _COLUMNS])
+    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
+    return [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells
+    ]
+
+
+def _ago(since: float | None, now: float) -> str | None:
+    if since is None:
+        return None
+    seconds = max(0, int(now - since))
+    size, unit = next((pair for pair in _UNITS if seconds >= pair[0]), _UNITS[-1])
+    return f"{seconds // size} {unit}"
+
+
+def release(facility_id: str) -> int:
+    """End a quarantine; the exit status is 1 when there was none."""
+    if sessions.release(facility_id):
+        print(f"{facility_id} is released: the next agent to come is believed.")  # noqa: T201
+        return 0
+    print(f"{facility_id} is not quarantined.", file=sys.stderr)  # noqa: T201
+    return 1

@@ -1,0 +1,67 @@
+"""Django's description of the centre's database: PostgreSQL by its URL, else SQLite in the data folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+CONNECTIONS = 8
+"""Of one process; each carries one short transaction at a time."""
+
+SQLITE = {
+    "transaction_mode": "IMMEDIATE",
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
+    "timeout": 5,
+}
+
+
+def database_table(url: str, password_file: Path | None, data: Path) -> dict[str, Any]:
+    """The table `DATABASES["default"]`. Raises ValueError with one sentence; it never shows a password."""
+    if not url:
+        if password_file is not None:
+            raise ValueError("PARASOL_DATABASE_PASSWORD_FILE is for PARASOL_DATABASE, which is empty")
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": data / "centre.sqlite3", "OPTIONS": SQLITE}
+    given = _read_url(url)
+    # Threads come and go, so the pool is the one that keeps connections; Django must not keep any (CONN_MAX_AGE 0),
+    # and looks at each before its use, or a restart of PostgreSQL would cost an error per pooled connection.
+    pool = {"min_size": 1, "max_size": CONNECTIONS, "timeout": 5.0, "max_idle": 60.0, "reconnect_timeout": 30.0}
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": given.pop("dbname"),
+        "USER": given.pop("user", ""),
+        "PASSWORD": _password(password_file),
+        "HOST": given.pop("host", ""),
+        "PORT": given.pop("port", ""),
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {"application_name": "parasol", "connect_timeout": 5, **given, "pool": pool},
+    }
+
+
+def _read_url(url: str) -> dict[str, Any]:
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ValueError("must be postgresql://user@host:port/name, or empty for SQLite")
+    try:
+        given = conninfo_to_dict(url)
+    except psycopg.Error:
+        raise ValueError("cannot be read; write postgresql://user@host:port/name") from None
+    if "password" in given:
+        raise ValueError("must not hold the password; name its file in PARASOL_DATABASE_PASSWORD_FILE")
+    if not given.get("dbname"):
+        raise ValueError("must name the database: postgresql://user@host:port/name")
+    return dict(given)
+
+
+def _password(file: Path | None) -> str:
+    if file is None:
+        return ""
+    try:
+        password = file.read_text().strip()
+    except (OSError, UnicodeDecodeError):
+        raise ValueError(f"the password cannot be read from {file}") from None
+    if not password:
+        raise ValueError(f"{file} is empty; it holds the database's password")
+    return password

@@ -1,0 +1,150 @@
+"""Short, atomic, synchronous functions on the rows of facilities' sessions. Call them through `in_database`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Q
+
+from central_portal.database import DatabaseClock
+from central_portal.facilities.logic import KnownAgent, judge
+from central_portal.facilities.models import FacilitySession
+from central_portal.link.ports import Admission, Beat, HelloFacts, HubPlace
+
+_ALIVE = ExpressionWrapper(Q(lease_until__isnull=False, lease_until__gt=DatabaseClock()), BooleanField())
+
+
+def is_current(facility_id: str, epoch: int) -> Exists:
+    """The condition that fences a write: a session's own writes carry it, so that an overtaken one changes nothing."""
+    return Exists(FacilitySession.objects.filter(slug=facility_id, epoch=epoch))
+
+
+def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) -> Admission:
+    """See `link.ports.Registry.admit`."""
+    FacilitySession.objects.get_or_create(slug=facility_id)
+    with transaction.atomic():
+        rows = FacilitySession.objects.select_for_update().annotate(now=DatabaseClock(), alive=_ALIVE)
+        row: Any = rows.get(slug=facility_id)
+        known = KnownAgent(row.instance_id, row.boot_counter, row.store_id, tuple(row.past_instances))
+        verdict = judge(known if row.epoch else None, hello)
+        row.epoch += 1
+        row.version += 1
+        row.quarantined_why = row.quarantined_why or verdict.quarantine
+        if row.quarantined_why:
+            row.hub_id = row.hub_address = row.session_id = ""
+            row.lease_until = min(row.lease_until or row.now, row.now)
+        else:
+            _take(row, verdict.known, hello, hub, lease_s)
+        row.save()
+    return Admission(row.epoch, verdict.reconcile, row.quarantined_why)
+
+
+def _take(row: Any, agent: KnownAgent, hello: HelloFacts, hub: HubPlace, lease_s: float) -> None:
+    if not row.alive:
+        row.connected_at = row.now
+    if row.session_id:  # nobody has told how the last one ended, so the agent's word counts
+        row.last_ending = hello.previous_ending
+    row.hub_id, row.hub_address, row.session_id = hub.id, hub.address, hello.session_id
+    row.lease_until, row.rtt = row.now + lease_s, None
+    row.instance_id, row.boot_counter, row.store_id = agent.instance_id, agent.boot_counter, agent.store_id
+    row.past_instances = list(agent.past_instances)
+    row.software = hello.software
+    row.certificate_until = row.now + hello.certificate_s if hello.certificate_s else None
+
+
+def renew(hub_id: str, sessions: Mapping[str, Beat], lease_s: float) -> frozenset[str]:
+    """See `link.ports.Registry.renew`; one statement, whatever the number of sessions."""
+    if not sessions:
+        return frozenset()
+    now = DatabaseClock.POSTGRESQL if connection.vendor == "postgresql" else DatabaseClock.SQLITE
+    one = "(%s, CAST(%s AS bigint), CAST(%s AS double precision))"
+    statement = (
+        f"UPDATE facilities_facilitysession SET lease_until = {now} + %s, rtt = beat.column3"  # noqa: S608
+        f" FROM (VALUES {', '.join([one] * len(sessions))}) AS beat"
+        " WHERE slug = beat.column1 AND epoch = beat.column2 AND hub_id = %s RETURNING slug"
+    )
+    values = [word for slug, beat in sessions.items() for word in (slug, beat.epoch, beat.rtt)]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [lease_s, *values, hub_id])
+        return frozenset(slug for (slug,) in cursor.fetchall())
+
+
+def close(facility_id: str, epoch: int, ending: str) -> bool:
+    """See `link.ports.Registry.close`; False when the session is not the facility's any more."""
+    mine = FacilitySession.objects.filter(slug=facility_id, epoch=epoch).exclude(session_id="")
+    return (
+        mine.update(
+            lease_until=DatabaseClock(), last_ending=ending, session_id="", rtt=None, version=F("version") + 1
+        )
+        > 0
+    )
+
+
+def end_leases() -> None:
+    """No session is alive: of a centre in one process, which has just started."""
+    FacilitySession.objects.filter(lease_until__gt=DatabaseClock()).update(
+        lease_until=DatabaseClock(), version=F("version") + 1
+    )
+
+
+def release(facility_id: str) -> bool:
+    """End a quarantine: the next agent to come is believed. False when there was none."""
+    quarantined = FacilitySession.objects.filter(slug=facility_id).exclude(quarantined_why="")
+    return quarantined.update(
+        quarantined_why="", instance_id="", boot_counter=0, store_id="", past_instances=[], version=F("version") + 1
+    ) > 0  # fmt: skip
+
+
+def touch(facility_id: str) -> None:
+    """Something else of the facility changed that is shown."""
+    FacilitySession.objects.get_or_create(slug=facility_id)
+    FacilitySession.objects.filter(slug=facility_id).update(version=F("version") + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Tells whether a facility's rows have changed: equal marks, equal rows."""
+
+    version: int
+    alive: bool
+
+
+def marks() -> dict[str, Mark]:
+    """The mark of every facility: the cheap look."""
+    rows = FacilitySession.objects.annotate(alive=_ALIVE).values_list("slug", "version", "alive")
+    return {slug: Mark(version, alive) for slug, version, alive in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A facility's session as it stands. `since` is when it came to be as it is. Times are the database's."""
+
+    slug: str
+    mark: Mark
+    epoch: int
+    hub_id: str
+    hub_address: str
+    since: float | None
+    last_ending: str
+    quarantined_why: str
+    rtt: float | None
+    software: str
+    certificate_until: float | None
+
+
+def rows_of(slugs: list[str] | None = None) -> list[SessionRow]:
+    """The sessions of these facilities, or all, by facility."""
+    rows = FacilitySession.objects.annotate(alive=_ALIVE).order_by("slug")
+    if slugs is not None:
+        rows = rows.filter(slug__in=slugs)
+    return [
+        SessionRow(
+            r.slug, Mark(r.version, r.alive), r.epoch, r.hub_id, r.hub_address,
+            r.connected_at if r.alive else r.lease_until, r.last_ending, r.quarantined_why, r.rtt, r.software,
+            r.certificate_until,
+        )
+        for r in rows
+    ]  # fmt: skip
