@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
 from central_portal.asgi import application
 from central_portal.catalogue.services import FederatedSearch
+from central_portal.crash import CrashingEvents, CrashingQueue, CrashingWriter, Moment
 from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
 from central_portal.identity.oidc import providers
@@ -35,7 +36,9 @@ from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
 from central_portal.writer import Writer
+from shared.crash import crash_at
 from shared.door import App
+from shared.link.terms import DEFAULT
 
 
 class Shape(Enum):
@@ -82,6 +85,7 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         plaintext=settings.hub_plaintext,
         lease=settings.hub_lease,
         advertise=settings.hub_advertise,
+        terms=replace(DEFAULT, heartbeat_every=settings.hub_heartbeat, dead_after=settings.hub_dead_after),
     )
 
 
@@ -114,13 +118,14 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     events = _LateEvents()
     wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
     facilities = Facilities(federation, wakes)
+    at = crash_at(settings.crash_at, Moment)
     hub = relay = None
     if shape is not Shape.WEB:
         hub = Hub(
             hub_settings(settings),
             FacilityRegistry(federation, settings.hub_lease),
-            events,  # type: ignore[arg-type]
-            OrderRows(),
+            CrashingEvents(events, at) if settings.crash_at else events,  # type: ignore[arg-type]
+            CrashingQueue(OrderRows(), at) if settings.crash_at else OrderRows(),
             relay_key=relay_key(settings) if shape is Shape.HUB else None,
         )
         facilities.subscribe(_fence(hub, facilities))
@@ -131,7 +136,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
         links = MeasuredLinks(relay)
     watch, broadcaster = SessionWatch(wakes), Broadcaster(wakes)
     identity = Identity(links, command_body, settings.session_hours * 3600, watch)
-    settlements, writer = Settlements(wakes), Writer()
+    settlements, writer = Settlements(wakes), CrashingWriter(at) if settings.crash_at else Writer()
     asking = (identity, facilities, links, settlements, writer)
     workspaces = Workspaces(*asking, broadcaster, settings.query_deadline)
     unlinking = Unlinking(*asking, settings.query_deadline)

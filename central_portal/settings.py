@@ -20,6 +20,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central_portal.django_database import database_table
 from shared.facilities import is_facility_id
+from shared.limits import LIMITS
 from shared.wire.addresses import is_loopback, parse_address
 
 
@@ -145,7 +146,10 @@ class CentreSettings(BaseSettings):
     hub_ca: Path | None = None
     hub_name: str = ""
     hub_lease: float = Field(default=30.0, gt=0, le=600)
+    hub_heartbeat: float = Field(default=LIMITS.heartbeat_every, ge=0.1, le=60)
+    hub_dead_after: float = Field(default=LIMITS.dead_after, ge=0.3, le=300)
     query_deadline: float = Field(default=5.0, gt=0, le=60)
+    crash_at: str = ""
     session_hours: float = Field(default=12.0, gt=0, le=168)
 
     @field_validator("origin")
@@ -183,6 +187,12 @@ class CentreSettings(BaseSettings):
     @model_validator(mode="after")
     def _database_url(self) -> Self:
         self.database_table()
+        return self
+
+    @model_validator(mode="after")
+    def _beats(self) -> Self:
+        if self.hub_dead_after < 2 * self.hub_heartbeat:
+            raise ValueError("PARASOL_HUB_DEAD_AFTER must be at least twice PARASOL_HUB_HEARTBEAT")
         return self
 
     def database_table(self) -> dict[str, Any]:
