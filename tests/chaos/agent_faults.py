@@ -92,12 +92,13 @@ def _jumps(shift: str) -> None:
         site.stop()
         site.start(**_faketime(site, "+0"))
         (site.folder / "clock").write_text(shift)
-        _orders_go_by(world, site, 6)
+        orders_go_by(world, site, 6)
         site.stop()
         site.start()
 
 
-def _orders_go_by(world: World, site: Site, count: int) -> None:
+def orders_go_by(world: World, site: Site, count: int) -> None:
+    """Wait until so many more were asked for."""
     load, begun = world.loads[site.name], time.monotonic()
     until(lambda: len(load.between(begun, time.monotonic())) >= count, "orders are given", 30)
 
@@ -113,7 +114,7 @@ def disk_full(world: World, site: Site) -> None:
     process, size = psutil.Process(site.process.pid), (site.state / "agent.sqlite3-wal").stat().st_size
     before = process.rlimit(psutil.RLIMIT_FSIZE)
     process.rlimit(psutil.RLIMIT_FSIZE, (size, before[1]))
-    _orders_go_by(world, site, 5)
+    orders_go_by(world, site, 5)
     process.rlimit(psutil.RLIMIT_FSIZE, before)
     assert alive(site.process), "it survives"
 

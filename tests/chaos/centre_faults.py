@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.chaos.agent_faults import pause
+from tests.chaos.agent_faults import orders_go_by, pause
 from tests.chaos.faults import RANDOM, fault
 from tests.chaos.people import Person
 from tests.chaos.site import Site
@@ -16,7 +16,7 @@ from tests.chaos.world import World
 from tests.integration.replicas import Part
 from tests.waiting import alive, until
 
-MOMENTS = ("after-read", "after-sent", "before-accepted", "after-accepted", "before-settled", "after-settled")
+MOMENTS = ("after-read", "before-accepted", "after-accepted", "before-settled", "after-settled")
 
 
 def _everybody(world: World) -> None:
@@ -32,7 +32,7 @@ def _mark(world: World) -> None:
 def _of_hub(world: World, hub: Part) -> list[Site]:
     """The facilities whose sessions it holds."""
     where = f"127.0.0.1:{world.hub_ports[hub.name]}"
-    held = {a["facility"] for a in world.agents() if a["hub"] == where}
+    held = {name for name, address in world.held() if address == where}
     return [site for site in world.sites if site.name in held]
 
 
@@ -48,12 +48,33 @@ def _replaced(world: World, hub: Part, **more: str) -> Part:
     return new
 
 
+@fault("F09", "hub killed after-sent", where="world")
+def after_sent(world: World, site: Site) -> None:
+    """Only what waits is marked as sent when it goes out: it is ordered while the facility is away."""
+    site.proxy.refuse()
+    site.proxy.reset()
+    until(lambda: not world.seen_online(site), "the facility is seen to go", 20)
+    orders_go_by(world, site, 3)
+    crashing = world.start("hub", PARASOL_CRASH_AT="after-sent")
+    site.proxy.targets.insert(0, world.hub_ports[crashing.name])
+    site.proxy.listen()
+    _dies(crashing)
+    world.aim()
+    site.mark()
+    site.proxy.reset()
+    site.connected()
+
+
+def _dies(crashing: Part) -> None:
+    until(lambda: not alive(crashing.process), f"{crashing.name} reaches its crash point", 30)
+    assert crashing.process.returncode == -signal.SIGKILL, crashing.log.read_text()[-2000:]
+
+
 def _crash(moment: str) -> None:
     @fault("F09", f"hub killed {moment}", where="world")
     def act(world: World, site: Site) -> None:
         crashing = _replaced(world, world.hub_of(site), PARASOL_CRASH_AT=f"{moment}:{RANDOM.randint(1, 2)}")
-        until(lambda: not alive(crashing.process), "the hub reaches its crash point", 30)
-        assert crashing.process.returncode == -signal.SIGKILL, crashing.log.read_text()[-2000:]
+        _dies(crashing)
         site.mark()
         world.start("hub")
         site.connected()
@@ -75,8 +96,7 @@ def web_crashes(world: World, _site: Site) -> None:
     """The order is there whole or not at all."""
     RANDOM.choice(world.living("web")).kill()
     crashing = world.start("web", PARASOL_CRASH_AT=f"{RANDOM.choice(('before-ordered', 'after-ordered'))}:2")
-    until(lambda: not alive(crashing.process), "the web process reaches its crash point", 30)
-    assert crashing.process.returncode == -signal.SIGKILL, crashing.log.read_text()[-2000:]
+    _dies(crashing)
     world.start("web")
 
 

@@ -83,12 +83,18 @@ def _stops(asked: Iterable[Asked], shown: Shown, history: Sequence[Entry]) -> It
             yield f"{one.id}: told that it stops, and it is {view['state']}: never ended"
 
 
+def _context(one: Asked, shown: Shown) -> str:
+    return f"(told {one.told or one.refused!r}, stop {one.stop_told!r}, in the end {shown[one.id]})"
+
+
 def judge(asked: Sequence[Asked], shown: Shown, lines: Iterable[str], epochs: Mapping[str, Sequence[int]]) -> Verdict:
     """The verdict on these launches and their stops."""
     history = _history(asked, shown, lines, epochs)
     verdict = Verdict(orders=len(asked) + sum(a.stop_asked for a in asked))
+    known = {a.id: a for a in asked}
     for fault in (*faults(history), *_stops(asked, shown, history)):
-        verdict.told.append(fault)
+        one = known.get(fault.partition(":")[0])
+        verdict.told.append(f"{fault} {_context(one, shown) if one else ''}")
         if "epoch" in fault:
             verdict.monotone = False
         elif fault.endswith("effects"):

@@ -13,6 +13,10 @@ from tests.chaos.faults import Fault
 from tests.chaos.judge import Verdict
 from tests.chaos.site import Site
 from tests.chaos.world import World
+from tests.waiting import until
+
+
+LEAST_ORDERS = 5
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Trial:
     noticed: float | None = None
     took: float = 0.0
     failed: str = ""
+    phases: list[float] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
@@ -37,14 +42,21 @@ def one(world: World, fault: Fault, site: Site) -> Trial:
     sites = world.sites if fault.where == "world" else [site]
     try:
         trial.noticed = fault.act(world, site)
+        trial.phases.append(time.monotonic() - begun)
         for each in sites:
             each.back()
+        until(lambda: _orders(world, sites, begun) >= LEAST_ORDERS, "people go on", 60)
+        trial.phases.append(time.monotonic() - begun)
         trial.verdict = world.verdict(sites, begun - 1.0, time.monotonic())
     except Exception:  # noqa: BLE001 (a trial that fails is a result)
         trial.failed = traceback.format_exc()
         _mend(world, sites)
     trial.took = time.monotonic() - begun
     return trial
+
+
+def _orders(world: World, sites: Sequence[Site], since: float) -> int:
+    return sum(len(world.loads[site.name].between(since, time.monotonic())) for site in sites)
 
 
 def _mend(world: World, sites: Sequence[Site]) -> None:
@@ -88,7 +100,7 @@ def all_of(world: World, faults: Iterable[Fault], times: int, say: object = prin
 
 def _told(trial: Trial, site: Site, say: object) -> Trial:
     what = "good" if trial.good else f"BAD {trial.verdict.told[:5]} {trial.failed[-1500:]}"
-    say(f"{trial.fault.id} {trial.fault.name} at {site.name}: {trial.verdict.orders} orders, {trial.took:.1f} s, {what}")  # type: ignore[operator]
+    say(f"{trial.fault.id} {trial.fault.name} at {site.name}: {trial.verdict.orders} orders, {trial.took:.1f} s {[round(p, 1) for p in trial.phases]}, {what}")  # type: ignore[operator]
     return trial
 
 

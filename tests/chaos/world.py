@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
+
 from tests.chaos.judge import Verdict, judge, words_of
 from tests.chaos.people import FRONT, LOST, Asked, Load, Person
 from tests.chaos.proxy import FaultProxy
@@ -81,9 +83,14 @@ class World:
             site.proxy.targets[:] = ports[turn:] + ports[:turn]
 
     def hub_of(self, site: Site) -> Part:
-        """The hub that holds the facility's session, by the centre's own word."""
-        (shown,) = [a for a in self.agents() if a["facility"] == site.name]
-        return next(p for p in self.parts if f"127.0.0.1:{self.hub_ports[p.name]}" == shown["hub"])
+        """The hub that holds the facility's session, by the centre's own rows."""
+        (address,) = [address for name, address in self.held() if name == site.name]
+        return next(p for p in self.parts if f"127.0.0.1:{self.hub_ports[p.name]}" == address)
+
+    def held(self) -> list[tuple[str, str]]:
+        """(facility, hub) of every session."""
+        with psycopg.connect(self.environment["PARASOL_DATABASE"]) as db:
+            return list(db.execute("select slug, hub_address from facilities_facilitysession where hub_address <> ''"))
 
     def agents(self) -> list[dict[str, object]]:
         done = self.run("agents", "--json")
@@ -132,6 +139,7 @@ class World:
         return judge(asked, shown, lines, {site.name: site.epochs() for site in sites})
 
     def close(self) -> None:
+        """The end of everything that was started."""
         for load in self.loads.values():
             load.stop()
         for site in self.sites:
