@@ -9,11 +9,12 @@ from typing import Any
 
 from central_portal.facilities import sessions
 from central_portal.facilities.sessions import SessionRow
+from central_portal.link.orders import Queue, queues
 from central_portal.settings import federation
 
 _COLUMNS = (
     ("facility", "FACILITY"), ("state", "STATE"), ("for", "FOR"), ("hub", "HUB"), ("epoch", "EPOCH"),
-    ("rtt_ms", "RTT MS"), ("last_ending", "LAST ENDING"), ("software", "SOFTWARE"), ("certificate_days", "CERT DAYS"),
+    ("rtt_ms", "RTT MS"), ("orders", "ORDERS"), ("oldest_order_s", "OLDEST S"), ("last_ending", "LAST ENDING"), ("software", "SOFTWARE"), ("certificate_days", "CERT DAYS"),
 )  # fmt: skip
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -21,8 +22,10 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def show(*, as_json: bool) -> int:
     """Print them; the exit status is 1 when a facility is quarantined."""
     now = time.time()
-    known = {row.slug: row for row in sessions.rows_of()}
-    listed = [described(f.id, known.get(f.id), now) for f in federation().facilities]
+    known, queued = {row.slug: row for row in sessions.rows_of()}, queues()
+    listed = [
+        described(f.id, known.get(f.id), now) | _queue(queued.get(f.id), now) for f in federation().facilities
+    ]
     if as_json:
         print(json.dumps(listed, indent=2))  # noqa: T201
     else:
@@ -54,6 +57,12 @@ def described(facility_id: str, row: SessionRow | None, now: float) -> dict[str,
         "certificate_days": days,
         "quarantined": row.quarantined_why or None,
     }
+
+
+def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
+    if queue is None:
+        return {"orders": 0, "oldest_order_s": None}
+    return {"orders": sum(queue.states.values()), "oldest_order_s": round(max(0.0, now - queue.oldest), 1)}
 
 
 def _table(listed: list[dict[str, Any]]) -> list[str]:

@@ -78,8 +78,22 @@ async def _healthy(send: Any) -> None:
     await send({"type": "http.response.body", "body": b"ok\n"})
 
 
-def application(origin: str, federation: Federation, api: Api) -> Door:
+class Entrance:
+    """The portal's site behind the door. Its headers name every facility's gateway, so it changes with them."""
+
+    def __init__(self, origin: str, federation: Federation) -> None:
+        self._origin, self._host = origin, origin.partition("://")[2]
+        self.adopt(federation)
+
+    def adopt(self, federation: Federation) -> None:
+        """These take part from now on."""
+        self._site = portal_site(self._origin, federation)
+
+    def __call__(self, host: str) -> Site | None:
+        """The site of a `Host` header."""
+        return self._site if host.lower() == self._host else None
+
+
+def application(entrance: Entrance, api: Api) -> Door:
     """The whole application."""
-    site = portal_site(origin, federation)
-    host = origin.partition("://")[2]
-    return Door(Router(api, Client()), lambda given: site if given.lower() == host else None)
+    return Door(Router(api, Client()), entrance)

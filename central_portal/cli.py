@@ -1,4 +1,4 @@
-"""`central-portal`: run the centre or a part of it, migrate its database, look at its agents."""
+"""`central-portal`: run the centre or a part of it, migrate its database, look after facilities and agents."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from shared import resolver
+from shared import resolver, trace
 
 SHAPES = {
     "serve": "run the whole centre in one process",
@@ -22,7 +22,9 @@ def main() -> None:
     """Entry point."""
     arguments = _parser().parse_args()
     resolver.install()
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # what begins says in one sentence what is wrong
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
+    from central_portal.database import Unusable
     from central_portal.link.hub import HubMisconfigured
     from central_portal.settings import SettingsError, centre_settings, federation, refuse_unknown_variables
 
@@ -35,12 +37,14 @@ def main() -> None:
 
         django.setup()
         sys.exit(_run(arguments))
-    except (SettingsError, HubMisconfigured) as error:
+    except (SettingsError, HubMisconfigured, Unusable) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
 
 
 def _parser() -> argparse.ArgumentParser:
+    from central_portal.enrolment.cli import add_commands
+
     parser = argparse.ArgumentParser(prog="central-portal", description="The centre of a Parasol federation.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
     for name, meaning in SHAPES.items():
@@ -53,19 +57,40 @@ def _parser() -> argparse.ArgumentParser:
         "release", help="end a facility's quarantine: the next agent to come is believed"
     )
     release.add_argument("facility")
+    add_commands(commands)
     return parser
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    from central_portal.enrolment import cli as enrolment
+
     if arguments.command == "check":
         return _check()
     if arguments.command == "migrate":
         return _migrate()
-    if arguments.command == "agents":
-        from central_portal.agents import release, show
+    if arguments.command in SHAPES:
+        return _serve(arguments.command)
+    _ready()
+    if arguments.command in enrolment.COMMANDS:
+        from central_portal.composition import hub_settings
+        from central_portal.settings import centre_settings, federation
 
+        settings = centre_settings()
+        enrolment.run(arguments, settings, federation(), hub_settings(settings))
+        return 0
+    return _agents(arguments)
+
+
+def _agents(arguments: argparse.Namespace) -> int:
+    from django.db import DatabaseError
+
+    from central_portal.agents import release, show
+    from central_portal.database import Unusable, why
+
+    try:
         return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
-    return _serve(arguments.command)
+    except DatabaseError as error:
+        raise Unusable(why(error)) from None
 
 
 def _make_data_folder(folder: Path) -> None:
@@ -83,7 +108,10 @@ def _check() -> int:
     from central_portal.settings import centre_settings, federation, secret_of
 
     settings, members = centre_settings(), federation()
-    hub_settings(settings).address()
+    hub = hub_settings(settings)
+    hub.address(), hub.mutual_address()
+    if hub.certificate is None and not hub.plaintext:
+        hub.dialled()
     FacilityRegistry(members)
     for provider in members.providers:
         secret_of(provider)
@@ -95,20 +123,31 @@ def _migrate() -> int:
     from django.core.management import call_command
     from django.db import DatabaseError
 
-    from central_portal.settings import SettingsError
+    from central_portal.database import Unusable, why
 
     try:
         call_command("migrate", interactive=False, verbosity=0)
     except DatabaseError as error:
-        raise SettingsError(f"The database cannot be migrated: {str(error).splitlines()[0]}") from None
+        raise Unusable(why(error)) from None
     return 0
 
 
+def _ready() -> None:
+    """The tables are there: a centre in one process makes its own, others were migrated. Raises Unusable."""
+    from central_portal.database import judge_schema
+    from central_portal.settings import centre_settings
+
+    if centre_settings().database:
+        judge_schema()
+    else:
+        _migrate()
+
+
 def _serve(command: str) -> int:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    trace.log_to_stderr()
     logging.getLogger("httpx").setLevel(logging.WARNING)
     from central_portal.composition import Shape, compose
-    from central_portal.database import Outdated, judge_schema
+    from central_portal.enrolment.members import refuse_clashes
     from central_portal.running import run
     from central_portal.settings import SettingsError, centre_settings, federation
 
@@ -118,10 +157,9 @@ def _serve(command: str) -> int:
     elif not settings.database:
         raise SettingsError(f"central-portal {command} needs PostgreSQL: set PARASOL_DATABASE, or use serve.")
     else:
-        try:
-            judge_schema()
-        except Outdated as error:
-            raise SettingsError(str(error)) from None
+        _ready()
+    refuse_clashes(federation())
+    logging.getLogger("psycopg.pool").setLevel(logging.WARNING)
     import uvloop
 
     centre = compose(settings, federation(), shape)

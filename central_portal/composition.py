@@ -6,18 +6,22 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
-from central_portal.asgi import application
+from central_portal.asgi import Entrance, application
 from central_portal.catalogue.services import FederatedSearch
-from central_portal.crash import CrashingEvents, CrashingQueue, CrashingWriter, Moment
+from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment
+from central_portal.enrolment.authority import authority_of, hub_authorities
+from central_portal.enrolment.members import Roster
+from central_portal.enrolment.services import Enrolment
 from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
+from central_portal.identity import views
 from central_portal.identity.oidc import providers
 from central_portal.identity.services import Identity
 from central_portal.identity.unlinking import Unlinking
-from central_portal.identity.views import Wiring, bind
 from central_portal.identity.watch import SessionWatch
 from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
@@ -71,6 +75,7 @@ class Centre:
     wakes: Wakes
     facilities: Facilities
     services: Services
+    roster: Roster
     writer: Writer
     followers: tuple[Follower, ...]
 
@@ -83,6 +88,8 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         certificate=settings.hub_certificate,
         key=settings.hub_key,
         plaintext=settings.hub_plaintext,
+        mutual_listen=settings.hub_mutual_listen,
+        dial=settings.hub_address,
         lease=settings.hub_lease,
         advertise=settings.hub_advertise,
         terms=replace(DEFAULT, heartbeat_every=settings.hub_heartbeat, dead_after=settings.hub_dead_after),
@@ -99,11 +106,15 @@ def relay_key(settings: CentreSettings) -> RelayKey:
 
 
 def _relay(settings: CentreSettings, facilities: Facilities, wakes: Wakes) -> RelayLinks:
-    ca = settings.hub_ca or settings.hub_certificate
-    roots = _content(ca) if ca else None
-    return RelayLinks(
-        RelaySettings(settings.hub_plaintext, roots, settings.hub_name), relay_key(settings), facilities, wakes
-    )
+    """Hubs show the configured certificate, or one of the centre's own authority in the name that agents dial."""
+    given, name = settings.hub_ca or settings.hub_certificate, settings.hub_name
+    roots = None
+    if given is not None:
+        roots = _content(given)
+    elif not settings.hub_plaintext:
+        roots = authority_of(settings).trust()
+        name = name or hub_settings(settings).dialled().host
+    return RelayLinks(RelaySettings(settings.hub_plaintext, roots, name), relay_key(settings), facilities, wakes)
 
 
 def _content(path: Path) -> bytes:
@@ -113,21 +124,31 @@ def _content(path: Path) -> bytes:
         raise SettingsError(f"{path}: {error.strerror}") from None
 
 
+def _hub(
+    settings: CentreSettings, federation: Federation, roster: Roster, events: Any, shape: Shape, at: At
+) -> Hub:
+    """The hub with what it needs to know who calls."""
+    orders = CrashingQueue(OrderRows(), at) if settings.crash_at else OrderRows()
+    authority, hub = authority_of(settings), hub_settings(settings)
+    enrolment = Enrolment(
+        authority, roster, lambda: hub_authorities(settings, authority), settings.certificate_hours * 3600
+    )
+    registry = FacilityRegistry(federation, roster, settings.hub_lease, tokens=hub.mutual_address() is None)
+    return Hub(
+        hub, registry, events, orders,
+        relay_key=relay_key(settings) if shape is Shape.HUB else None, enrolments=enrolment, authority=authority,
+    )  # fmt: skip
+
+
 def compose(settings: CentreSettings, federation: Federation, shape: Shape = Shape.EMBEDDED) -> Centre:
     """Wire everything of a shape. Raises SettingsError; opens nothing."""
-    events = _LateEvents()
+    events, roster = _LateEvents(), Roster(federation)
     wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
-    facilities = Facilities(federation, wakes)
+    facilities = Facilities(federation, wakes, eager=shape is not Shape.HUB)
     at = crash_at(settings.crash_at, Moment)
     hub = relay = None
     if shape is not Shape.WEB:
-        hub = Hub(
-            hub_settings(settings),
-            FacilityRegistry(federation, settings.hub_lease),
-            CrashingEvents(events, at) if settings.crash_at else events,  # type: ignore[arg-type]
-            CrashingQueue(OrderRows(), at) if settings.crash_at else OrderRows(),
-            relay_key=relay_key(settings) if shape is Shape.HUB else None,
-        )
+        hub = _hub(settings, federation, roster, CrashingEvents(events, at) if settings.crash_at else events, shape, at)
         facilities.subscribe(_fence(hub, facilities))
         wakes.listen(Topic.ORDER, hub.wake)
         links: Links = MeasuredLinks(hub.links)
@@ -144,14 +165,25 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     events.target = PortalEvents(facilities, reports)
     search = FederatedSearch(identity, facilities, settings.query_deadline)
     services = Services(identity, facilities, workspaces, search, unlinking, federation)
-    followers: list[Follower] = [facilities.follow, reports.expire]
+    followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     app = None
+    adopts: list[Callable[[Federation], None]] = [lambda now: facilities.adopt(now.facilities)]
     if shape is not Shape.HUB:
         facilities.subscribe(broadcaster.facility_changed)
-        app = _application(settings, federation, identity, links, services)
+        entrance = Entrance(settings.origin, federation)
+        adopts += [views.adopt, entrance.adopt]
+        known = providers(federation, settings.origin)
+        views.bind(views.Wiring(identity, links, federation, known, settings.origin, settings.query_deadline))
+        app = application(entrance, build_api(services))
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
-    return Centre(app, hub, relay, wakes, facilities, services, writer, tuple(followers))
+
+    def adopt(now: Federation) -> None:
+        for each in adopts:
+            each(now)
+
+    roster.adopt = adopt
+    return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))
 
 
 def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
@@ -162,11 +194,3 @@ def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
         hub.overtaken(slug, view.epoch, at_once=view.quarantined)
 
     return changed
-
-
-def _application(
-    settings: CentreSettings, federation: Federation, identity: Identity, links: Links, services: Services
-) -> App:
-    known = providers(federation, settings.origin)
-    bind(Wiring(identity, links, federation, known, settings.origin, settings.query_deadline))
-    return application(settings.origin, federation, build_api(services))

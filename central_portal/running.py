@@ -9,12 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from django.db import DatabaseError
+from prometheus_client import REGISTRY
 
 from central_portal.composition import Centre, Follower, Shape
-from central_portal.database import in_database
+from central_portal.database import Unusable, in_database, why
 from central_portal.facilities.sessions import end_leases
+from central_portal.link.queue_metrics import OrderQueues
 from central_portal.ops import operations
-from central_portal.settings import CentreSettings, SettingsError
+from central_portal.settings import CentreSettings
 from shared.limits import LIMITS
 from shared.serving import serve
 from shared.wire.addresses import parse_address
@@ -25,13 +27,16 @@ _STOP_WITHIN = 10.0
 
 
 async def run(centre: Centre, settings: CentreSettings, shape: Shape) -> None:
-    """Serve until SIGTERM or SIGINT. Raises SettingsError, HubMisconfigured when it cannot begin."""
+    """Serve until SIGTERM or SIGINT. Raises SettingsError, HubMisconfigured, Unusable when it cannot begin."""
     try:
         if shape is Shape.EMBEDDED:
             await in_database(end_leases)()  # of the process before this one
+        await centre.roster.look()
         await centre.facilities.refresh()
     except DatabaseError as error:
-        raise SettingsError(f"The database cannot be used: {str(error).splitlines()[0]}") from None
+        raise Unusable(await asyncio.to_thread(why, error)) from None
+    if settings.metrics and centre.hub is not None:
+        REGISTRY.register(OrderQueues())
     with operations(settings.metrics, lambda: centre.hub is None or centre.hub.serving):
         async with _in_the_background(centre):
             if centre.hub is not None:

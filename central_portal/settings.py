@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central_portal.django_database import database_table
@@ -81,11 +89,13 @@ class ProviderTable(_Table):
 
 
 class FacilityTable(_Table):
-    """A facility that may connect, with its agent's public key (base64 of the DER SubjectPublicKeyInfo)."""
+    """A facility that may connect."""
 
     id: str
     name: str = Field(min_length=1, max_length=120)
-    public_key: str
+    public_key: str = Field(
+        default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
+    )
     gateway: str
     workspace_zone: str = Field(min_length=1, max_length=253)
 
@@ -138,16 +148,19 @@ class CentreSettings(BaseSettings):
     metrics: str = ""
     federation: Path | None = None
     hub_listen: str = "127.0.0.1:7443"
+    hub_mutual_listen: str = "127.0.0.1:7444"
+    hub_address: str = ""
     hub_audience: str = "parasol-hub"
     hub_certificate: Path | None = None
     hub_key: Path | None = None
+    hub_ca: Path | None = None
     hub_plaintext: bool = False
     hub_advertise: str = ""
-    hub_ca: Path | None = None
     hub_name: str = ""
     hub_lease: float = Field(default=30.0, gt=0, le=600)
     hub_heartbeat: float = Field(default=LIMITS.heartbeat_every, ge=0.1, le=60)
     hub_dead_after: float = Field(default=LIMITS.dead_after, ge=0.3, le=300)
+    certificate_hours: float = Field(default=48.0, ge=24, le=72)
     query_deadline: float = Field(default=5.0, gt=0, le=60)
     crash_at: str = ""
     session_hours: float = Field(default=12.0, gt=0, le=168)
@@ -157,10 +170,11 @@ class CentreSettings(BaseSettings):
     def _portal(cls, value: str) -> str:
         return _origin(value)
 
-    @field_validator("listen")
+    @field_validator("listen", "hub_mutual_listen", "hub_address")
     @classmethod
-    def _listen(cls, value: str) -> str:
-        parse_address(value)
+    def _listen(cls, value: str, info: ValidationInfo) -> str:
+        if value or info.field_name == "listen":
+            parse_address(value)
         return value
 
     @field_validator("hub_advertise")
@@ -297,6 +311,7 @@ ALLOWED_HOSTS = ["*"]  # the door in front has judged the host
 ROOT_URLCONF = "central_portal.urls"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = [
+    "central_portal.enrolment",
     "central_portal.facilities",
     "central_portal.identity",
     "central_portal.link",

@@ -8,13 +8,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from django.db import Error, connection, transaction
+from django.db import Error, close_old_connections, connection, transaction
 
 from shared.errors import RateLimited
 
 T = TypeVar("T")
 GROUP = 64
 WAITING = 2048
+_ATTEMPTS = 3
+_DEADLOCK = "40P01"
 
 Work = tuple[Callable[[], Any], "asyncio.Future[Any]"]
 Outcome = tuple[Any, BaseException | None]
@@ -70,6 +72,17 @@ class Writer:
 
 
 def _commit(works: Sequence[Callable[[], Any]]) -> list[Outcome]:
+    """Commits them together; what gave way to another process's group is done again, alone."""
+    outcomes = _together(works)
+    for index, work in enumerate(works):
+        for _ in range(_ATTEMPTS):
+            if not _is_deadlock(outcomes[index][1]):
+                break
+            outcomes[index] = _together([work])[0]
+    return outcomes
+
+
+def _together(works: Sequence[Callable[[], Any]]) -> list[Outcome]:
     try:
         with transaction.atomic():
             return [_attempt(work, alone=len(works) == 1) for work in works]
@@ -78,6 +91,14 @@ def _commit(works: Sequence[Callable[[], Any]]) -> list[Outcome]:
     except Error:
         connection.close()  # a broken connection must not outlive the group that found it broken
         raise
+    finally:
+        if connection.vendor == "postgresql":
+            close_old_connections()  # into the pool, which looks whether it still works before it gives it out again
+
+
+def _is_deadlock(error: BaseException | None) -> bool:
+    """Whether two groups waited for each other's rows and this work was the one to give way: nothing of it happened."""
+    return error is not None and getattr(error.__cause__, "sqlstate", "") == _DEADLOCK
 
 
 class _Alone(Exception):

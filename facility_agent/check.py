@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ def problems(located: Located) -> list[Finding]:
         *_user(),
         *_secrets(located),
         *_key(located),
+        *_certificate(located, time.time()),
         *_adapters(located),
         *_environments(located),
         *_domains(located),
@@ -59,18 +61,61 @@ def _secrets(located: Located) -> Iterator[Finding]:
 
 
 def _key(located: Located) -> Iterator[Finding]:
-    path = located.path(located.config.centre.key_file)
+    path = located.agent_key()
     try:
         mode = path.stat().st_mode
     except PermissionError:
         yield Finding("centre.key_file", f"{path} cannot be read.", "Give it to this user, mode 0600.")
     except OSError:
-        yield Finding(
-            "centre.key_file", "The agent has no key yet.", "Run `facility-agent key` and send the public half."
-        )
+        if located.config.centre.hub:
+            yield Finding(
+                "centre.key_file",
+                "The agent has no key yet.",
+                "Run `facility-agent key` and send the public half.",
+            )
     else:
         if mode & 0o077:
             yield Finding("centre.key_file", "The agent's key is open to other users.", f"Run `chmod 600 {path}`.")
+
+
+def _certificate(located: Located, now: float) -> Iterator[Finding]:
+    """What is wrong with the enrolled identity; nothing is asked of an agent that was set up by hand."""
+    from facility_agent.composition import certificates
+    from facility_agent.link.settings import LinkMisconfigured
+
+    kept = certificates(located)
+    if kept is None:
+        return
+    try:
+        kept.prepare()
+        identity = kept.newest()
+    except LinkMisconfigured as error:
+        what, _, mend = str(error).partition("; ")
+        yield Finding("centre", f"{what.rstrip('.')}.", f"{mend[:1].upper()}{mend[1:]}")
+        return
+    if identity is None or not identity.mutual:
+        return
+    clock = "Compare this machine's clock with the time; "
+    if now < identity.begins:
+        yield Finding(
+            "centre",
+            "The agent's certificate is not valid yet.",
+            "Mend this machine's clock: it is behind the centre's.",
+        )
+    elif now >= identity.ends:
+        yield Finding(
+            "centre",
+            f"The agent's certificate expired {(now - identity.ends) / 3600:.0f} hours ago.",
+            f"{clock}a running agent recovers by itself, and its log says so; else enrol again.",
+            fatal=False,
+        )
+    elif kept.overdue():
+        yield Finding(
+            "centre",
+            f"The agent's certificate ends in {(identity.ends - now) / 3600:.0f} hours and was not renewed.",
+            "Look at the agent's log: it says what keeps it from renewing.",
+            fatal=False,
+        )
 
 
 def _adapters(located: Located) -> Iterator[Finding]:

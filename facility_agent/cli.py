@@ -1,9 +1,10 @@
-"""`facility-agent agent | gateway | check | key | hash-password`."""
+"""`facility-agent enrol | agent | gateway | check | status | metrics | key | restored | hash-password`."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import signal
 import sys
@@ -24,7 +25,16 @@ def main() -> None:
             _hash_password()
             return
         located = load(arguments.config)
-        {"agent": _agent, "gateway": _gateway, "check": _check, "key": _key}[arguments.command](located)
+        if arguments.command == "enrol":
+            _enrol(located, arguments.token)
+            return
+        if arguments.command == "status":
+            _status(located, as_json=arguments.json)
+            return
+        {
+            "agent": _agent, "gateway": _gateway, "check": _check, "key": _key, "metrics": _metrics,
+            "restored": _restored,
+        }[arguments.command](located)  # fmt: skip
     except (ConfigError, PermissionError, ValueError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -37,10 +47,20 @@ def _parser() -> argparse.ArgumentParser:
         ("agent", "run the agent"),
         ("gateway", "run the gateway"),
         ("check", "explain every problem of the configuration with its mend"),
+        ("status", "say how the running agent stands"),
+        ("metrics", "print the running agent's metrics as Prometheus reads them"),
+        ("restored", "give a store that was restored from a backup a new name, before the agent starts on it"),
         ("key", "make the agent's key when there is none, and print its public half"),
+        ("enrol", "make the agent's keys and have the centre certify them"),
     ):
         command = commands.add_parser(name, help=what)
         command.add_argument("-c", "--config", type=Path, required=True, help="the facility's TOML file")
+        if name == "status":
+            command.add_argument("--json", action="store_true", help="for programs")
+        if name == "enrol":
+            command.add_argument(
+                "--token", required=True, help="from the federation's operator; - reads it from input"
+            )
     commands.add_parser("hash-password", help="read a password from standard input and print its hash")
     return parser
 
@@ -79,10 +99,61 @@ def _check(located: Located) -> None:
         sys.exit(1)
 
 
+def _page(located: Located, name: str) -> str:
+    from facility_agent.socket.pages import read_page
+    from shared.errors import BackendUnavailable
+
+    agent = located.config.agent
+    socket, token = located.path(agent.socket), located.path(agent.state) / "socket.token"
+    try:
+        return asyncio.run(read_page(socket, token, name))
+    except BackendUnavailable as error:
+        print(error.message, file=sys.stderr)
+        sys.exit(1)
+
+
+def _status(located: Located, *, as_json: bool) -> None:
+    from facility_agent.status import in_words
+
+    told = _page(located, "status")
+    print(told if as_json else in_words(json.loads(told)))
+
+
+def _metrics(located: Located) -> None:
+    print(_page(located, "metrics"), end="")
+
+
+def _restored(located: Located) -> None:
+    from facility_agent.store.database import Unusable, renew_store_id
+
+    path = located.path(located.config.agent.state) / "agent.sqlite3"
+    if not path.exists():
+        raise ConfigError(f"{path} is not there: put the backup in its place first")
+    try:
+        print(
+            f"The store is now {renew_store_id(path)}; the centre will compare what runs here at the next session."
+        )
+    except Unusable as error:
+        raise ConfigError(f"{path}: {error}") from error
+
+
 def _key(located: Located) -> None:
     from facility_agent.link.keys import load_or_create_key, public_text
 
-    print(public_text(load_or_create_key(located.path(located.config.centre.key_file))))
+    print(public_text(load_or_create_key(located.agent_key())))
+
+
+def _enrol(located: Located, token: str) -> None:
+    from facility_agent.link.enrolling import enrol_here
+
+    state = located.path(located.config.agent.state)
+    text = sys.stdin.read() if token == "-" else token  # noqa: S105 (a dash, not a secret)
+    made = enrol_here(text, located.config.facility.id, state, located.agent_key())
+    print(
+        f"Enrolled as {made.name}; the agent renews its certificate of {made.certificate.not_valid_after_utc:%F %R} UTC."
+    )
+    if located.config.centre.hub:
+        print("WARNING centre.hub is set, so the agent does not use it: take hub, ca_file and plaintext out.")
 
 
 def _hash_password() -> None:

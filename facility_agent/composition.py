@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any
 
@@ -19,20 +19,33 @@ from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
 from facility_agent.core.grants import GrantLives, Grants
+from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
+from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
+from facility_agent.crash import VARIABLE, crashes
+from facility_agent.link.certificates import Certificates
 from facility_agent.link.client import AgentLink
+from facility_agent.link.codec import LinkCodec
 from facility_agent.link.settings import LinkSettings
+from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
 from facility_agent.plugins import Site, find
+from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
+from facility_agent.socket.pages import MetricsSite, Page
 from facility_agent.socket.server import SocketServer
+from facility_agent.status import Standing, as_json
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
+from shared.errors import BackendUnavailable
 from shared.facilities import Capability, Environment, FacilityDescription, Flavour, Service, Software
+from shared.link.terms import DEFAULT
+from shared.wire.addresses import parse_address
 
 log = logging.getLogger(__name__)
 DESCRIBE_EVERY = 30.0
+MEND_EVERY = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +140,14 @@ def flavours(config: Any) -> list[Flavour]:
     return [Flavour(f.id, f.title, f.cpus, f.memory, f.gpus, f.storage, f.longest) for f in config.flavours]
 
 
+def certificates(located: Located) -> Certificates | None:
+    """The enrolled identity; None when the link is set up by hand."""
+    if located.config.centre.hub:
+        return None
+    state, facility = located.path(located.config.agent.state), located.config.facility.id
+    return Certificates(state, facility, located.agent_key())
+
+
 class Agent:
     """A wired agent. `run` it until cancelled; what it started keeps running."""
 
@@ -136,8 +157,8 @@ class Agent:
         config = located.config
         state = located.path(config.agent.state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._made = adapters(located)
-        self._store = SqliteStore(state / "agent.sqlite3")
+        self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
+        self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time
         self._revoked, self._events = Revocations(), Events()
         self.describe = Description(located, self._made)
@@ -149,14 +170,29 @@ class Agent:
         catalogue = Catalogue(self._made.catalogue, self._made.accounts)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
-            config.limits.workspaces_per_account, clock, self._changed,
+            config.limits.workspaces_per_account, clock, self._changed, at,
         )  # fmt: skip
-        core = AgentCore(
-            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events, clock
+        self.orders = Orders(
+            self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock, self._metrics, at,
+            pause=config.link.heartbeat_s / 4,
+        )  # fmt: skip
+        self._core = AgentCore(
+            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events
         )
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
-        self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper)
-        self._link = AgentLink(self._link_settings(located), core)
+        self._standing = Standing(
+            config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, clock
+        )
+        self._shown = Page(CONTENT_TYPE, self._show_metrics)
+        pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}
+        self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper, pages)
+        self._located, self._certificates = located, certificates(located)
+
+    async def _show_status(self) -> str:
+        return as_json(await self._standing.status())
+
+    async def _show_metrics(self) -> str:
+        return self._metrics.shown(await self._standing.status())
 
     def _offers(self, config: Any) -> Offers:
         isolation = getattr(self._made.compute, "isolation", "account")
@@ -168,13 +204,18 @@ class Agent:
         return Offers(offers, {f.id: f for f in flavours(config)})
 
     def _link_settings(self, located: Located) -> LinkSettings:
-        centre = located.config.centre
+        centre, link = located.config.centre, located.config.link
+        terms = replace(
+            DEFAULT, heartbeat_every=link.heartbeat_s, dead_after=link.dead_after_s, hello_deadline=link.hello_s
+        )
         return LinkSettings(
             facility_id=located.config.facility.id, hub=centre.hub, audience=centre.audience,
-            key_file=located.path(centre.key_file), store_id=self._store.store_id,
+            key_file=located.agent_key(), store_id=self._store.store_id,
             boot_counter=self._store.boot_counter, plaintext=centre.plaintext,
             ca_file=located.path(centre.ca_file) if centre.ca_file else None,
-            software_version=version("parasol-portal"),
+            software_version=version("parasol-portal"), first_pause=link.first_pause_s,
+            longest_pause=link.longest_pause_s, refused_pause=link.refused_pause_s, stable_after=link.stable_after_s,
+            terms=terms,
         )  # fmt: skip
 
     def _changed(self, row: WorkspaceRow) -> None:
@@ -188,15 +229,54 @@ class Agent:
             for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)
+            if self._certificates is not None:
+                await asyncio.to_thread(self._certificates.prepare)
             await self.describe.refresh()
+            await self._listen(stack)
+            await self._store_ready()
             await self.workspaces.recover()
-            await self._socket.start()
-            stack.push_async_callback(self._socket.stop)
-            log.info("agent is up; its socket is open")
+            stack.push_async_callback(self.workspaces.stop)
+            stack.push_async_callback(self.orders.stop)
+            link = AgentLink(
+                self._link_settings(self._located), self._core, ways=self._certificates, desk=self.orders,
+                meters=self._metrics,
+            )  # fmt: skip
+            self._standing.link = link.status
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._link.run())
+                tasks.create_task(link.run())
                 tasks.create_task(self.workspaces.watch())
+                tasks.create_task(self.orders.watch())
+                tasks.create_task(self._mend())
                 tasks.create_task(self._describe_again())
+                if self._certificates is not None:
+                    keep = self._certificates.keep(link.renewed, lambda: link.connected)
+                    tasks.create_task(keep)
+
+    async def _listen(self, stack: AsyncExitStack) -> None:
+        await self._socket.start()
+        stack.push_async_callback(self._socket.stop)
+        wish = self._located.config.agent.metrics_listen
+        if wish:
+            address = parse_address(wish)
+            site = MetricsSite(address.host, address.port, self._shown)
+            await site.start()
+            stack.push_async_callback(site.stop)
+        log.info("agent is up; its socket is open")
+
+    async def _store_ready(self) -> None:
+        """Without its store the agent does nothing, and says why when it is asked."""
+        while True:
+            try:
+                return await self._store.probe()
+            except BackendUnavailable:
+                await asyncio.sleep(MEND_EVERY)
+
+    async def _mend(self) -> None:
+        while True:
+            await asyncio.sleep(MEND_EVERY)
+            if self._store.fault:
+                with suppress(BackendUnavailable):
+                    await self._store.probe()
 
     async def _describe_again(self) -> None:
         while True:
@@ -206,3 +286,10 @@ class Agent:
                 await self.describe.refresh()
             if self.describe() != before:
                 self._events.publish(self.describe())
+
+
+def _at() -> At:
+    try:
+        return crashes(os.environ)
+    except ValueError as error:
+        raise ConfigError(f"{VARIABLE}: {error}") from None

@@ -80,17 +80,32 @@ class FacilityTable(Table):
 class CentreTable(Table):
     """Which centre this facility belongs to."""
 
-    hub: HostPort = Field(description="host:port of the hub.")
-    audience: str = Field(default="parasol-hub", description="What the agent's token is for.")
     portal: Origin = Field(description="Origin of the portal, the only client of this gateway.")
-    key_file: Path = Field(description="Ed25519 private key of the agent, PEM, 0600.")
-    ca_file: Path | None = Field(default=None, description="Pins the centre's CA.")
-    plaintext: bool = Field(default=False, description="No TLS; only when the hub is on loopback.")
+    hub: str | tuple[str, ...] = Field(
+        default="", description="host:port of the hub, or a list of them; only without `facility-agent enrol`."
+    )
+    audience: str = Field(default="parasol-hub", description="With `hub`: what the agent's token is for.")
+    ca_file: Path | None = Field(default=None, description="With `hub`: pins the centre's CA.")
+    plaintext: bool = Field(default=False, description="With `hub`: no TLS; only when the hub is on loopback.")
+    key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 private key of the agent, PEM, 0600; `agent.key` in the state folder by default.",
+    )
+
+    @field_validator("hub")
+    @classmethod
+    def _hubs(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
+        for hub in (value,) if isinstance(value, str) else value:
+            if hub:
+                parse_address(hub)
+        return value
 
     @model_validator(mode="after")
     def _either(self) -> CentreTable:
-        if (self.ca_file is None) != self.plaintext:
+        if self.hub and (self.ca_file is None) != self.plaintext:
             raise ValueError("give ca_file, or plaintext = true on loopback")
+        if not self.hub and (self.ca_file is not None or self.plaintext):
+            raise ValueError("ca_file and plaintext belong to hub; an enrolled agent needs none of them")
         return self
 
 
@@ -99,6 +114,38 @@ class AgentTable(Table):
 
     state: Path = Field(description="Store and key file; private to the agent's user.")
     socket: Path = Field(description="Unix socket on which the agent serves the gateway; its folder is private.")
+    metrics_listen: str = Field(default="", description="host:port for Prometheus; the socket has them anyway.")
+    metrics_open: bool = Field(
+        default=False, description="Allow metrics_listen beyond loopback; anyone may read it."
+    )
+
+    @model_validator(mode="after")
+    def _metrics(self) -> AgentTable:
+        if self.metrics_listen:
+            address = parse_address(self.metrics_listen)
+            if address.port == 0 or not (address.is_loopback or self.metrics_open):
+                raise ValueError("metrics_listen must be host:port on loopback, or set metrics_open = true")
+        return self
+
+
+class LinkTable(Table):
+    """How patient the agent is with its link, in seconds; heartbeats and silence within a session are the hub's word."""
+
+    heartbeat_s: float = Field(default=8.0, ge=0.05, le=60, description="How often it looks for results to send.")
+    dead_after_s: float = Field(
+        default=24.0, ge=0.1, le=300, description="A hub that takes no bytes for so long is dead."
+    )
+    hello_s: float = Field(default=10.0, gt=0, le=60, description="The longest attempt to open a session.")
+    first_pause_s: float = Field(default=0.25, gt=0, le=60, description="The first pause before the next attempt.")
+    longest_pause_s: float = Field(default=30.0, gt=0, le=600, description="The longest one.")
+    refused_pause_s: float = Field(default=300.0, gt=0, le=3600, description="The longest one while refused.")
+    stable_after_s: float = Field(default=60.0, gt=0, le=3600, description="A session that long was a good one.")
+
+    @model_validator(mode="after")
+    def _patient(self) -> LinkTable:
+        if self.dead_after_s < 2 * self.heartbeat_s:
+            raise ValueError("dead_after_s is at least twice heartbeat_s")
+        return self
 
 
 class ClientTable(Table):
@@ -160,6 +207,7 @@ class Config(Table):
     centre: CentreTable
     agent: AgentTable
     gateway: GatewayTable
+    link: LinkTable = LinkTable()
     grants: GrantsTable = GrantsTable()
     limits: LimitsTable = LimitsTable()
     accounts: dict[str, Any]
@@ -195,6 +243,10 @@ class Located:
     def path(self, path: Path) -> Path:
         """An absolute path; relative ones start at the configuration's folder."""
         return self.folder / path
+
+    def agent_key(self) -> Path:
+        """Where the agent's long-lived key is."""
+        return self.path(self.config.centre.key_file or self.config.agent.state / "agent.key")
 
     def secret(self, path: Path) -> str:
         """The content of a secret's file. Raises ConfigError when it is missing or open to others."""

@@ -16,6 +16,7 @@ class Limits:
     frame_envelopes: int = 64
     frame_bytes: int = 256 * 1024
     envelope_bytes: int = 3 * 1024 * 1024
+    bulk_bytes: int = 32 * 1024 * 1024
     queue_envelopes: int = 1024
     credits_query: int = 64
     credits_order: int = 16

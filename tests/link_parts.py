@@ -22,11 +22,13 @@ from central_portal.link.ports import (
     OrderState,
     SealedBody,
 )
-from facility_agent.ports.link import CommandDecoder, Event
+from facility_agent.ports.link import AskedOrder, CommandDecoder, Event, WaitingResult
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription, Outcome
+from shared.wire.commands import decode_body, verb_of
+from shared.wire.orders import encode_order_result
 from shared.workspaces import LaunchRequest, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
@@ -64,6 +66,8 @@ class SmallCore:
     proofs: list[tuple[str, bytes]] = field(default_factory=list)
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     finished: list[Command] = field(default_factory=list)
+    acknowledged: list[str] = field(default_factory=list)
+    floor: int = 0
 
     async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
         try:
@@ -87,6 +91,24 @@ class SmallCore:
             return Answer(Outcome.OK, SearchPage((dataset(text or "none"),)))
         return Answer(Outcome.OK, replace(REPORT, workspace_id=command.command_id))
 
+    async def take(self, asked: AskedOrder, accepted: Callable[[], None]) -> bytes | None:
+        accepted()
+        answer = await self.handle(asked.body, asked.grant_id, asked.mac, decode_body)
+        return encode_order_result(asked.order_id, verb_of(asked.body), answer).SerializeToString()
+
+    async def waiting(self, after: WaitingResult | None, most: int) -> Sequence[WaitingResult]:
+        return ()
+
+    async def acknowledge(self, order_ids: Sequence[str]) -> None:
+        self.acknowledged += order_ids
+
+    async def raise_floor(self, epoch: int) -> int:
+        self.floor = max(self.floor, epoch)
+        return self.floor
+
+    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+        return lambda: None
+
     def description(self) -> FacilityDescription:
         return replace(BLANK, facility_id=self.facility_id)
 
@@ -109,6 +131,7 @@ class Enrolment:
 
     keys: dict[str, Ed25519PrivateKey] = field(default_factory=dict)
     epochs: dict[str, int] = field(default_factory=dict)
+    hellos: list[HelloFacts] = field(default_factory=list)
     closed: list[tuple[str, int, str]] = field(default_factory=list)
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
@@ -117,6 +140,7 @@ class Enrolment:
 
     async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         self.epochs[facility_id] = self.epochs.get(facility_id, 0) + 1
+        self.hellos.append(hello)
         return Admission(self.epochs[facility_id])
 
     async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
@@ -171,15 +195,13 @@ class Recorder:
             self.seen.append(what)
             self._changed.notify_all()
 
-    async def connected(
-        self, facility_id: str, epoch: int, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> None:
-        await self._note("connected", facility_id, epoch, description, inventory)
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
+        await self._note("connected", facility_id, epoch, inventory)
 
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         await self._note("disconnected", facility_id, epoch)
 
-    async def described(self, facility_id: str, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
         await self._note("described", facility_id, description)
 
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:

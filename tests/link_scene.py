@@ -47,7 +47,7 @@ class Scene:
         return replace(mine, **changes)
 
     def dial(self, core: SmallCore, **changes: Any) -> AgentLink:
-        link = AgentLink(self.settings(core.facility_id, **changes), core)
+        link = AgentLink(self.settings(core.facility_id, **changes), core, desk=core)
         self.tasks.append(asyncio.create_task(link.run()))
         return link
 

@@ -13,18 +13,22 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLSchema,
+    OperationDefinitionNode,
     OperationType,
     execute,
     get_operation_ast,
 )
+from prometheus_client import Counter
 
 from central_portal.api.errors import formatted, refusal
 from central_portal.api.execute import Documents, PlainContext
 from central_portal.api.resolvers import Context, Services
+from shared import trace
 from shared.limits import LIMITS
 
 JSON = b"application/json"
 GRAPHQL_JSON = b"application/graphql-response+json"
+REQUESTS = Counter("parasol_graphql_requests", "GraphQL requests over HTTP by outcome.", ["outcome"])
 HELP = b'POST a GraphQL document here as JSON: {"query": "{ facilities { nodes { name } } }"}. Introspection is open.\n'
 CACHED_ANSWERS = 256
 FRESH_FOR = 1.0
@@ -91,8 +95,10 @@ class GraphQLOverHTTP:
         version, anonymous = self._services.facilities.version, b"cookie" not in headers
         known = self._public.get(body, version) if anonymous else None
         if known is not None:
+            REQUESTS.labels("CACHED").inc()
             await _send(send, 200, known, kind)
             return
+        trace.enter(headers.get(b"traceparent", b"").decode("latin-1"))
         await self._answer(scope, send, kind, body, version, anonymous=anonymous)
 
     async def _answer(
@@ -114,6 +120,7 @@ class GraphQLOverHTTP:
             return
         document = self._documents.prepare(query, variables)
         if isinstance(document, list):
+            REQUESTS.labels("REFUSED").inc()
             await self._errors(send, kind, document)
             return
         operation = get_operation_ast(document, name)
@@ -127,19 +134,22 @@ class GraphQLOverHTTP:
             operation_name=name, execution_context_class=PlainContext,
         )  # fmt: skip
         done: ExecutionResult = await result if isawaitable(result) else result
+        REQUESTS.labels("ERRORS" if done.errors else "OK").inc()
         answer = orjson.dumps(result_of(done))
-        roots = {
-            node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections
-        }
-        if anonymous and not done.errors and roots <= PublicAnswers.ROOTS:
+        if anonymous and not done.errors and _roots(operation) <= PublicAnswers.ROOTS:
             self._public.put(body, version, answer)
         await _send(send, 200, answer, kind)
 
     async def _refuse(self, send: Any, kind: bytes, status: int, code: str, message: str) -> None:
+        REQUESTS.labels("REFUSED").inc()
         await _send(send, status, orjson.dumps({"errors": [formatted(refusal(code, message))]}), kind)
 
     async def _errors(self, send: Any, kind: bytes, errors: list[GraphQLError]) -> None:
         await _send(send, 400, orjson.dumps({"errors": [formatted(error) for error in errors]}), kind)
+
+
+def _roots(operation: OperationDefinitionNode) -> set[str]:
+    return {node.name.value if isinstance(node, FieldNode) else "" for node in operation.selection_set.selections}
 
 
 def result_of(result: ExecutionResult) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from graphql import (
     execute,
     get_operation_ast,
 )
+from prometheus_client import Gauge
 
 from central_portal.api.app import cookies_of, result_of
 from central_portal.api.errors import formatted, refusal
@@ -39,6 +40,7 @@ PROTOCOL = "graphql-transport-ws"
 INIT_WITHIN = 10.0
 READ_WITHIN = 20.0
 OPERATIONS = 32
+SOCKETS = Gauge("parasol_graphql_sockets", "WebSockets that are open.")
 
 
 class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -68,6 +70,8 @@ class GraphQLSocket(AsyncWebsocketConsumer):  # type: ignore[misc]
             left = max(0.0, self._caller.expires_at - time.time())
             self._undo.append(loop.call_later(left, self._end, 4401, "The session has expired.").cancel)
         await self.accept(PROTOCOL)
+        SOCKETS.inc()
+        self._undo.append(SOCKETS.dec)
         self._timer = loop.call_later(INIT_WITHIN, self._end, 4408, "Connection initialisation timeout")
         self._undo.append(self._timer.cancel)
 

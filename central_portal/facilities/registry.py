@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from central_portal.database import in_database
+from central_portal.enrolment.members import Roster
+from central_portal.enrolment.store import enrolled_key
 from central_portal.facilities import sessions
 from central_portal.link.ports import Admission, Beat, FacilityKey, HelloFacts, HubPlace
 from central_portal.settings import Federation, SettingsError
@@ -29,15 +31,26 @@ def raw_key(text: str, facility_id: str) -> bytes:
 
 
 class FacilityRegistry:
-    """Implements `link.ports.Registry` on the federation's file and the database; a session lives `lease_s` unrenewed."""
+    """Implements `link.ports.Registry` on the federation's file and the database; a session lives `lease_s` unrenewed.
 
-    def __init__(self, federation: Federation, lease_s: float = LEASE) -> None:
-        self._keys = {f.id: FacilityKey(f.id, raw_key(f.public_key, f.id)) for f in federation.facilities}
-        self._lease = lease_s
+    With `tokens` an enrolled agent's long-lived key is good for signed tokens: where the hub takes no certificates.
+    """
+
+    def __init__(
+        self, federation: Federation, roster: Roster | None = None, lease_s: float = LEASE, *, tokens: bool = False
+    ) -> None:
+        pinned = [f for f in federation.facilities if f.public_key]
+        self._keys = {f.id: FacilityKey(f.id, raw_key(f.public_key, f.id)) for f in pinned}
+        self._roster, self._lease, self._tokens = roster or Roster(federation), lease_s, tokens
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
-        """The key to check its token with; None for a facility that is not enrolled."""
-        return self._keys.get(facility_id)
+        """The key to check its token with; None for a facility that has none or is switched off."""
+        if facility_id in self._keys or not self._tokens:
+            return self._keys.get(facility_id)
+        if (await self._roster.look()).refusal(facility_id):
+            return None
+        key = await in_database(enrolled_key)(facility_id)
+        return None if key is None else FacilityKey(facility_id, key)
 
     async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         """See `link.ports.Registry.admit`."""

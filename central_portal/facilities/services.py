@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from django.db import DatabaseError, transaction
 
-from central_portal.database import DatabaseClock, in_database
+from central_portal.database import in_database
 from central_portal.facilities import sessions
-from central_portal.facilities.models import Facility, FacilitySession
+from central_portal.facilities.models import Facility
 from central_portal.facilities.sessions import Mark, SessionRow
+from central_portal.link.metrics import FENCED
 from central_portal.link.ports import HubPlace, Topic, Wakes, Whereabouts
 from central_portal.settings import FacilityTable, Federation
 from shared.errors import NotFound
@@ -22,7 +23,7 @@ from shared.facilities import Environment, FacilityDescription, Flavour
 from shared.wire.facilities import decode_description, encode_description
 
 log = logging.getLogger(__name__)
-EVERY = 1.0
+EVERY, PAUSE = 1.0, 0.05
 DRAINED, MOVES_WITHIN = "DRAINED", 10.0
 
 
@@ -70,10 +71,11 @@ class Facilities:
     """All facilities, as their rows say. Reading is quick and never blocks.
 
     Every process of the centre has one; `follow` keeps it at most a second behind the rows, whoever writes them.
+    An `eager` one also reads at once what this process itself has changed.
     """
 
-    def __init__(self, federation: Federation, wakes: Wakes) -> None:
-        self._wakes = wakes
+    def __init__(self, federation: Federation, wakes: Wakes, *, eager: bool = True) -> None:
+        self._wakes, self._eager = wakes, eager
         self.version = 0
         self._views = {
             f.id: FacilityView(f, None, None, online=False, state_since=None) for f in federation.facilities
@@ -82,6 +84,23 @@ class Facilities:
         self._listeners: set[Callable[[str], None]] = set()
         self._looking = asyncio.Lock()
         self._hinted = asyncio.Event()
+
+    def adopt(self, tables: Iterable[FacilityTable]) -> None:
+        """Take part from now on: these, and no others. What is known of those that stay is kept."""
+        before = self._views
+        self._views = {
+            table.id: replace(before[table.id], table=table)
+            if table.id in before
+            else FacilityView(table, None, None, online=False, state_since=None)
+            for table in tables
+        }
+        changed = {
+            slug for slug in before.keys() | self._views.keys() if before.get(slug) != self._views.get(slug)
+        }
+        self.version += bool(changed)
+        for slug in sorted(changed):
+            for listener in tuple(self._listeners):
+                listener(slug)
 
     def all(self) -> list[FacilityView]:
         """Every facility by name."""
@@ -111,8 +130,9 @@ class Facilities:
                     await self.refresh()
                 except DatabaseError as error:
                     log.warning("The facilities' rows cannot be read: %s", type(error).__name__)
+                await asyncio.sleep(PAUSE)  # when many come at once, one look is for all
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hinted.wait(), EVERY)
+                    await asyncio.wait_for(self._hinted.wait(), EVERY - PAUSE)
         finally:
             undo()
 
@@ -157,26 +177,18 @@ class Facilities:
 
     # --- what the hub of this process reports
 
-    async def connected(self, slug: str, epoch: int, description: FacilityDescription) -> None:
-        """Its agent has opened the session of this epoch. One that a newer session has overtaken is left alone."""
+    async def changed(self, slug: str) -> None:
+        """Its session has begun or ended, and the rows say so."""
         if slug in self._views:
-            await in_database(_describe)(slug, encode_description(description), epoch)
-            await self._announce(slug)
+            self._wakes.tell(Topic.FACILITY, slug)
+            if self._eager:
+                await self.refresh(slug)
 
-    async def disconnected(self, slug: str) -> None:
-        """A session of its has ended."""
+    async def described(self, slug: str, epoch: int, description: FacilityDescription) -> None:
+        """It described itself anew. What a session says that a newer one has overtaken changes nothing."""
         if slug in self._views:
-            await self._announce(slug)
-
-    async def described(self, slug: str, description: FacilityDescription) -> None:
-        """It described itself anew."""
-        if slug in self._views:
-            await in_database(_describe)(slug, encode_description(description))
-            await self._announce(slug)
-
-    async def _announce(self, slug: str) -> None:
-        self._wakes.tell(Topic.FACILITY, slug)
-        await self.refresh(slug)
+            await in_database(_describe)(slug, epoch, encode_description(description))
+            await self.changed(slug)
 
 
 def _rows(slugs: list[str]) -> list[tuple[SessionRow, tuple[bytes, float | None] | None]]:
@@ -187,10 +199,9 @@ def _rows(slugs: list[str]) -> list[tuple[SessionRow, tuple[bytes, float | None]
     return [(row, described.get(row.slug)) for row in sessions.rows_of(slugs)]
 
 
-def _describe(slug: str, description: bytes, epoch: int | None = None) -> None:
+def _describe(slug: str, epoch: int, description: bytes) -> None:
     with transaction.atomic():
-        sessions.touch(slug)
-        if epoch is None or FacilitySession.objects.filter(slug=slug, epoch=epoch).exists():
-            Facility.objects.update_or_create(
-                slug=slug, defaults={"description": description, "described_at": DatabaseClock()}
-            )
+        if sessions.touch(slug, epoch):
+            sessions.describe(slug, description)
+        else:
+            FENCED.labels("description").inc()

@@ -7,27 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import BooleanField, Exists, ExpressionWrapper, F, Q
+from django.db.models import BooleanField, ExpressionWrapper, F, Q
 
 from central_portal.database import DatabaseClock
 from central_portal.facilities.logic import KnownAgent, judge
-from central_portal.facilities.models import FacilitySession
+from central_portal.facilities.models import Facility, FacilitySession
 from central_portal.link.ports import Admission, Beat, HelloFacts, HubPlace
 
+_FREE = (
+    " AND slug IN (SELECT slug FROM facilities_facilitysession WHERE hub_id = %s FOR NO KEY UPDATE SKIP LOCKED)"
+)
 _ALIVE = ExpressionWrapper(Q(lease_until__isnull=False, lease_until__gt=DatabaseClock()), BooleanField())
-
-
-def is_current(facility_id: str, epoch: int) -> Exists:
-    """The condition that fences a write: a session's own writes carry it, so that an overtaken one changes nothing."""
-    return Exists(FacilitySession.objects.filter(slug=facility_id, epoch=epoch))
 
 
 def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) -> Admission:
     """See `link.ports.Registry.admit`."""
-    FacilitySession.objects.get_or_create(slug=facility_id)
     with transaction.atomic():
-        rows = FacilitySession.objects.select_for_update().annotate(now=DatabaseClock(), alive=_ALIVE)
-        row: Any = rows.get(slug=facility_id)
+        row = _locked(facility_id)
+        if row is None:
+            FacilitySession.objects.get_or_create(slug=facility_id)
+            row = _locked(facility_id)
         known = KnownAgent(row.instance_id, row.boot_counter, row.store_id, tuple(row.past_instances))
         verdict = judge(known if row.epoch else None, hello)
         row.epoch += 1
@@ -38,8 +37,21 @@ def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) ->
             row.lease_until = min(row.lease_until or row.now, row.now)
         else:
             _take(row, verdict.known, hello, hub, lease_s)
-        row.save()
+            describe(facility_id, hello.description)
+        row.save(force_update=True)
     return Admission(row.epoch, verdict.reconcile, row.quarantined_why)
+
+
+def _locked(facility_id: str) -> Any:
+    rows = FacilitySession.objects.select_for_update().annotate(now=DatabaseClock(), alive=_ALIVE)
+    return rows.filter(slug=facility_id).first()
+
+
+def describe(facility_id: str, description: bytes) -> None:
+    """Keep what a facility says of itself."""
+    said = {"description": description, "described_at": DatabaseClock()}
+    if not Facility.objects.filter(slug=facility_id).update(**said):
+        Facility.objects.update_or_create(slug=facility_id, defaults=said)
 
 
 def _take(row: Any, agent: KnownAgent, hello: HelloFacts, hub: HubPlace, lease_s: float) -> None:
@@ -56,7 +68,20 @@ def _take(row: Any, agent: KnownAgent, hello: HelloFacts, hub: HubPlace, lease_s
 
 
 def renew(hub_id: str, sessions: Mapping[str, Beat], lease_s: float) -> frozenset[str]:
-    """See `link.ports.Registry.renew`; one statement, whatever the number of sessions."""
+    """See `link.ports.Registry.renew`; one statement, whatever the number of sessions.
+
+    Rows that a writer's fence holds at that moment are renewed one by one afterwards: a statement that holds one row
+    and waits for another could wait in a circle with it.
+    """
+    kept = _renew(hub_id, sessions, lease_s, skip_locked=connection.features.has_select_for_update_skip_locked)
+    for slug in sessions.keys() - kept:
+        kept |= _renew(hub_id, {slug: sessions[slug]}, lease_s)
+    return kept
+
+
+def _renew(
+    hub_id: str, sessions: Mapping[str, Beat], lease_s: float, *, skip_locked: bool = False
+) -> frozenset[str]:
     if not sessions:
         return frozenset()
     now = DatabaseClock.POSTGRESQL if connection.vendor == "postgresql" else DatabaseClock.SQLITE
@@ -64,11 +89,12 @@ def renew(hub_id: str, sessions: Mapping[str, Beat], lease_s: float) -> frozense
     statement = (
         f"UPDATE facilities_facilitysession SET lease_until = {now} + %s, rtt = beat.column3"  # noqa: S608
         f" FROM (VALUES {', '.join([one] * len(sessions))}) AS beat"
-        " WHERE slug = beat.column1 AND epoch = beat.column2 AND hub_id = %s RETURNING slug"
+        f" WHERE slug = beat.column1 AND epoch = beat.column2 AND hub_id = %s{_FREE if skip_locked else ''}"
+        " RETURNING slug"
     )
     values = [word for slug, beat in sessions.items() for word in (slug, beat.epoch, beat.rtt)]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [lease_s, *values, hub_id])
+        cursor.execute(statement, [lease_s, *values, hub_id, *([hub_id] if skip_locked else [])])
         return frozenset(slug for (slug,) in cursor.fetchall())
 
 
@@ -98,10 +124,10 @@ def release(facility_id: str) -> bool:
     ) > 0  # fmt: skip
 
 
-def touch(facility_id: str) -> None:
-    """Something else of the facility changed that is shown."""
-    FacilitySession.objects.get_or_create(slug=facility_id)
-    FacilitySession.objects.filter(slug=facility_id).update(version=F("version") + 1)
+def touch(facility_id: str, epoch: int) -> bool:
+    """Something else of the facility is about to change that is shown; False when `epoch` is not its session's."""
+    rows = FacilitySession.objects.filter(slug=facility_id, epoch=epoch)
+    return rows.update(version=F("version") + 1) > 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from central_portal.link import orders
 from central_portal.link.ports import OPEN_STATES, Links, NewOrder
 from central_portal.link.settlements import Settlements
 from central_portal.writer import Writer
+from shared import trace
 from shared.commands import Unlink, Verb
 from shared.limits import LIMITS
 from shared.wire.status import error_of
@@ -38,7 +39,9 @@ class Unlinking:
         online = self._facilities.get(facility_id).online
         order_id, now = str(uuid.uuid4()), self._clock()
         sealed = await self._identity.order(caller, facility_id, Verb.UNLINK, Unlink(), order_id)
-        order = NewOrder(order_id, facility_id, Verb.UNLINK, caller.person_id, "", sealed, now, None)
+        order = NewOrder(
+            order_id, facility_id, Verb.UNLINK, caller.person_id, "", sealed, now, None, trace.current()
+        )
         with self._settlements.expect(order_id) as hint:
             await self._write(partial(_insert, order, online=online))
             self._links.deliver(facility_id)

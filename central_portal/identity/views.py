@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -52,6 +52,11 @@ _background: set[asyncio.Task[None]] = set()
 def bind(wiring: Wiring) -> None:
     """Give the views what they need."""
     _wiring[:] = [wiring]
+
+
+def adopt(federation: Federation) -> None:
+    """These take part from now on."""
+    bind(replace(wired(), federation=federation))
 
 
 def wired() -> Wiring:

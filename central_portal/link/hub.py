@@ -9,45 +9,47 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from random import SystemRandom
 from typing import Any
 
 import grpc
 import grpc.aio
 
+from central_portal.link.bulk import PUT_BULK, BulkService
+from central_portal.link.credentials import server_credentials
 from central_portal.link.delivery import Delivery
+from central_portal.link.enrolment import EnrolmentService
+from central_portal.link.identity import CallerRefused, Identity
 from central_portal.link.leases import keep_leases
+from central_portal.link.local_links import LocalLinks
 from central_portal.link.metrics import CONNECTS, ENDINGS, EPOCH, QUARANTINES, SESSIONS
 from central_portal.link.ports import (
     Admission,
     Beat,
+    Enrolments,
     HelloFacts,
+    HubAuthority,
     HubPlace,
     LinkEvents,
     Links,
     OrderQueue,
     Registry,
-    SealedBody,
 )
 from central_portal.link.relay import RelayKey, RelayService
 from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
-from central_portal.link.streams import bearer, reader, writer
-from central_portal.link.tokens import TokenCheck, TokenRefused
-from shared.commands import Answer, Verb
-from shared.errors import FacilityUnavailable
-from shared.facilities import FacilityDescription
+from central_portal.link.streams import stream_of
+from central_portal.link.tokens import TokenCheck
 from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
+from shared.wire.addresses import Address
 from shared.workspaces import WorkspaceInventory
 
 __all__ = ["Hub", "HubMisconfigured", "HubSettings", "LocalLinks"]
 
 log = logging.getLogger(__name__)
 _aio: Any = grpc.aio  # its published types lag behind
-_REFUSAL = "The token was refused."
 _STOPPING = "The hub stops."
 _STREAMS = 2000
 _LAST_ANSWERS = 1.0
@@ -63,17 +65,20 @@ class Hub:
     """Lets agents in and routes asks to them; the newest session of a facility wins.
 
     `events.disconnected` follows every `events.connected`, exactly once. `clock` gives POSIX seconds
-    and is used for tokens alone. With `relay_key` web processes that have it may ask through this hub.
+    and is used for tokens alone. With `relay_key` web processes that have it may ask through this hub; with
+    `enrolments` and `authority` agents enrol and come with certificates.
     """
 
     def __init__(
         self, settings: HubSettings, registry: Registry, events: LinkEvents, orders: OrderQueue,
         clock: Callable[[], float] = time.time, relay_key: RelayKey | None = None,
+        enrolments: Enrolments | None = None, authority: HubAuthority | None = None,
     ) -> None:  # fmt: skip
         self._settings, self._registry, self._events = settings, registry, events
-        self._tokens = TokenCheck(settings.audience, registry, clock)
+        self._enrolments, self._authority = enrolments, authority
+        self._identity = Identity(TokenCheck(settings.audience, registry, clock), registry, enrolments)
         self._relay_key = relay_key
-        self._server: Any = None
+        self._servers: list[Any] = []
         self._sessions: dict[str, Session] = {}
         self._epochs: dict[Session, int] = {}
         self._tasks: dict[Session, asyncio.Task[None]] = {}
@@ -84,38 +89,53 @@ class Hub:
         self.id = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._delivery = Delivery(orders, self._sessions)
         self._delivering: asyncio.Task[None] | None = None
-        self.port = 0
+        self.port = self.mutual_port = 0
         self.links: Links = LocalLinks(self._sessions, self._delivery)
 
     async def start(self) -> None:
-        """Listens; `port` then says where. Raises HubMisconfigured, also when the port is taken."""
-        address = self._settings.address()
-        credentials = await asyncio.to_thread(self._credentials)
-        server = _aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_STREAMS)
-        handler = grpc.stream_stream_rpc_method_handler(self._connect)  # frames stay bytes: the link reads them
-        handlers = [grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler})]
-        if self._relay_key is not None:
-            handlers.append(RelayService(self._relay_key, self._sessions.get).handler())
-        server.add_generic_rpc_handlers(tuple(handlers))
-        try:
-            if credentials is None:
-                self.port = server.add_insecure_port(str(address))
-            else:
-                self.port = server.add_secure_port(str(address), credentials)
-        except RuntimeError as error:
-            raise HubMisconfigured(f"The hub cannot listen on {address}.") from error
-        await server.start()
-        self._server = server
+        """Listens; `port` and `mutual_port` then say where. Raises HubMisconfigured, also when a port is taken."""
+        address, mutual = self._settings.address(), self._settings.mutual_address()
+        self.port = await self._listen(address, secure=not self._settings.plaintext, mutual=False)
+        if mutual is not None and self._enrolments is not None:
+            self.mutual_port = await self._listen(mutual, secure=True, mutual=True)
         self._delivering = asyncio.create_task(self._delivery.run())
         self._renewing = asyncio.create_task(
             keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
         )
-        log.info("The hub listens on %s:%d.", address.host, self.port)
+
+    async def _listen(self, address: Address, *, secure: bool, mutual: bool) -> int:
+        """One server per port, so that strangers at one cannot use up the streams of the other."""
+        server = _aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_STREAMS)
+        handler = grpc.stream_stream_rpc_method_handler(self._connect)  # frames stay bytes: the link reads them
+        bulk = grpc.stream_unary_rpc_method_handler(BulkService(self._session_of).put)
+        handlers = [grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler, PUT_BULK: bulk})]
+        if self._enrolments is not None:
+            handlers.append(EnrolmentService(self._enrolments, self._mutual, self._settings.audience).handler())
+        if self._relay_key is not None and not mutual:
+            handlers.append(RelayService(self._relay_key, self._sessions.get).handler())
+        server.add_generic_rpc_handlers(tuple(handlers))
+        try:
+            if secure:
+                credentials = await asyncio.to_thread(
+                    server_credentials, self._settings, self._authority, mutual=mutual
+                )
+                port = int(server.add_secure_port(str(address), credentials))
+            else:
+                port = int(server.add_insecure_port(str(address)))
+        except RuntimeError as error:
+            raise HubMisconfigured(f"The hub cannot listen on {address}.") from error
+        await server.start()
+        self._servers.append(server)
+        log.info("The hub listens on %s:%d%s.", address.host, port, " for certificates" if mutual else "")
+        return port
+
+    def _mutual(self) -> str:
+        return str(Address(self._settings.dialled().host, self.mutual_port)) if self.mutual_port else ""
 
     @property
     def serving(self) -> bool:
         """Whether it lets agents in."""
-        return self._server is not None and not self._stopping
+        return bool(self._servers) and not self._stopping
 
     def wake(self, facility_id: str | None) -> None:
         """Orders of a facility were committed; None for perhaps any."""
@@ -144,52 +164,31 @@ class Hub:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
-        if self._server is not None:
-            await self._server.stop(grace=1.0)
+        await asyncio.gather(*(server.stop(grace=1.0) for server in self._servers))
         if self._delivering is not None:
             self._delivering.cancel()
 
-    def _credentials(self) -> Any:
-        certificate, key = self._settings.certificate, self._settings.key
-        if certificate is None or key is None:
-            return None
-        return grpc.ssl_server_credentials([(_content(key), _content(certificate))])
-
     async def _connect(self, _frames: Any, context: Any) -> None:
-        """One RPC: the token first, then the session, in a task of its own that outlives a cancelled RPC."""
-        facility_id = await self._proven(context)
-        if facility_id is None:
-            await context.abort(grpc.StatusCode.UNAUTHENTICATED, _REFUSAL)
+        """One RPC: the caller first, then the session, in a task of its own that outlives a cancelled RPC."""
+        try:
+            caller = await self._identity.facility_of(context)
+        except CallerRefused as refused:
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(refused))
             return
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
         session = Session(
-            facility_id,
-            self._settings,
-            self._events,
-            reader(context),
-            writer(context),
-            self._admit,
-            self._delivery,
+            caller.facility_id, self._settings, self._events, stream_of(context), self._admit, self._delivery
         )
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
         try:
-            await asyncio.shield(task)
+            with self._identity.watching(caller, lambda why: session.close(Ending.REFUSED, why)):
+                await asyncio.shield(task)
         except asyncio.CancelledError:
             session.close(Ending.LOST, "The stream ended.")
             raise
-
-    async def _proven(self, context: Any) -> str | None:
-        """The facility that the stream's token proves; None, and a line in the log, for any other stream."""
-        try:
-            return await self._tokens.facility_of(bearer(context.invocation_metadata()))
-        except TokenRefused as error:
-            log.warning("An agent at %s was refused: %s.", context.peer(), error)
-        except Exception:  # whatever fails here must let nobody in, and tell a stranger nothing
-            log.exception("A token could not be checked.")
-        return None
 
     async def _serve(self, session: Session) -> None:
         ending = Ending.LOST
@@ -216,9 +215,7 @@ class Hub:
             log.exception("The end of %s's session could not be stored.", facility_id)
         await self._events.disconnected(facility_id, epoch)
 
-    async def _admit(
-        self, session: Session, hello: HelloFacts, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> Admission:
+    async def _admit(self, session: Session, hello: HelloFacts, inventory: WorkspaceInventory) -> Admission:
         """Makes `session` the facility's: an older one is cut first, with all that it has to report."""
         facility_id = session.facility_id
         async with self._locks.setdefault(facility_id, asyncio.Lock()):
@@ -238,9 +235,12 @@ class Hub:
             CONNECTS.labels(hello.previous_ending or "FIRST").inc()
             EPOCH.labels(facility_id).set(admission.epoch)
             SESSIONS.set(len(self._epochs))
-            await self._events.connected(facility_id, admission.epoch, description, inventory)
+            await self._events.connected(facility_id, admission.epoch, inventory)
             self._sessions[facility_id] = session
             return admission
+
+    def _session_of(self, session_id: str) -> Session | None:
+        return next((session for session in self._epochs if session.id == session_id), None)
 
     @property
     def place(self) -> HubPlace:
@@ -267,37 +267,7 @@ class Hub:
         retiring.add_done_callback(self._retiring.discard)
 
     async def _retire(self, session: Session, within: float) -> None:
-        pending = session.under_way()
+        pending = session.finish()
         if pending and within:
             await asyncio.wait(pending, timeout=within)
         session.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")
-
-
-class LocalLinks:
-    """`ports.Links` over the sessions of this process."""
-
-    def __init__(self, sessions: dict[str, Session], delivery: Delivery) -> None:
-        self._sessions, self._delivery = sessions, delivery
-
-    def online(self, facility_id: str) -> bool:
-        """Whether a session of this facility's agent is open and alive."""
-        session = self._sessions.get(facility_id)
-        return session is not None and session.ready
-
-    async def ask(self, facility_id: str, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
-        """See `ports.Links.ask`."""
-        session = self._sessions.get(facility_id)
-        if session is None:
-            raise FacilityUnavailable
-        return await session.ask(verb, command, timeout_s)
-
-    def deliver(self, facility_id: str) -> None:
-        """See `ports.Links.deliver`."""
-        self._delivery.wake(facility_id)
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise HubMisconfigured(f"{path} cannot be read: {error.strerror}.") from error

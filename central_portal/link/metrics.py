@@ -19,5 +19,6 @@ LEASES = Counter("parasol_lease_renewals", "Rounds in which leases were renewed,
 ASKS = Histogram(
     "parasol_ask_seconds", "Asks of facilities by verb and outcome.", ["verb", "outcome"], buckets=SECONDS
 )
+ORDERS = Counter("parasol_orders_ended", "Orders that ended, by verb and outcome.", ["verb", "outcome"])
 RELAY_RETRIES = Counter("parasol_relay_retries", "Asks sent again because the facility had moved.", ["why"])
 WAKES = Counter("parasol_wakes", "Hints to other processes, sent or lost.", ["fate"])

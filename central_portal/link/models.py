@@ -17,6 +17,7 @@ class Order(models.Model):
     body = models.BinaryField()
     grant_id = models.CharField(max_length=100)
     mac = models.BinaryField()
+    traceparent = models.CharField(max_length=55, blank=True)
     state = models.CharField(max_length=10)
     created_at = models.FloatField()
     expires_at = models.FloatField(null=True)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Min, Q
 
 from central_portal.database import in_database
 from central_portal.link.models import Order
@@ -31,7 +31,7 @@ def insert(order: NewOrder, *, online: bool) -> None:
         workspace=uuid.UUID(order.workspace) if order.workspace else None, body=order.sealed.body,
         grant_id=order.sealed.grant_id, mac=order.sealed.mac,
         state=(OrderState.SENT if online else OrderState.WAITING).value, created_at=order.created_at,
-        expires_at=order.expires_at,
+        expires_at=order.expires_at, traceparent=order.traceparent,
     )  # fmt: skip
 
 
@@ -93,6 +93,25 @@ def forget(now: float) -> None:
     Order.objects.filter(settled_at__lt=now - LIMITS.order_memory).delete()
 
 
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """The open orders of one facility: how many in each state, and when the oldest was asked (POSIX seconds)."""
+
+    states: Mapping[str, int]
+    oldest: float
+
+
+def queues() -> dict[str, Queue]:
+    """The queue of every facility that has open orders."""
+    rows = Order.objects.filter(state__in=OPEN_STATES).values_list("facility", "state")
+    found: dict[str, dict[str, int]] = {}
+    oldest: dict[str, float] = {}
+    for facility, state, count, first in rows.annotate(count=Count("pk"), first=Min("created_at")):
+        found.setdefault(facility, {})[state] = count
+        oldest[facility] = min(first, oldest.get(facility, first))
+    return {facility: Queue(states, oldest[facility]) for facility, states in found.items()}
+
+
 def _standing(row: Order) -> OrderStanding:
     problem = Problem(**row.problem) if row.problem else None
     return OrderStanding(
@@ -126,7 +145,8 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     rows = Order.objects.filter(wanted, state__in=OPEN_STATES).order_by("created_at", "pk")[:limit]
     return [
         OpenOrder(
-            str(row.pk), row.facility, OrderState(row.state), SealedBody(bytes(row.body), row.grant_id, bytes(row.mac))
+            str(row.pk), row.facility, OrderState(row.state),
+            SealedBody(bytes(row.body), row.grant_id, bytes(row.mac)), row.traceparent,
         )
         for row in rows
     ]  # fmt: skip

@@ -19,6 +19,7 @@ from joserfc.jwk import OctKey
 
 from central_portal.link.ports import SealedBody
 from central_portal.link.session import Session
+from shared import trace
 from shared.commands import Problem
 from shared.errors import ParasolError
 from shared.link.terms import MESSAGE_BYTES
@@ -33,6 +34,7 @@ METHOD = f"/{SERVICE}/{ASK}"
 FACILITY, TAKEN, PROBLEM = "parasol-facility", "parasol-taken", "parasol-problem-bin"
 LIFE, SKEW = 60, 60
 _AUDIENCE = "parasol-relay"
+_KNOWN = 256
 Code = grpc.StatusCode
 
 
@@ -42,6 +44,7 @@ class RelayKey:
     def __init__(self, secret: bytes) -> None:
         self._key = OctKey.import_key(secret)
         self._token, self._until = "", 0.0
+        self._accepted: dict[str, float] = {}
 
     def token(self) -> str:
         """A token that is good for at least half its life."""
@@ -53,14 +56,27 @@ class RelayKey:
 
     def accepts(self, token: str) -> bool:
         """Whether this is a token of another process with this key, made within the last minute or so."""
+        now = time.time()
+        if now < self._accepted.get(token, 0.0):
+            return True
+        until = self._good_until(token, now)
+        if until is None:
+            return False
+        if len(self._accepted) >= _KNOWN:
+            self._accepted.clear()
+        self._accepted[token] = until
+        return True
+
+    def _good_until(self, token: str, now: float) -> float | None:
         try:
             claims = jwt.decode(token, self._key, algorithms=["HS256"]).claims
         except (JoseError, ValueError, TypeError):
-            return False
-        issued, expires, now = claims.get("iat"), claims.get("exp"), time.time()
+            return None
+        issued, expires = claims.get("iat"), claims.get("exp")
         if not isinstance(issued, int) or not isinstance(expires, int) or claims.get("aud") != _AUDIENCE:
-            return False
-        return 0 < expires - issued <= LIFE and issued - SKEW <= now <= expires + SKEW
+            return None
+        good = 0 < expires - issued <= LIFE and issued - SKEW <= now <= expires + SKEW
+        return expires + SKEW if good else None
 
 
 class RelayService:
@@ -83,6 +99,7 @@ class RelayService:
             command = parse(pb.Command, request, MESSAGE_BYTES)
         except Malformed:
             await _abort(context, Code.INVALID_ARGUMENT, "The command cannot be read.")
+        trace.enter(metadata.get("traceparent", ""))
         session = self._session_of(metadata.get(FACILITY, ""))
         if session is None or not session.ready:
             await _abort(context, Code.FAILED_PRECONDITION, "The facility is not connected here.")

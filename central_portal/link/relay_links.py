@@ -15,6 +15,7 @@ import grpc.aio
 from central_portal.link.metrics import RELAY_RETRIES
 from central_portal.link.ports import HubPlace, Places, SealedBody, Topic, Wakes
 from central_portal.link.relay import FACILITY, METHOD, PROBLEM, TAKEN, RelayKey
+from shared import trace
 from shared.commands import Answer, Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable, InvalidRequest
 from shared.link.channel import COMMON_OPTIONS
@@ -103,7 +104,7 @@ class RelayLinks:
         )
         call = self._channel(hub.address).unary_unary(METHOD)(
             message.SerializeToString(), timeout=left + _GRACE,
-            metadata=(("authorization", f"Bearer {self._key.token()}"), (FACILITY, facility_id)),
+            metadata=(("authorization", f"Bearer {self._key.token()}"), (FACILITY, facility_id), ("traceparent", trace.current())),
         )  # fmt: skip
         try:
             return parse(pb.Result, await call, MESSAGE_BYTES)

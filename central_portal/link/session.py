@@ -12,6 +12,8 @@ from central_portal.link.bucket import Bucket
 from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
 from central_portal.link.session_orders import SessionOrders
 from central_portal.link.settings import HubSettings
+from central_portal.link.streams import Stream
+from shared import trace
 from shared.commands import Answer, Verb
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription
@@ -21,7 +23,7 @@ from shared.link.pump import Pump
 from shared.wire import text
 from shared.wire.commands import decode_answer
 from shared.wire.events import decode_event
-from shared.wire.facilities import decode_description
+from shared.wire.facilities import decode_description, encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.text import Malformed
 from shared.wire.workspaces import decode_inventory
@@ -29,8 +31,7 @@ from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
 Read = Callable[[], Awaitable[bytes | None]]
-Write = Callable[[bytes], Awaitable[None]]
-Admit = Callable[["Session", HelloFacts, FacilityDescription, WorkspaceInventory], Awaitable[Admission]]
+Admit = Callable[["Session", HelloFacts, WorkspaceInventory], Awaitable[Admission]]
 
 
 class Dispatch(Protocol):
@@ -53,11 +54,12 @@ class Session:
     """
 
     def __init__(
-        self, facility_id: str, settings: HubSettings, events: LinkEvents, read: Read, write: Write, admit: Admit,
+        self, facility_id: str, settings: HubSettings, events: LinkEvents, stream: Stream, admit: Admit,
         dispatch: Dispatch,
     ) -> None:  # fmt: skip
         self.facility_id = facility_id
         self.id = uuid.uuid4().hex
+        self.peer = stream.peer
         self._events, self._admit, self._dispatch = events, admit, dispatch
         loop = asyncio.get_running_loop()
         self._clock = loop.time
@@ -69,7 +71,7 @@ class Session:
             facility_id, self._end, events, changed=lambda: self._pump.wake(), room=lambda: dispatch.room(facility_id),
             overtaken=lambda: self.close(Ending.SUPERSEDED, "A newer session of this facility was opened."),
         )  # fmt: skip
-        self._pump = Pump(self._end, self._reader(read), write, self._handle, self._settle)
+        self._pump = Pump(self._end, self._reader(stream.read), stream.write, self._handle, self._settle)
 
     @property
     def ready(self) -> bool:
@@ -79,7 +81,7 @@ class Session:
     @property
     def rtt(self) -> float | None:
         """The round trip of its heartbeats in seconds, None before the first."""
-        return getattr(self._end, "rtt", None)
+        return self._end.rtt
 
     def under_way(self) -> list[asyncio.Future[pb.Result]]:
         """The asks that are not settled."""
@@ -102,7 +104,9 @@ class Session:
 
     def exchange(self, command: SealedBody, timeout_s: float) -> Coroutine[None, None, pb.Result]:
         """Asks at once, and gives the coroutine of the answer; both raise as `ports.Links.ask` says."""
-        ticket = self._end.ask(command.body, command.grant_id, command.mac, timeout_s, self._clock())
+        ticket = self._end.ask(
+            command.body, command.grant_id, command.mac, timeout_s, self._clock(), trace.current()
+        )
         future: asyncio.Future[pb.Result] = asyncio.get_running_loop().create_future()
         self._waiting[ticket] = future
         self._pump.wake()
@@ -123,6 +127,14 @@ class Session:
         """Tells the agent that the hub is about to close, so that it opens its next session first."""
         self._end.drain(deadline_s, reconnect_after_s)
         self._pump.wake()
+
+    def waits_for(self, ticket: int) -> bool:
+        """Whether this ask is out at the agent."""
+        return self._end.waits_for(ticket)
+
+    def answered_beside(self, result: pb.Result) -> None:
+        """The answer to one ask, which came beside the stream."""
+        self._pump.settle(self._end.answered_beside(result))
 
     def finish(self) -> list[asyncio.Future[pb.Result]]:
         """Takes no more asks; those under way."""
@@ -163,8 +175,8 @@ class Session:
     async def _greeted(self, greeted: Greeted) -> None:
         hello = greeted.hello
         try:
-            facts = _facts(self.id, hello)
             description = decode_description(hello.description)
+            facts = _facts(self.id, hello, description)
             inventory = decode_inventory(hello.inventory)
         except Malformed as error:
             self.close(Ending.PROTOCOL, f"The Hello cannot be read: {error}")
@@ -172,7 +184,7 @@ class Session:
         if not hello.facility_id == description.facility_id == self.facility_id:
             self.close(Ending.PROTOCOL, "The Hello names another facility than the token.")
             return
-        admission = await self._admit(self, facts, description, inventory)
+        admission = await self._admit(self, facts, inventory)
         self._end.welcome(admission.epoch, self.id, greeted.version, self._clock(), reconcile=admission.reconcile)
         self._pump.wake()
         self._dispatch.wake(self.facility_id)
@@ -185,15 +197,15 @@ class Session:
             return
         if isinstance(fact, FacilityDescription):
             if fact.facility_id == self.facility_id:
-                await self._events.described(self.facility_id, fact)
+                await self._events.described(self.facility_id, self._end.epoch, fact)
         elif fact is not None:
             await self._events.reported(self.facility_id, self._end.epoch, fact)
 
 
-def _facts(session_id: str, hello: pb.Hello) -> HelloFacts:
+def _facts(session_id: str, hello: pb.Hello, description: FacilityDescription) -> HelloFacts:
     previous = hello.previous_ending
     return HelloFacts(
         session_id, text.optional_identifier(hello.instance_id, 64), min(hello.boot_counter, text.LARGEST),
         text.optional_identifier(hello.store_id, 64), text.plain(hello.software_version, 40), hello.certificate_s,
-        previous if previous in Ending.__members__ else "",
+        previous if previous in Ending.__members__ else "", encode_description(description),
     )  # fmt: skip

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from central_portal.link.metrics import FENCED
 from central_portal.link.ports import LinkEvents, OpenOrder, OrderAnswer, Overtaken
 from shared.commands import Answer, Verb
 from shared.link.centre_end import CentreEnd
@@ -44,7 +45,7 @@ class SessionOrders:
     def deliver(self, order: OpenOrder, now: float) -> None:
         """Queue one. Needs `free`."""
         sealed = order.sealed
-        self._end.order(order.id, sealed.body, sealed.grant_id, sealed.mac, now)
+        self._end.order(order.id, sealed.body, sealed.grant_id, sealed.mac, now, order.traceparent)
         self.delivered.add(order.id)
         self._changed()
 
@@ -86,6 +87,7 @@ class SessionOrders:
                 if not committed:
                     await asyncio.sleep(AGAIN)
         except Overtaken:
+            FENCED.labels("result").inc()
             log.warning("A newer session of %s exists: this one records nothing more.", self._facility_id)
             self._overtaken()
         finally:

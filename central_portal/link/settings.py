@@ -15,9 +15,11 @@ class HubMisconfigured(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class HubSettings:
-    """The hub's listener: `listen` is `host:port` (port 0: any), `audience` what agents' tokens are for.
+    """The hub's listeners: `listen` is `host:port` (port 0: any), `audience` what agents' tokens are for.
 
-    Either `certificate` and `key` (PEM files), or `plaintext` on loopback. `events_per_second` and
+    At `listen` agents enrol and open sessions with signed tokens, at `mutual_listen` with certificates (empty:
+    nowhere). `dial` is `listen` as agents reach it. Either `certificate` and `key` (PEM files; without them the
+    centre's own authority gives one), or `plaintext` on loopback, then without `mutual_listen`. `events_per_second` and
     `events_at_once` bound what one agent may say unasked before the hub reads it more slowly.
     `drain` is how long a stop waits for answers under way, `lease` how long a session counts as alive without a
     renewal, in seconds. `advertise` is `host:port` under which web processes reach this hub; empty: where it listens.
@@ -28,6 +30,8 @@ class HubSettings:
     certificate: Path | None = None
     key: Path | None = None
     plaintext: bool = False
+    mutual_listen: str = ""
+    dial: str = ""
     events_per_second: float = 100.0
     events_at_once: float = 1000.0
     drain: float = 2.0
@@ -49,6 +53,22 @@ class HubSettings:
             )
         if self.plaintext and (self.certificate or self.key):
             raise HubMisconfigured("Set PARASOL_HUB_PLAINTEXT or a certificate, not both.")
-        if not self.plaintext and (self.certificate is None or self.key is None):
-            raise HubMisconfigured("Set PARASOL_HUB_CERTIFICATE and PARASOL_HUB_KEY (or, on loopback, PLAINTEXT).")
+        if (self.certificate is None) != (self.key is None):
+            raise HubMisconfigured("Set PARASOL_HUB_CERTIFICATE and PARASOL_HUB_KEY, or neither.")
+        return address
+
+    def mutual_address(self) -> Address | None:
+        """Where to listen for agents with certificates, None for nowhere. Raises HubMisconfigured."""
+        if self.plaintext or not self.mutual_listen:
+            return None
+        try:
+            return parse_address(self.mutual_listen)
+        except ValueError as error:
+            raise HubMisconfigured(f"PARASOL_HUB_MUTUAL_LISTEN: {error}") from error
+
+    def dialled(self) -> Address:
+        """The hub as agents reach it. Raises HubMisconfigured when nobody has said so."""
+        address = parse_address(self.dial) if self.dial else self.address()
+        if address.host in ("0.0.0.0", "::"):
+            raise HubMisconfigured("Set PARASOL_HUB_ADDRESS to the host:port at which agents reach the hub.")
         return address

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import grpc.aio
@@ -13,6 +14,15 @@ from shared.link.pump import StreamLost
 _aio: Any = grpc.aio  # its published types lag behind
 
 
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An agent's stream; `peer` is gRPC's name of the connection that carries it."""
+
+    peer: str
+    read: Callable[[], Awaitable[bytes | None]]
+    write: Callable[[bytes], Awaitable[None]]
+
+
 def bearer(metadata: Any) -> str:
     """The stream's token. Raises TokenRefused."""
     found = [value for key, value in metadata or () if key == "authorization"]
@@ -21,21 +31,15 @@ def bearer(metadata: Any) -> str:
     return found[0].removeprefix("Bearer ")
 
 
-def reader(context: Any) -> Callable[[], Any]:
-    """`Pump`'s read on a gRPC stream."""
+def stream_of(context: Any) -> Stream:
+    """The stream of an RPC."""
 
     async def read() -> bytes | None:
         try:
             data = await context.read()
         except Exception as error:  # gRPC raises internal types here; all mean that the stream is over
             raise StreamLost("The stream broke.") from error
-        return None if data is _aio.EOF else data
-
-    return read
-
-
-def writer(context: Any) -> Callable[[bytes], Any]:
-    """`Pump`'s write on a gRPC stream."""
+        return None if data is _aio.EOF else bytes(data)
 
     async def write(data: bytes) -> None:
         try:
@@ -43,4 +47,4 @@ def writer(context: Any) -> Callable[[bytes], Any]:
         except Exception as error:  # as above
             raise StreamLost("The stream broke.") from error
 
-    return write
+    return Stream(context.peer(), read, write)

@@ -20,12 +20,10 @@ class PortalEvents:
     def __init__(self, facilities: Facilities, reports: Reports) -> None:
         self._facilities, self._reports = facilities, reports
 
-    async def connected(
-        self, facility_id: str, epoch: int, description: FacilityDescription, inventory: WorkspaceInventory
-    ) -> None:
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
         """A session has opened."""
         try:
-            await self._facilities.connected(facility_id, epoch, description)
+            await self._facilities.changed(facility_id)
             await self._reports.inventory(facility_id, epoch, inventory)
         except Exception:
             log.exception("what %s said when it connected was not kept", facility_id)
@@ -33,14 +31,14 @@ class PortalEvents:
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         """A session has ended."""
         try:
-            await self._facilities.disconnected(facility_id)
+            await self._facilities.changed(facility_id)
         except Exception:
             log.exception("the end of %s's session was not kept", facility_id)
 
-    async def described(self, facility_id: str, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
         """A new description."""
         try:
-            await self._facilities.described(facility_id, description)
+            await self._facilities.described(facility_id, epoch, description)
         except Exception:
             log.exception("the description of %s was not kept", facility_id)
 

@@ -10,6 +10,7 @@ from functools import partial
 
 from central_portal.facilities.fence import fence
 from central_portal.link import orders
+from central_portal.link.metrics import ORDERS
 from central_portal.link.ports import OrderAnswer, Topic, Wakes
 from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
@@ -70,6 +71,8 @@ class Reports:
 
     def _tell(self, done: Settled) -> None:
         self._publish(done.changed)
+        for verb, outcome in done.ended:
+            ORDERS.labels(verb, outcome).inc()
         for order_id in done.orders:
             self._wakes.tell(Topic.SETTLED, order_id)
 

@@ -19,6 +19,7 @@ from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, cancelled
 from central_portal.writer import Writer
+from shared import trace
 from shared.commands import Stop, Verb
 from shared.errors import Conflict, FlavourTooLarge, InvalidRequest, NotFound
 from shared.limits import LIMITS
@@ -54,7 +55,7 @@ class Workspaces:
             sealed = await self._identity.order(caller, facility_id, Verb.LAUNCH, request, workspace_id)
             order = NewOrder(
                 workspace_id, facility_id, Verb.LAUNCH, caller.person_id, workspace_id, sealed, wanted.requested_at,
-                wanted.requested_at + LIMITS.order_life,
+                wanted.requested_at + LIMITS.order_life, trace.current(),
             )  # fmt: skip
             with self._settlements.expect(workspace_id) as hint:
                 known = await self._write(partial(self._insert, wanted, order))
@@ -109,7 +110,9 @@ class Workspaces:
             return taken_back
         order_id, now = str(uuid.uuid4()), self._clock()
         sealed = await self._identity.order(caller, view.facility, Verb.STOP, Stop(view.id), order_id)
-        order = NewOrder(order_id, view.facility, Verb.STOP, caller.person_id, view.id, sealed, now, None)
+        order = NewOrder(
+            order_id, view.facility, Verb.STOP, caller.person_id, view.id, sealed, now, None, trace.current()
+        )
         with self._settlements.expect(order_id) as hint:
             asked = await self._write(partial(self._insert_stop, order))
             if asked is None:

@@ -21,10 +21,14 @@ SILENT = Problem("BACKEND_FAILED", "The facility did not say why.")
 
 @dataclass
 class Settled:
-    """What was written: the orders that may be acknowledged or told of, and the workspaces that changed."""
+    """What was written: the orders that may be acknowledged or told of, and the workspaces that changed.
+
+    `ended` has verb and outcome of each order that ended now.
+    """
 
     orders: list[str] = field(default_factory=list)
     changed: list[WorkspaceView] = field(default_factory=list)
+    ended: list[tuple[str, str]] = field(default_factory=list)
 
 
 def settle(facility_id: str, epoch: int, answers: Sequence[OrderAnswer], now: float) -> Settled:
@@ -38,6 +42,7 @@ def settle(facility_id: str, epoch: int, answers: Sequence[OrderAnswer], now: fl
             continue  # settled before, or none of ours: the agent need not say it again
         answer = answered.read(standing.verb)
         orders.settle(standing.id, answer, epoch, now)
+        done.ended.append((standing.verb.value, answer.outcome.value))
         done.changed += mean(facility_id, standing, answer, now)
     return done
 
@@ -45,6 +50,7 @@ def settle(facility_id: str, epoch: int, answers: Sequence[OrderAnswer], now: fl
 def expire(now: float) -> Settled:
     """End the launches that waited for their facility longer than they live."""
     done = Settled(orders.expire(now))
+    done.ended += [(Verb.LAUNCH.value, "EXPIRED")] * len(done.orders)
     for order_id in done.orders:
         done.changed += store.changed(order_id, lambda row: failed(row, NEVER_SENT, now))
     orders.forget(now)

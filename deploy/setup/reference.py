@@ -60,7 +60,7 @@ def pages() -> dict[str, str]:
     agent = [
         ("[facility]", config.FacilityTable), ("[[facility.services]]", config.ServiceTable), ("[centre]", config.CentreTable),
         ("[agent]", config.AgentTable), ("[gateway]", config.GatewayTable), ("[gateway.umbrella]", config.ClientTable),
-        ("[gateway.sign_on]", config.SignOnTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
+        ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
         ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from facility_agent.core.effects import Effect
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.doorkeeper import LinkInfo, LocalIdentity
 from facility_agent.ports.sign_on import PasswordSignOn
-from facility_agent.ports.store import GrantRow, LinkRow, Store, Transaction
+from facility_agent.ports.store import Asker, LinkRow, Store, Transaction, WorkspaceRow
+from shared.commands import Done
 from shared.errors import AccessDenied, AccountNotLinked, Conflict, IdentityRefused, NotFound
 from shared.identity import Subject
 
@@ -72,22 +74,42 @@ class Accounts:
         row = await self._store.transact(work)
         return LinkInfo(identity, row.generation)
 
-    async def unlink(self, subject: Subject) -> None:
-        """Remove the link with its grants, codes and sessions in one transaction; open sockets are cut."""
+    def unlinking(self, asker: Asker) -> Effect:
+        """Remove the link with its grants, codes and sessions; open sockets are cut once that is durable.
 
-        def work(tx: Transaction) -> list[str]:
-            row = tx.link_of(subject)
-            if row is not None:
+        A link that was made anew since this was asked stays.
+        """
+        ended: list[str] = []
+
+        def write(tx: Transaction) -> Done:
+            row = tx.link_of(asker.subject)
+            if row is not None and row.active and row.generation == asker.generation:
                 tx.put_link(replace(row, active=False, generation=row.generation + 1))
-            tx.put_consent(subject, "")
-            return tx.end_link(subject)
+                tx.put_consent(asker.subject, "")
+                ended.extend(tx.end_link(asker.subject))
+            return Done()
 
-        self._ended(await self._store.transact(work))
+        return Effect(write, lambda: self._ended(ended))
 
-    async def account_of(self, grant: GrantRow) -> Account:
-        """The account behind a grant, as the directory has it now. Raises AccountNotLinked, AccessDenied, IdentityRefused."""
-        row = await self._store.transact(lambda tx: tx.link_of(grant.subject))
-        if row is None or not row.active or row.generation != grant.generation:
+    async def account_of(self, asker: Asker) -> Account:
+        """The account behind a grant or an order, as the directory has it now.
+
+        Raises AccountNotLinked, AccessDenied, IdentityRefused, BackendUnavailable.
+        """
+        row = await self._store.transact(lambda tx: tx.link_of(asker.subject))
+        if row is None or row.generation != asker.generation:
+            raise AccountNotLinked
+        return await self._usable(row)
+
+    async def owner_of(self, workspace: WorkspaceRow) -> Account:
+        """The account that a workspace belongs to, while its owner is linked to it. Raises as `account_of` does."""
+        row = await self._store.transact(lambda tx: tx.link_of(workspace.subject))
+        if row is None or row.immutable_id != workspace.immutable_id:
+            raise AccountNotLinked
+        return await self._usable(row)
+
+    async def _usable(self, row: LinkRow) -> Account:
+        if not row.active:
             raise AccountNotLinked
         try:
             account = await self._matching(row)

@@ -1,4 +1,4 @@
-"""One command from the link: verify, decode, authorise, carry out. A refusal is an answer, never an exception."""
+"""One query from the link: verify, decode, authorise, answer. A refusal is an answer, never an exception."""
 
 from __future__ import annotations
 
@@ -6,17 +6,16 @@ import logging
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import cast
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
-from facility_agent.core.grants import Grants, order_hash
-from facility_agent.core.reports import report
+from facility_agent.core.grants import Grants
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.link import CommandDecoder, Event
-from facility_agent.ports.store import GrantRow, WorkspaceRow
+from facility_agent.ports.store import GrantRow
 from shared.catalogue import SearchPage, SearchQuery
 from shared.commands import (
+    ORDERS,
     PUBLIC,
     Answer,
     Command,
@@ -24,13 +23,12 @@ from shared.commands import (
     GetDataset,
     Payload,
     Redeem,
-    Stop,
     Verb,
     refusal,
 )
 from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded
 from shared.facilities import FacilityDescription, Outcome
-from shared.workspaces import LaunchRequest, WorkspaceInventory
+from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +50,11 @@ class AgentCore:
 
     def __init__(
         self, facility_id: str, grants: Grants, accounts: Accounts, catalogue: Catalogue, workspaces: Workspaces,
-        describe: Callable[[], FacilityDescription], events: Events, clock: Callable[[], float],
+        describe: Callable[[], FacilityDescription], events: Events,
     ) -> None:  # fmt: skip
         self._facility, self._grants, self._accounts = facility_id, grants, accounts
         self._catalogue, self._workspaces = catalogue, workspaces
-        self._describe, self._events, self._clock = describe, events, clock
+        self._describe, self._events = describe, events
 
     def description(self) -> FacilityDescription:
         """What the facility advertises now."""
@@ -72,7 +70,7 @@ class AgentCore:
         return lambda: self._events.listeners.discard(listener)
 
     async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
-        """Judge and carry out one command."""
+        """Judge and answer one query."""
         try:
             payload = await self._handle(body, grant_id, mac, decode)
         except ParasolError as error:
@@ -88,13 +86,12 @@ class AgentCore:
     async def _handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Payload:
         if not grant_id and not mac:
             return await self._public(decode(body))
-        again = await self._redelivered(body, grant_id, mac, decode)
-        if again is not None:
-            return report(again, self._clock())
         grant = await self._grants.verify(body, grant_id, mac)
         command = decode(body)
+        if command.verb in ORDERS:
+            raise InvalidRequest(f"{command.verb.value} goes as an order.")
         await self._grants.authorise(grant, command, body)
-        return await self._personal(command, grant, order_hash(body, grant_id, mac))
+        return await self._personal(command, grant)
 
     async def _public(self, command: Command) -> Payload:
         if command.facility_id != self._facility:
@@ -110,36 +107,13 @@ class AgentCore:
                 return await self._catalogue.get(pid, None)
         raise SignInNeeded
 
-    async def _redelivered(
-        self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder
-    ) -> WorkspaceRow | None:
-        """An order stored with the same bytes, grant and MAC is answered before grant and expiry are looked at.
-
-        This decodes before the MAC is compared, but only to look up an id whose stored hash then covers the MAC.
-        """
-        try:
-            command = decode(body)
-        except ParasolError:
-            return None
-        if command.verb is not Verb.LAUNCH:
-            return None
-        row = await self._workspaces.known(command.command_id)
-        return row if row is not None and row.order_hash == order_hash(body, grant_id, mac) else None
-
-    async def _personal(self, command: Command, grant: GrantRow, order: str) -> Payload:
+    async def _personal(self, command: Command, grant: GrantRow) -> Payload:
         if command.verb is Verb.RELEASE:
             await self._grants.release(grant)
-            return Done()
-        if command.verb is Verb.UNLINK:
-            await self._accounts.unlink(grant.subject)
             return Done()
         match command.parameters:
             case SearchQuery() as query:
                 return await self._catalogue.search(query, await self._accounts.account_of(grant))
             case GetDataset(pid):
                 return await self._catalogue.get(pid, await self._accounts.account_of(grant))
-            case LaunchRequest() as request:
-                return await self._workspaces.launch(command.command_id, request, grant, order)
-            case Stop(workspace_id):
-                return await self._workspaces.stop(workspace_id, grant)
-        raise InvalidRequest(f"{cast(str, command.verb)} does not go under a grant.")
+        raise InvalidRequest(f"{command.verb.value} does not go under a grant.")

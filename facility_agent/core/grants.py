@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from facility_agent.ports.doorkeeper import IssuedCode
 from facility_agent.ports.store import CodeRow, GrantRow, SeenRow, Store, Transaction, Vault
-from shared.commands import ORDERS, SCOPE_OF, Command, Redeem, Redeemed
+from shared.commands import NEVER_EXPIRES, SCOPE_OF, Command, Redeem, Redeemed
 from shared.errors import (
     AccountNotLinked,
     Conflict,
@@ -151,17 +151,20 @@ class Grants:
         return Redeemed(grant_id, tuple(sorted(scopes)), int(life * 1000), int(now * 1000))
 
     async def verify(self, body: bytes, grant_id: str, mac: bytes) -> GrantRow:
-        """The grant whose secret made this MAC. Raises SignInNeeded; an unknown grant costs the same time."""
-        row = await self._store.transact(lambda tx: tx.grant(grant_id))
-        secret = self._vault.unseal(f"grant {grant_id}", row.secret) if row else _NO_SECRET
+        """The grant whose secret made this MAC. Raises SignInNeeded."""
+        return self.proven(await self._store.transact(lambda tx: tx.grant(grant_id)), body, mac)
+
+    def proven(self, row: GrantRow | None, body: bytes, mac: bytes) -> GrantRow:
+        """The grant, when its secret made this MAC. Raises SignInNeeded; no grant costs the same time."""
+        secret = self._vault.unseal(f"grant {row.grant_id}", row.secret) if row else _NO_SECRET
         if not proof.same(proof.mac(secret, body), mac) or row is None:
             raise SignInNeeded
         return row
 
-    async def authorise(self, grant: GrantRow, command: Command, body: bytes) -> None:
-        """Whether this command may be carried out now; uses up its id.
+    def admit(self, grant: GrantRow, command: Command) -> None:
+        """Whether this command may be asked under this grant now; counts it.
 
-        Raises SignInNeeded, AccountNotLinked, InvalidRequest, ScopeDenied, Expired, Conflict, Replayed, RateLimited.
+        Raises SignInNeeded, InvalidRequest, ScopeDenied, Expired, RateLimited.
         """
         now = self._clock()
         if command.facility_id != self._facility:
@@ -171,23 +174,31 @@ class Grants:
         scope = SCOPE_OF[command.verb]
         if scope is not None and scope.value not in grant.scopes.split():
             raise ScopeDenied
-        expires = command.expires_ms / 1000
-        if not now < expires <= now + LIMITS.command_ahead:
+        forever = command.expires_ms == 0 and command.verb in NEVER_EXPIRES
+        if not forever and not now < command.expires_ms / 1000 <= now + LIMITS.command_ahead:
             raise Expired
-        row = SeenRow(command.command_id, grant.grant_id, proof.hashed(body), expires)
         self._rates.count(grant.subject)
 
+    def hold(self, tx: Transaction, grant: GrantRow) -> None:
+        """Whether the grant still is and its account link holds. Raises SignInNeeded, AccountNotLinked."""
+        if tx.grant(grant.grant_id) is None:
+            raise SignInNeeded
+        link = tx.link_of(grant.subject)
+        if link is None or not link.active or link.generation != grant.generation:
+            raise AccountNotLinked
+
+    async def authorise(self, grant: GrantRow, command: Command, body: bytes) -> None:
+        """Whether this query may be carried out now; uses up its id. Raises what `admit` and `hold` do, Conflict, Replayed."""
+        self.admit(grant, command)
+        row = SeenRow(command.command_id, grant.grant_id, proof.hashed(body), command.expires_ms / 1000)
+
         def work(tx: Transaction) -> None:
-            link = tx.link_of(grant.subject)
-            if link is None or not link.active or link.generation != grant.generation:
-                raise AccountNotLinked
+            self.hold(tx, grant)
             seen = tx.seen(command.command_id)
+            if tx.order(command.command_id) is not None:
+                raise Conflict
             if seen is not None:
-                same = (seen.grant_id, seen.body_hash) == (row.grant_id, row.body_hash)
-                if not same:
-                    raise Conflict
-                if command.verb not in ORDERS:
-                    raise Replayed
+                raise Replayed if (seen.grant_id, seen.body_hash) == (row.grant_id, row.body_hash) else Conflict
             tx.remember(row)
 
         await self._store.transact(work)

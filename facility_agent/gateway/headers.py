@@ -17,9 +17,9 @@ _HOP = frozenset(
 _NOT_IN = _HOP | {b"authorization", b"cookie", b"forwarded", b"host", b"expect", b"via"}
 _CLAIMS = (b"x-forwarded-", b"x-real-")
 _SOCKET = b"sec-websocket-"
-# Said to a server in front of us, not to the browser: where a file lies, where the origin is served.
+# Said to a server in front of us (where a file lies), or of more than this origin (its cookies' whole site).
 _NOT_OUT = _HOP | {
-    b"alt-svc", b"origin-agent-cluster", b"x-sendfile", b"x-accel-redirect", b"x-accel-charset", b"x-accel-expires",
+    b"alt-svc", b"clear-site-data", b"origin-agent-cluster", b"x-sendfile", b"x-accel-redirect", b"x-accel-charset", b"x-accel-expires",
     b"x-accel-limit-rate",
 }  # fmt: skip
 _PARASOL = b"__Host-parasol"

@@ -9,20 +9,19 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from facility_agent.link.backoff import Backoff
-from facility_agent.link.keys import load_or_create_key
+from facility_agent.link.orders import Floor, NoOrders, Orders
+from facility_agent.link.results import Results
 from facility_agent.link.running import Running
+from facility_agent.link.session import Ears, Session
 from facility_agent.link.settings import LinkMisconfigured, LinkSettings
-from facility_agent.link.stream import Stream, open_stream
-from facility_agent.link.token import signed_token
-from facility_agent.ports.link import Core, Event
-from shared.errors import InvalidRequest
-from shared.link.agent_end import AgentEnd
-from shared.link.outputs import Closed, CommandArrived, Ending, Opened, Output
-from shared.link.pump import Pump, StreamLost
-from shared.wire.events import encode_event
+from facility_agent.link.stream import open_stream
+from facility_agent.link.ways import ByHand, Way, Ways
+from facility_agent.ports.link import Core, Event, OrderDesk
+from facility_agent.ports.meters import Meters, NoMeters
+from facility_agent.ports.status import LinkStatus
+from shared.errors import BackendUnavailable, InvalidRequest
+from shared.link.outputs import Closed, Ending, Opened
 from shared.wire.facilities import encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.workspaces import encode_inventory
@@ -30,91 +29,142 @@ from shared.wire.workspaces import encode_inventory
 __all__ = ["AgentLink", "LinkMisconfigured", "LinkSettings"]
 
 log = logging.getLogger(__name__)
-_DRAIN = 2.0
+_STORE_PAUSE = 2.0
 
 
 class AgentLink:
     """The link of one agent. `run` it once, as a task of the agent's event loop.
 
-    `on_change` is called with `connected` whenever that changes. `ending` says why the last session
-    ended, None before the first one did.
+    Usually there is one session. When the hub drains, or there is a newer certificate, the next one is opened
+    first; then the older ends. `on_change` is called with `connected` whenever that changes. `ending` says why
+    the last session ended, None before the first one did. `ways` says how streams are opened; by hand, as the
+    settings say, without. Without a `desk` no order is taken.
     """
 
-    def __init__(self, settings: LinkSettings, core: Core, clock: Callable[[], float] = time.time) -> None:
-        self._settings, self._core, self._wall = settings, core, clock
+    def __init__(
+        self, settings: LinkSettings, core: Core, clock: Callable[[], float] = time.time, ways: Ways | None = None,
+        desk: OrderDesk | None = None, meters: Meters | None = None,
+    ) -> None:  # fmt: skip
+        self._settings, self._core, self._desk = settings, core, desk or NoOrders()
+        self._ways: Ways = ways or ByHand(settings, clock)
+        self._meters, self._clock = meters or NoMeters(), clock
         self._instance = uuid.uuid4().hex
-        self._running = Running(core, settings.commands_at_once)
-        self._backoff = Backoff(settings.first_pause, settings.longest_pause, settings.stable_after)
-        self._end: AgentEnd | None = None
-        self._pump: Pump | None = None
-        self._floor = 0
-        self._connected = False
-        self._opened_at: float | None = None
+        self._slots = asyncio.Semaphore(settings.commands_at_once)
+        self._backoff = Backoff(
+            settings.first_pause, settings.longest_pause, settings.stable_after,
+            refused_cap=settings.refused_pause,
+        )  # fmt: skip
+        self._floor = Floor(self._desk)
+        self._results = Results(self._desk, settings.terms.heartbeat_every)
+        self._orders = Orders(self._desk, self._floor)
+        self._sessions: dict[Session, asyncio.Task[Closed]] = {}
+        self._ways_of: dict[Session, Way] = {}
+        self._newest: Session | None = None
+        self._connected_since: float | None = None
+        self._next_try: float | None = None
+        self._told: tuple[str, str] = ("", "")
         self.on_change: Callable[[bool], None] | None = None
         self.ending: Closed | None = None
 
     @property
     def connected(self) -> bool:
         """Whether the hub has let this agent in and the session is alive."""
-        return self._connected
+        return self._connected_since is not None
+
+    def renewed(self) -> None:
+        """There is a newer certificate: opens the next session with it, then ends this one."""
+        if self._newest is not None:
+            self._newest.replace()
+
+    def status(self) -> LinkStatus:
+        """How the link stands, for the operator."""
+        newest, ending = self._newest, self.ending
+        return LinkStatus(
+            connected_since=self._connected_since,
+            hub=self._ways_of[newest].target if newest in self._ways_of and newest else "",
+            session_id=newest.session_id if newest else "",
+            epoch=newest.epoch if newest else self._floor.value,
+            round_trip=newest.rtt if newest else None,
+            ending=(ending.told or ending.ending.value) if ending else "",
+            ending_message=ending.message if ending else "",
+            next_try=self._next_try,
+            certificate_s=self._ways.seconds_left(),
+            sessions=len(self._sessions),
+        )
 
     async def run(self) -> None:
         """Connects and reconnects until cancelled; then says goodbye.
 
         Raises LinkMisconfigured at once, before any connection, when the settings or the key cannot be used.
         """
-        address = self._settings.address()
-        key = await asyncio.to_thread(load_or_create_key, self._settings.key_file)
-        authority = await asyncio.to_thread(self._authority)
-        unsubscribe = self._core.subscribe(self._on_event)
+        await asyncio.to_thread(self._ways.prepare)
+        await self._load_floor()
+        unsubscribe = (self._core.subscribe(self._on_event), self._desk.on_settled(self._results.offer))
+        sending = asyncio.create_task(self._results.run())
         try:
             while True:
-                async with open_stream(str(address), authority, self._token(key)) as stream:
-                    closed = await self._session(stream)
-                await asyncio.sleep(self._pause(closed))
+                pause = await self._one()
+                self._next_try = self._clock() + pause
+                await asyncio.sleep(pause)
+                self._next_try = None
         finally:
-            unsubscribe()
-            await self._running.stop()
+            for undo in unsubscribe:
+                undo()
+            tasks = (sending, *self._sessions.values())
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._orders.stop()
 
-    def _authority(self) -> bytes | None:
-        if self._settings.ca_file is None:
-            return None
-        try:
-            return self._settings.ca_file.read_bytes()
-        except OSError as error:
-            raise LinkMisconfigured(f"{self._settings.ca_file} cannot be read: {error.strerror}.") from error
+    async def _load_floor(self) -> None:
+        while True:
+            try:
+                return await self._floor.load()
+            except BackendUnavailable:
+                await asyncio.sleep(_STORE_PAUSE)
 
-    def _token(self, key: Ed25519PrivateKey) -> str:
-        return signed_token(key, self._settings.facility_id, self._settings.audience, self._wall())
+    # --- one session, until it ends or the next one should be opened beside it
 
-    async def _session(self, stream: Stream) -> Closed:
-        loop = asyncio.get_running_loop()
-        self._opened_at = None
+    async def _one(self) -> float:
+        """The pause before the next one."""
+        opening = asyncio.get_running_loop().create_future()
+        task = asyncio.create_task(self._attempt(opening))
         try:
-            self._end = AgentEnd(self._settings.terms, self._hello(), loop.time(), self._floor)
-        except (InvalidRequest, ValueError, TypeError):
-            log.exception("What this facility says of itself cannot be sent.")
-            return Closed(Ending.PROTOCOL, "What this facility says of itself cannot be sent.")
-        self._pump = Pump(self._end, stream.read, stream.write, self._handle, self._at_once)
-        running = asyncio.create_task(self._pump.run())
-        try:
-            return await asyncio.shield(running)
+            await asyncio.wait((task, opening), return_when=asyncio.FIRST_COMPLETED)
+            if not opening.done():
+                return self._pause(None, task.result())
+            session: Session = opening.result()
+            self._sessions[session] = task
+            task.add_done_callback(lambda _: self._sessions.pop(session))
+            await asyncio.wait((task, session.successor_in), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            await self._goodbye(running)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
             raise
-        finally:
-            self._running.session_ended()
-            self._set_connected(connected=False)
-            self._end = self._pump = None
+        if task.done():
+            return self._pause(session, task.result())
+        log.info("The next session is opened before this one ends.")
+        return self._backoff.pause(self._settings.stable_after, session.successor_in.result())
 
-    async def _goodbye(self, running: asyncio.Task[Closed]) -> None:
-        """Tells the hub, so that it asks no more, then ends the session."""
-        if self._end is not None and self._pump is not None:
-            self._end.drain(_DRAIN)
-            self._pump.close(Ending.STOPPED, "The agent stops.")
-        with suppress(TimeoutError, StreamLost):
-            async with asyncio.timeout(_DRAIN):
-                await running
+    async def _attempt(self, opening: asyncio.Future[Session]) -> Closed:
+        try:
+            way = await asyncio.to_thread(self._ways.way)
+        except LinkMisconfigured as error:  # a file was damaged since the start; it may be mended meanwhile
+            return Closed(Ending.LOST, str(error))
+        async with open_stream(way.target, way.credentials, way.metadata) as stream:
+            running = Running(self._core, self._slots)
+            ears = Ears(self._opened, self._orders.start, self._results.acknowledged)
+            try:
+                session = Session(self._settings, self._hello(), self._floor.value, stream, running, ears)
+            except (InvalidRequest, ValueError, TypeError):
+                log.exception("What this facility says of itself cannot be sent.")
+                return Closed(Ending.PROTOCOL, "What this facility says of itself cannot be sent.")
+            self._ways_of[session] = way
+            opening.set_result(session)
+            try:
+                return await session.run()
+            finally:
+                self._ended(session)
 
     def _hello(self) -> pb.Hello:
         settings = self._settings
@@ -126,52 +176,66 @@ class AgentLink:
             software_version=settings.software_version,
             description=encode_description(self._core.description()),
             inventory=encode_inventory(self._core.inventory()),
+            certificate_s=int(self._ways.seconds_left() or 0),
+            previous_ending=self._previous(),
         )
 
-    def _at_once(self, output: Output) -> bool:
-        """Nothing that an agent hears needs to overtake."""
-        return False
+    def _previous(self) -> str:
+        if self._newest is not None:
+            return Ending.DRAINED.value  # it goes on until this one is there
+        return self.ending.ending.value if self.ending else ""
 
-    async def _handle(self, output: Output) -> None:
-        if isinstance(output, CommandArrived):
-            assert self._end is not None
-            self._running.start(output, self._reply_on(self._end))
-        elif isinstance(output, Opened):
-            self._floor = max(self._floor, output.epoch)
-            self._opened_at = asyncio.get_running_loop().time()
-            log.info("Connected to the hub, session %s.", output.session_id)
-            self._set_connected(connected=True)
-
-    def _reply_on(self, end: AgentEnd) -> Callable[[pb.Result], None]:
-        """An answer belongs to the session that was asked; in a later one the ticket means something else."""
-
-        def reply(result: pb.Result) -> None:
-            if end.answer(result) and self._pump is not None:
-                self._pump.wake()
-
-        return reply
-
-    def _on_event(self, event: Event) -> None:
-        if self._end is None or self._pump is None:
-            return  # the next Hello tells it
-        try:
-            self._end.report(*encode_event(event))
-        except (ValueError, TypeError):
-            log.exception("An event cannot be sent.")
+    async def _opened(self, session: Session, opened: Opened) -> None:
+        await self._floor.rise(opened.epoch)
+        if self._floor.value > opened.epoch:
+            session.close(Ending.STALE_EPOCH, "A newer session was opened meanwhile.")
             return
-        self._pump.wake()
+        await asyncio.to_thread(self._ways.opened, self._ways_of[session])
+        self._newest = session
+        self._results.opened(session)
+        log.info("Connected to the hub, session %s, epoch %d.", opened.session_id, opened.epoch)
+        if opened.reconcile:
+            log.warning("The centre knows another store of this agent and compares what runs here.")
+        self._told = ("", "")
+        self._set_connected(connected=True)
+        for older in self._sessions:
+            if older is not session:
+                older.finish()
 
-    def _pause(self, closed: Closed) -> float:
+    def _ended(self, session: Session) -> None:
+        self._ways_of.pop(session, None)
+        self._results.closed(session)
+        if self._newest is session:
+            self._newest = next(
+                (other for other in self._sessions if other is not session and other.is_open), None
+            )
+            if self._newest is not None:
+                self._results.opened(self._newest)
+        self._set_connected(connected=self._newest is not None)
+
+    def _pause(self, session: Session | None, closed: Closed) -> float:
         self.ending = closed
+        self._meters.ended(closed.told or closed.ending.value)
         lasted = 0.0
-        if self._opened_at is not None:
-            lasted = asyncio.get_running_loop().time() - self._opened_at
-        pause = self._backoff.pause(lasted, closed.reconnect_after)
-        log.warning("The link ended (%s): %s Next attempt in %.1f s.", closed.ending, closed.message, pause)
+        if session is not None and session.opened_at is not None:
+            lasted = asyncio.get_running_loop().time() - session.opened_at
+        refused = closed.ending is Ending.REFUSED or (session is not None and session.refused)
+        pause = self._backoff.pause(lasted, closed.reconnect_after, refused=refused)
+        told = (closed.told or closed.ending.value, closed.message)
+        level = logging.WARNING if told != self._told else logging.DEBUG
+        self._told = told
+        log.log(level, "The link ended (%s): %s Next attempt in %.1f s.", *told, pause)
         return pause
 
+    # --- facts
+
+    def _on_event(self, event: Event) -> None:
+        for session in self._sessions:
+            with suppress(Exception):
+                session.report(event)
+
     def _set_connected(self, *, connected: bool) -> None:
-        if connected is not self._connected:
-            self._connected = connected
+        if connected is not self.connected:
+            self._connected_since = self._clock() if connected else None
             if self.on_change is not None:
                 self.on_change(connected)

@@ -26,7 +26,7 @@ def load_or_create_key(path: Path) -> Ed25519PrivateKey:
     may read the file or it holds no such key.
     """
     if not path.exists():
-        _create(path)
+        save_key(path, Ed25519PrivateKey.generate())
     return load_key(path)
 
 
@@ -53,8 +53,9 @@ def public_text(key: Ed25519PrivateKey) -> str:
     return base64.b64encode(der).decode()
 
 
-def _create(path: Path) -> None:
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def save_key(path: Path, key: Ed25519PrivateKey) -> None:
+    """Writes it with mode 0600 unless there is a file. Raises OSError."""
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.unlink(missing_ok=True)

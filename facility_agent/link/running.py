@@ -1,60 +1,50 @@
-"""The commands under way: each a task with its own time, bounded, answered once."""
+"""The queries under way in one session: each a task with its own time, bounded, answered once."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from facility_agent.ports.link import Core
-from shared.commands import ORDERS, Answer, Verb, refusal
-from shared.errors import BackendError, DeadlineExceeded, InvalidRequest, ParasolError, RateLimited
+from shared.commands import Answer, refusal
+from shared.errors import BackendError, DeadlineExceeded, InvalidRequest, ParasolError
 from shared.link.outputs import CommandArrived
 from shared.wire.commands import decode_body, encode_answer, verb_of
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 
 log = logging.getLogger(__name__)
-Reply = Callable[[pb.Result], None]
+_LATER = 0.05  # the centre's own deadline comes first: only it knows that it has stopped waiting
+Reply = Callable[[pb.Result], Awaitable[None]]
 
 
 class Running:
-    """Carries out commands through the core, at most `at_once` at a time.
+    """Carries out queries through the core; `slots` bounds how many at a time, whatever session they came in.
 
-    A query is given up when its time is over or its session ends. An order is not: once the core has
-    it, it runs to its end, and the core answers the same order again from its store.
+    A query is given up when its time is over or its session ends: nobody waits for it any more.
     """
 
-    def __init__(self, core: Core, at_once: int) -> None:
-        self._core = core
-        self._at_once = at_once
-        self._slots = asyncio.Semaphore(at_once)
+    def __init__(self, core: Core, slots: asyncio.Semaphore) -> None:
+        self._core, self._slots = core, slots
         self._queries: set[asyncio.Task[None]] = set()
-        self._orders: set[asyncio.Task[Answer]] = set()
 
     def start(self, command: CommandArrived, reply: Reply) -> None:
-        """Begins one command; `reply` is called once with its result unless the session ends first."""
+        """Begins one query; `reply` is called once with its result unless the session ends first."""
         task = asyncio.create_task(self._answer(command, reply))
         self._queries.add(task)
         task.add_done_callback(self._queries.discard)
 
-    def session_ended(self) -> None:
-        """Gives up the queries: nobody waits for them any more."""
+    async def stop(self) -> None:
+        """Gives up what is under way, and waits until it has ended."""
         for task in tuple(self._queries):
             task.cancel()
-
-    async def stop(self) -> None:
-        """Cancels everything and waits until it has ended."""
-        tasks = (*self._queries, *self._orders)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._queries, return_exceptions=True)
 
     async def _answer(self, command: CommandArrived, reply: Reply) -> None:
         verb = verb_of(command.body)
         try:
-            async with asyncio.timeout(command.timeout_s):
-                async with self._slots:
-                    answer = await self._handle(command, verb)
+            async with asyncio.timeout(command.timeout_s + _LATER), self._slots:
+                answer = await self._judge(command)
         except TimeoutError:
             answer = refusal(DeadlineExceeded())
         try:
@@ -63,17 +53,7 @@ class Running:
             log.exception("An answer to %s cannot be sent.", verb)
             broken = BackendError("The facility's answer cannot be sent.")
             result = encode_answer(command.ticket, verb, refusal(broken))
-        reply(result)
-
-    async def _handle(self, command: CommandArrived, verb: Verb | None) -> Answer:
-        if verb not in ORDERS:
-            return await self._judge(command)
-        if len(self._orders) >= self._at_once:
-            return refusal(RateLimited())
-        order = asyncio.create_task(self._judge(command))
-        self._orders.add(order)
-        order.add_done_callback(self._orders.discard)
-        return await asyncio.shield(order)
+        await reply(result)
 
     async def _judge(self, command: CommandArrived) -> Answer:
         if not command.grant_id and command.mac:

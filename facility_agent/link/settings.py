@@ -19,14 +19,15 @@ class LinkMisconfigured(ValueError):
 class LinkSettings:
     """The link of one agent.
 
-    `hub` is `host:port`. Exactly one of `ca_file` (PEM of the centre's CA) and `plaintext` is set;
-    plaintext is for a hub on this machine only. `store_id` and `boot_counter` come from the agent's
-    store. Pauses in seconds: a retry waits a random time up to `first_pause`·2ⁿ, at most
-    `longest_pause`; n starts again once a session has lasted `stable_after`.
+    `hub` is `host:port`, or several of them, any of which will do. Exactly one of `ca_file` (PEM of the
+    centre's CA) and `plaintext` is set; plaintext is for a hub on this machine only. `store_id` and
+    `boot_counter` come from the agent's store. Pauses in seconds: a retry waits a random time up to
+    `first_pause`·2ⁿ, at most `longest_pause`, or `refused_pause` when the hub refuses this agent; n starts
+    again once a session has lasted `stable_after`. Answers beyond `bulk_bytes` go beside the stream.
     """
 
     facility_id: str
-    hub: str
+    hub: str | tuple[str, ...]
     audience: str
     key_file: Path
     store_id: str
@@ -34,18 +35,29 @@ class LinkSettings:
     ca_file: Path | None = None
     plaintext: bool = False
     software_version: str = ""
-    commands_at_once: int = LIMITS.credits_query + LIMITS.credits_order
+    commands_at_once: int = LIMITS.credits_query
     first_pause: float = 0.25
     longest_pause: float = 30.0
+    refused_pause: float = 300.0
     stable_after: float = 60.0
+    bulk_bytes: int = 512 * 1024
     terms: Terms = field(default=DEFAULT)
 
-    def address(self) -> Address:
-        """Where the hub is. Raises LinkMisconfigured for anything that must not be used."""
+    def addresses(self) -> tuple[Address, ...]:
+        """Where hubs are. Raises LinkMisconfigured for anything that must not be used."""
         if not is_facility_id(self.facility_id):
             raise LinkMisconfigured(f"{self.facility_id!r} is not a facility's slug.")
+        hubs = (self.hub,) if isinstance(self.hub, str) else self.hub
+        if not hubs:
+            raise LinkMisconfigured("centre.hub: give host:port.")
+        addresses = tuple(self._address(hub) for hub in hubs)
+        if self.plaintext == (self.ca_file is not None):
+            raise LinkMisconfigured("Set centre.ca_file, or centre.plaintext = true for a hub on this machine.")
+        return addresses
+
+    def _address(self, hub: str) -> Address:
         try:
-            address = parse_address(self.hub)
+            address = parse_address(hub)
         except ValueError as error:
             raise LinkMisconfigured(f"centre.hub: {error}") from error
         if address.port == 0:
@@ -54,6 +66,4 @@ class LinkSettings:
             raise LinkMisconfigured(
                 f"centre.plaintext is for a hub on this machine; {address.host} is not: set centre.ca_file instead."
             )
-        if self.plaintext == (self.ca_file is not None):
-            raise LinkMisconfigured("Set centre.ca_file, or centre.plaintext = true for a hub on this machine.")
         return address

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from shared.commands import Answer, Command
+from shared.commands import Answer, Command, Verb
 from shared.facilities import FacilityDescription
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
@@ -20,13 +21,40 @@ class CommandDecoder(Protocol):
         ...
 
 
+class OrderCodec(CommandDecoder, Protocol):
+    """Also writes down what became of an order, as it will be sent."""
+
+    def encode(self, order_id: str, verb: Verb | None, answer: Answer) -> bytes:
+        """The result's bytes; the verb may be None for a refusal. Raises TypeError or ValueError for odd values."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AskedOrder:
+    """An order as it arrived; nothing of it is checked."""
+
+    order_id: str
+    body: bytes
+    grant_id: str
+    mac: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingResult:
+    """A result that the centre has not acknowledged; `settled_at` and the id give the order of sending."""
+
+    order_id: str
+    settled_at: float
+    result: bytes
+
+
 class Core(Protocol):
-    """The facility's core as the link sees it."""
+    """The facility's core as the link sees it: queries and facts."""
 
     async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
-        """Judge and carry out one command. Never raises a ParasolError: a refusal is an Answer.
+        """Judge and carry out one query. Never raises a ParasolError: a refusal is an Answer.
 
-        `grant_id` and `mac` are empty for a command without a grant.
+        `grant_id` and `mac` are empty for a query without a grant.
         """
         ...
 
@@ -40,4 +68,32 @@ class Core(Protocol):
 
     def subscribe(self, listener: Callable[[Event], None]) -> Callable[[], None]:
         """Call `listener` with each event from now on, in the event loop's thread; returns the unsubscribe."""
+        ...
+
+
+class OrderDesk(Protocol):
+    """Where the link hands in orders and gets their results. Everything it says is in the store."""
+
+    async def take(self, asked: AskedOrder, accepted: Callable[[], None]) -> bytes | None:
+        """Carry out an order once, however often it comes; the bytes of its result.
+
+        Calls `accepted` as soon as the order is stored. None when there is no result yet: it comes by
+        `on_settled`. A refusal that is not stored comes only from here. Never raises a ParasolError.
+        """
+        ...
+
+    async def waiting(self, after: WaitingResult | None, most: int) -> Sequence[WaitingResult]:
+        """Results that are not acknowledged, in a stable order beyond `after`. Raises BackendUnavailable."""
+        ...
+
+    async def acknowledge(self, order_ids: Sequence[str]) -> None:
+        """The centre has these results. Raises BackendUnavailable."""
+        ...
+
+    async def raise_floor(self, epoch: int) -> int:
+        """Act in no session below `epoch` any more; the floor, which may be higher. Raises BackendUnavailable."""
+        ...
+
+    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+        """Call `listener` with the id and result of each order that is settled; returns the unsubscribe."""
         ...

@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from shared.wire.proof import same, token
 log = logging.getLogger(__name__)
 TOKEN_HEADER = "x-parasol-token"  # noqa: S105 (a name, not a secret)
 Handler = Callable[[Doorkeeper, list[Any]], Awaitable[Any]]
+Show = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 async def _nothing(call: Awaitable[None]) -> None:
@@ -61,14 +62,17 @@ def _session(value: Any) -> Any:
 
 
 class SocketServer:
-    """Serves a Doorkeeper. The socket's folder must be closed to other users; the peer's uid must be ours.
+    """Serves a Doorkeeper, and `pages` to whoever may read them. The socket's folder must be closed to other users; the peer's uid must be ours.
 
     Workspaces of the adapter `process` run under the same uid, so a caller must also show the content of a file
     that workspaces are kept from reading.
     """
 
-    def __init__(self, path: Path, token_file: Path, doorkeeper: Doorkeeper) -> None:
+    def __init__(
+        self, path: Path, token_file: Path, doorkeeper: Doorkeeper, pages: Mapping[str, Show] | None = None
+    ) -> None:
         self._path, self._token_file, self._doorkeeper = path, token_file, doorkeeper
+        self._pages = pages or {}
         self._token = ""
         self._runner: web.AppRunner | None = None
 
@@ -83,6 +87,8 @@ class SocketServer:
         app = web.Application(client_max_size=256 * 1024)
         app.router.add_post("/call/{name}", self._call)
         app.router.add_get("/revocations", self._revocations)
+        for name, show in self._pages.items():
+            app.router.add_get(f"/{name}", self._guarded(show))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         await web.UnixSite(self._runner, str(self._path)).start()
@@ -95,6 +101,12 @@ class SocketServer:
 
     def _lets_in(self, request: web.Request) -> bool:
         return _is_us(request) and same(request.headers.get(TOKEN_HEADER, "").encode(), self._token.encode())
+
+    def _guarded(self, show: Show) -> Show:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            return await show(request) if self._lets_in(request) else web.Response(status=403)
+
+        return answer
 
     async def _call(self, request: web.Request) -> web.Response:
         if not self._lets_in(request):

@@ -46,4 +46,15 @@ STEPS = (
         sub text not null, sid text not null, expires_at real not null
     );
     """,
+    """
+    create table order_ (
+        order_id text primary key, grant_id text not null, order_hash text not null, verb text not null,
+        issuer text not null, sub text not null, generation integer not null, body blob not null,
+        result blob not null, accepted_at real not null, settled_at real, acknowledged_at real
+    ) without rowid;
+    create index order_open on order_ (accepted_at) where settled_at is null;
+    create index order_unacknowledged on order_ (settled_at, order_id)
+        where settled_at is not null and acknowledged_at is null;
+    create index order_acknowledged on order_ (acknowledged_at) where acknowledged_at is not null;
+    """,
 )

@@ -1,296 +1,180 @@
-"""The store on SQLite: WAL, immediate transactions, synchronous=FULL, one thread that owns the connection."""
+"""The store on SQLite: WAL, synchronous=FULL, and one thread that commits once for all that waits."""
 
 from __future__ import annotations
 
 import asyncio
-import json
+import queue
 import sqlite3
-import uuid
+import threading
+import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from facility_agent.ports.store import (
-    CodeRow,
-    DoorCodeRow,
-    GrantRow,
-    LinkRow,
-    PassRow,
-    SeenRow,
-    SessionRow,
-    Transaction,
-    WorkspaceRow,
-)
-from facility_agent.store.schema import STEPS
-from shared.identity import Subject
-from shared.workspaces import WorkspaceState
+from facility_agent.ports.store import Transaction, Unsure
+from facility_agent.store.accounts import AccountTables
+from facility_agent.store.browsers import BrowserTables
+from facility_agent.store.database import Database, Unusable, is_certain, is_disk
+from facility_agent.store.grants import GrantTables
+from facility_agent.store.orders import OrderTables
+from facility_agent.store.workspaces import WorkspaceTables
+from shared.errors import BackendUnavailable
 
 T = TypeVar("T")
+GROUP = 64
+WAITING = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    run: Callable[[Transaction], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    value: Any = None
+    error: BaseException | None = None
+
+
+class SqliteTransaction(AccountTables, GrantTables, BrowserTables, WorkspaceTables, OrderTables):
+    """Implements `ports.store.Transaction`."""
 
 
 class SqliteStore:
-    """Implements `ports.store.Store`. Opening it counts one boot."""
+    """Implements `ports.store.Store`.
 
-    def __init__(self, path: Path) -> None:
-        self._thread = ThreadPoolExecutor(1, "store")
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        path.chmod(0o600)
-        self._db.executescript("pragma journal_mode=wal; pragma synchronous=full; pragma busy_timeout=5000;")
-        self._migrate()
-        self.store_id, self.boot_counter = self._boot()
+    The thread takes everything that waits, at most 64 works, runs each in a savepoint of one immediate
+    transaction, commits once, and only then resolves them: 64 works cost one fsync. `committed` hears of each
+    commit: how many works, and how many seconds it took.
+    """
 
-    def _migrate(self) -> None:
-        done = self._db.execute("pragma user_version").fetchone()[0]
-        for number, step in enumerate(STEPS[done:], done + 1):
-            self._db.executescript(f"begin immediate; {step}; pragma user_version={number}; commit;")
+    def __init__(self, path: Path, committed: Callable[[int, float], None] = lambda size, seconds: None) -> None:
+        self._database, self._committed = Database(path), committed
+        self._queue: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        self._closing = self._committing = False
+        self._thread = threading.Thread(target=self._serve, name="store", daemon=True)
+        self._thread.start()
 
-    def _boot(self) -> tuple[str, int]:
-        self._db.execute("begin immediate")
-        self._db.execute("insert or ignore into meta values ('store_id', ?)", (str(uuid.uuid4()),))
-        self._db.execute("insert or ignore into meta values ('boots', '0')")
-        self._db.execute("update meta set value = value + 1 where key = 'boots'")
-        rows = dict(self._db.execute("select key, value from meta").fetchall())
-        self._db.execute("commit")
-        return rows["store_id"], int(rows["boots"])
+    @property
+    def store_id(self) -> str:
+        """Identifies this store; empty until it was opened."""
+        return self._database.store_id
+
+    @property
+    def boot_counter(self) -> int:
+        """How often an agent was started on this store; 0 until it was opened."""
+        return self._database.boot_counter
+
+    @property
+    def fault(self) -> str:
+        """What keeps it from writing, for the operator; empty when nothing does."""
+        return self._database.fault
 
     async def transact(self, work: Callable[[Transaction], T]) -> T:
-        """Run `work` in one transaction; its exception rolls everything back."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, work)
+        """Run `work` in one transaction; its exception undoes it alone."""
+        if self._closing or self._queue.qsize() >= WAITING:
+            raise BackendUnavailable
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._queue.put(_Work(work, future, loop))
+        return await future
 
-    def _run(self, work: Callable[[Transaction], T]) -> T:
-        self._db.execute("begin immediate")
-        try:
-            result = work(SqliteTransaction(self._db))
-        except BaseException:
-            self._db.execute("rollback")
-            raise
-        self._db.execute("commit")
-        return result
+    async def probe(self) -> None:
+        """Open it when it is not, and write. Raises BackendUnavailable while that does not work."""
+        await self.transact(lambda tx: tx.touch())  # type: ignore[attr-defined]
 
     def close(self) -> None:
         """Close after what is under way."""
-        self._thread.submit(self._db.close).result(10)
-        self._thread.shutdown()
+        self._closing = True
+        self._queue.put(None)
+        self._thread.join(10)
+
+    # --- the thread
+
+    def _serve(self) -> None:
+        more = True
+        while more:
+            group, more = self._next_group()
+            if group:
+                self._carry_out(group)
+        self._database.close()
+
+    def _next_group(self) -> tuple[list[_Work], bool]:
+        """Waits for one work and takes those that wait behind it; False at the end."""
+        group: list[_Work] = []
+        work = self._queue.get()
+        while work is not None:
+            if not work.future.cancelled():
+                group.append(work)
+            if len(group) >= GROUP:
+                return group, True
+            try:
+                work = self._queue.get_nowait()
+            except queue.Empty:
+                return group, True
+        return group, False
+
+    def _carry_out(self, group: Sequence[_Work]) -> None:
+        started, self._committing = time.perf_counter(), False
+        try:
+            outcomes = self._commit(group)
+        except Exception as error:  # noqa: BLE001 (the thread goes on, whatever the disk does)
+            self._database.failed(error)
+            unsure = self._committing and not is_certain(error)
+            outcomes = [_Outcome(error=_refusal(unsure)) for _ in group]
+        else:
+            self._committed(len(group), time.perf_counter() - started)
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], _Outcome]]] = defaultdict(list)
+        for work, outcome in zip(group, outcomes, strict=True):
+            by_loop[work.loop].append((work.future, outcome))
+        for loop, settled in by_loop.items():
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, settled)
+
+    def _commit(self, group: Sequence[_Work]) -> list[_Outcome]:
+        db = self._database.connection()
+        before = db.total_changes
+        db.execute("begin immediate")
+        transaction = SqliteTransaction(db)
+        outcomes = [_in_savepoint(db, transaction, work) for work in group]
+        self._committing = True
+        db.execute("commit")
+        if db.total_changes != before:
+            self._database.written()
+        return outcomes
 
 
-class SqliteTransaction:
-    """Implements `ports.store.Transaction`."""
-
-    def __init__(self, db: sqlite3.Connection) -> None:
-        self._db = db
-
-    def _one(self, sql: str, *values: Any) -> tuple[Any, ...] | None:
-        row: tuple[Any, ...] | None = self._db.execute(sql, values).fetchone()
-        return row
-
-    def _put(self, table: str, *values: Any) -> None:
-        marks = ",".join("?" * len(values))
-        self._db.execute(f"insert or replace into {table} values ({marks})", values)  # noqa: S608 (our own names)
-
-    # account links and consent
-
-    def link_of(self, subject: Subject) -> LinkRow | None:
-        """The subject's link, also one that was removed."""
-        row = self._one("select * from link where issuer=? and sub=?", subject.issuer, subject.sub)
-        return _link(row) if row else None
-
-    def holder_of(self, immutable_id: str) -> LinkRow | None:
-        """The link that holds or last held an account; the active one first."""
-        row = self._one("select * from link where immutable_id=? order by active desc, rowid desc", immutable_id)
-        return _link(row) if row else None
-
-    def put_link(self, row: LinkRow) -> None:
-        """Store or replace the subject's link."""
-        self._put(
-            "link", row.subject.issuer, row.subject.sub, row.username, row.immutable_id, row.generation, row.active
-        )
-
-    def consent_of(self, subject: Subject) -> str:
-        """Scopes confirmed."""
-        row = self._one("select scopes from consent where issuer=? and sub=?", subject.issuer, subject.sub)
-        return str(row[0]) if row else ""
-
-    def put_consent(self, subject: Subject, scopes: str) -> None:
-        """Replace what was confirmed."""
-        self._put("consent", subject.issuer, subject.sub, scopes)
-
-    # codes and grants
-
-    def put_code(self, row: CodeRow) -> None:
-        """Store a code."""
-        who = row.subject
-        self._put(
-            "code",
-            row.code_hash,
-            row.challenge,
-            row.secret,
-            who.issuer,
-            who.sub,
-            row.sid,
-            row.scopes,
-            row.expires_at,
-        )
-
-    def take_code(self, code_hash: str) -> CodeRow | None:
-        """The code, and delete it."""
-        row = self._one("delete from code where code_hash=? returning *", code_hash)
-        return CodeRow(row[0], row[1], row[2], Subject(row[3], row[4]), *row[5:]) if row else None
-
-    def put_grant(self, row: GrantRow) -> None:
-        """Store a grant."""
-        who = row.subject
-        self._put(
-            "grant_", row.grant_id, who.issuer, who.sub, row.sid, row.immutable_id, row.generation, row.scopes,
-            row.secret, row.created_at, row.expires_at,
-        )  # fmt: skip
-
-    def grant(self, grant_id: str) -> GrantRow | None:
-        """One grant."""
-        row = self._one("select * from grant_ where grant_id=?", grant_id)
-        return _grant(row) if row else None
-
-    def grants_of(self, subject: Subject, sid: str) -> Sequence[GrantRow]:
-        """Grants of one sign-in, oldest first."""
-        sql = "select * from grant_ where issuer=? and sub=? and sid=? order by created_at, rowid"
-        return [_grant(row) for row in self._db.execute(sql, (subject.issuer, subject.sub, sid))]
-
-    def expire_grant(self, grant_id: str, at: float) -> None:
-        """Let a grant end no later than `at`."""
-        self._db.execute("update grant_ set expires_at=min(expires_at, ?) where grant_id=?", (at, grant_id))
-
-    def delete_grant(self, grant_id: str) -> None:
-        """Delete one."""
-        self._db.execute("delete from grant_ where grant_id=?", (grant_id,))
-
-    def seen(self, command_id: str) -> SeenRow | None:
-        """A command id that was used."""
-        row = self._one("select * from seen where command_id=?", command_id)
-        return SeenRow(*row) if row else None
-
-    def remember(self, row: SeenRow) -> None:
-        """Remember a command id."""
-        self._put("seen", row.command_id, row.grant_id, row.body_hash, row.expires_at)
-
-    # endings
-
-    def end_sid(self, issuer: str, sub: str, sid: str, until: float) -> list[str]:
-        """Delete everything of a sign-in and remember its sid."""
-        if sid:
-            self._put("ended_sid", issuer, sid, until)
-            return self._end("issuer=? and sid=?", issuer, sid)
-        return self._end("issuer=? and sub=?", issuer, sub)
-
-    def end_link(self, subject: Subject) -> list[str]:
-        """Delete everything of a subject."""
-        return self._end("issuer=? and sub=?", subject.issuer, subject.sub)
-
-    def _end(self, where: str, *values: str) -> list[str]:
-        passes = [row[0] for row in self._db.execute(f"select cookie_hash from pass where {where}", values)]  # noqa: S608
-        for table in ("code", "door_code", "grant_", "session", "pass"):
-            self._db.execute(f"delete from {table} where {where}", values)  # noqa: S608 (our own names)
-        return passes
-
-    def sid_ended(self, issuer: str, sid: str, now: float) -> bool:
-        """Whether this sid ended lately."""
-        return bool(sid) and self._one(
-            "select 1 from ended_sid where issuer=? and sid=? and until>?", issuer, sid, now
-        ) is not None  # fmt: skip
-
-    # browsers
-
-    def session(self, cookie_hash: str) -> SessionRow | None:
-        """A gateway session."""
-        row = self._one("select * from session where cookie_hash=?", cookie_hash)
-        if row is None:
-            return None
-        subject = Subject(row[1], row[2]) if row[1] is not None else None
-        return SessionRow(row[0], subject, row[3], row[4], row[5])
-
-    def put_session(self, row: SessionRow) -> None:
-        """Store one."""
-        who = row.subject
-        self._put(
-            "session", row.cookie_hash, who.issuer if who else None, who.sub if who else None, row.sid, row.data,
-            row.expires_at,
-        )  # fmt: skip
-
-    def delete_session(self, cookie_hash: str) -> None:
-        """Delete one."""
-        self._db.execute("delete from session where cookie_hash=?", (cookie_hash,))
-
-    def put_door_code(self, row: DoorCodeRow) -> None:
-        """Store a one-time code into a workspace."""
-        who = row.subject
-        self._put(
-            "door_code", row.code_hash, row.workspace_id, row.state_hash, who.issuer, who.sub, row.sid, row.expires_at
-        )  # fmt: skip
-
-    def take_door_code(self, code_hash: str) -> DoorCodeRow | None:
-        """The code, and delete it."""
-        row = self._one("delete from door_code where code_hash=? returning *", code_hash)
-        return DoorCodeRow(row[0], row[1], row[2], Subject(row[3], row[4]), *row[5:]) if row else None
-
-    def door_codes(self) -> int:
-        """How many there are."""
-        row = self._one("select count(*) from door_code")
-        return int(row[0]) if row else 0
-
-    def put_pass(self, row: PassRow) -> None:
-        """Store a workspace cookie."""
-        who = row.subject
-        self._put(
-            "pass", row.cookie_hash, row.workspace_id, who.issuer, who.sub, row.sid, row.generation, row.expires_at
-        )
-
-    def pass_of(self, cookie_hash: str) -> PassRow | None:
-        """One workspace cookie."""
-        row = self._one("select * from pass where cookie_hash=?", cookie_hash)
-        return PassRow(row[0], row[1], Subject(row[2], row[3]), *row[4:]) if row else None
-
-    # workspaces
-
-    def workspace(self, workspace_id: str) -> WorkspaceRow | None:
-        """One workspace."""
-        row = self._one("select * from workspace where workspace_id=?", workspace_id)
-        return _workspace(row) if row else None
-
-    def put_workspace(self, row: WorkspaceRow) -> None:
-        """Store or replace one."""
-        who = row.subject
-        self._put(
-            "workspace", row.workspace_id, who.issuer, who.sub, row.immutable_id, row.order_hash, row.environment,
-            row.flavour, json.dumps(row.proposals), row.title, row.lifetime_s, row.state.value, row.sequence,
-            row.steps, row.handle, row.secret, row.reason, row.message, row.created_at, row.ends_at, row.ended_at,
-        )  # fmt: skip
-
-    def workspaces(self, ended_after: float) -> Sequence[WorkspaceRow]:
-        """All that live, and those that ended after an instant."""
-        sql = "select * from workspace where ended_at is null or ended_at>? order by created_at"
-        return [_workspace(row) for row in self._db.execute(sql, (ended_after,))]
-
-    def living_of(self, immutable_id: str) -> int:
-        """How many workspaces of an account live."""
-        row = self._one("select count(*) from workspace where immutable_id=? and ended_at is null", immutable_id)
-        return int(row[0]) if row else 0
-
-    def sweep(self, now: float) -> None:
-        """Delete what has expired."""
-        for table in ("code", "door_code", "grant_", "seen", "session", "pass"):
-            self._db.execute(f"delete from {table} where expires_at<?", (now,))  # noqa: S608 (our own names)
-        self._db.execute("delete from ended_sid where until<?", (now,))
+def _in_savepoint(db: sqlite3.Connection, transaction: SqliteTransaction, work: _Work) -> _Outcome:
+    db.execute("savepoint work")
+    try:
+        value = work.run(transaction)
+    except BaseException as error:
+        if isinstance(error, sqlite3.Error) and is_disk(error):
+            raise  # not this work's fault: nobody's work is done
+        if not db.in_transaction:
+            raise Unusable("SQLite gave a transaction up") from error
+        db.execute("rollback to work")
+        db.execute("release work")
+        return _Outcome(error=error)
+    db.execute("release work")
+    return _Outcome(value)
 
 
-def _link(row: tuple[Any, ...]) -> LinkRow:
-    return LinkRow(Subject(row[0], row[1]), row[2], row[3], row[4], bool(row[5]))
+def _refusal(unsure: bool) -> BackendUnavailable:
+    error = BackendUnavailable("The facility cannot store anything at the moment; try again later.")
+    error.__cause__ = Unsure() if unsure else None
+    return error
 
 
-def _grant(row: tuple[Any, ...]) -> GrantRow:
-    return GrantRow(row[0], Subject(row[1], row[2]), *row[3:])
-
-
-def _workspace(row: tuple[Any, ...]) -> WorkspaceRow:
-    return WorkspaceRow(
-        row[0], Subject(row[1], row[2]), row[3], row[4], row[5], row[6], tuple(json.loads(row[7])), row[8], row[9],
-        WorkspaceState(row[10]), *row[11:],
-    )  # fmt: skip
+def _resolve(settled: Sequence[tuple[asyncio.Future[Any], _Outcome]]) -> None:
+    for future, outcome in settled:
+        if future.cancelled():
+            continue
+        if outcome.error is None:
+            future.set_result(outcome.value)
+        else:
+            future.set_exception(outcome.error)

@@ -46,6 +46,8 @@ class AgentEnd(End[pb.CentreEnvelope]):
         self._early: dict[str, pb.Event] = {}
         self._orders = Window(terms.order_credits)
         self._results = Window(0)
+        self._answers: dict[str, bytes] = {}  # to orders that were not accepted, until they are acknowledged
+        self._finishing = False
         hello.version_min, hello.version_max = terms.version_min, terms.version_max
         hello.query_credits, hello.order_credits = terms.query_credits, terms.order_credits
         first = self._envelope(hello=hello)
@@ -84,7 +86,7 @@ class AgentEnd(End[pb.CentreEnvelope]):
 
     def accept(self, order_id: str) -> bool:
         """The order is stored: tell the hub. False when it did not arrive in this session, or was answered."""
-        if self.phase is not Phase.OPEN or not self._orders.give_back(order_id):
+        if self.phase is not Phase.OPEN or order_id in self._answers or not self._orders.give_back(order_id):
             return False
         word = self._envelope(accepted=pb.Accepted(order_id=order_id))
         self._outbox.must(Lane.CONTROL, ("accepted", order_id), word)
@@ -93,28 +95,30 @@ class AgentEnd(End[pb.CentreEnvelope]):
     def settle(self, result: pb.OrderResult) -> bool:
         """Queue the result of an order; False when it cannot be sent now, and the owner tries again later.
 
-        One that waits for its Acknowledged is sent again only when its order came again. A result that
-        does not fit is replaced by a refusal, never dropped.
+        The answer to an order of this session that was not accepted is always taken, since a refusal is
+        stored nowhere: it waits here for its credit, and is the only one that this session gives. A result
+        that waits for its Acknowledged is sent again only when its order came again. One that does not
+        fit is replaced by a refusal, never dropped.
         """
         order_id = result.order_id
         if self.phase is not Phase.OPEN:
             return False
-        if order_id in self._results and order_id not in self._orders:
+        if order_id in self._answers or (order_id in self._results and order_id not in self._orders):
             return True
-        if order_id not in self._results and not self._results.room:
-            return False
         envelope = self._envelope(order_result=result)
         if not self._fits(envelope):
             problem = pb.Problem(reason=BackendError.reason, message=_TOO_LARGE)
             refused = pb.OrderResult(order_id=order_id, outcome="FAILED", problem=problem)
             envelope = self._envelope(order_result=refused)
-        try:
-            self._outbox.put(Lane.ORDER, order_id, envelope)
-        except RateLimited:
-            return False
-        self._results.take(order_id)
-        self._orders.give_back(order_id)
-        return True
+        if order_id in self._orders:
+            self._answers[order_id] = envelope
+            self._send_result(order_id, envelope)
+            return True
+        return self._send_result(order_id, envelope)
+
+    def finish(self) -> None:
+        """A newer session is open: it brings the orders, here they are passed over; the rest goes on."""
+        self._finishing = True
 
     def report(self, key: str, event: pb.Event) -> None:
         """Queue a fact; one that still waits under the same key is replaced, since the newer says it all."""
@@ -122,6 +126,17 @@ class AgentEnd(End[pb.CentreEnvelope]):
             self._outbox.fact(key, self._envelope(event=event))
         elif self.phase is Phase.HANDSHAKE:
             self._early[key] = event
+
+    def _send_result(self, order_id: str, envelope: bytes) -> bool:
+        if order_id not in self._results and not self._results.room:
+            return False
+        try:
+            self._outbox.put(Lane.ORDER, order_id, envelope)
+        except RateLimited:
+            return False
+        self._results.take(order_id)
+        self._orders.give_back(order_id)
+        return True
 
     def _envelope(self, **body: Any) -> bytes:
         return pb.AgentEnvelope(epoch=self.epoch, **body).SerializeToString()
@@ -153,7 +168,7 @@ class AgentEnd(End[pb.CentreEnvelope]):
         if body == "order":
             return self._order(envelope.order, text.traceparent(envelope.traceparent))
         if body == "acknowledged" and self._results.give_back(envelope.acknowledged.order_id):
-            return (OrderAcknowledged(envelope.acknowledged.order_id),)
+            return self._acknowledged(envelope.acknowledged.order_id)
         if body == "drain":
             drain = envelope.drain
             self._reconnect_after = min(drain.reconnect_after_ms / 1000, _LONGEST_PAUSE)
@@ -185,9 +200,21 @@ class AgentEnd(End[pb.CentreEnvelope]):
     def _order(self, order: pb.Order, traceparent: str) -> Sequence[Output]:
         if not is_command_id(order.order_id):
             return self._reject("INVALID_REQUEST", "An order has an id of at most 64 characters.")
+        if self._finishing:
+            self.ignored += 1
+            return ()
         if not self._orders.take(order.order_id):
             return self._reject(RateLimited.reason, RateLimited.default_message)
+        if order.order_id in self._answers:
+            self._send_result(order.order_id, self._answers[order.order_id])
+            return ()
         return (OrderArrived(order.order_id, order.body, order.grant_id, order.mac, traceparent),)
+
+    def _acknowledged(self, order_id: str) -> Sequence[Output]:
+        self._answers.pop(order_id, None)
+        for waiting in [name for name in self._answers if name in self._orders]:
+            self._send_result(waiting, self._answers[waiting])
+        return (OrderAcknowledged(order_id),)
 
     def _ticket(self, envelope: pb.CentreEnvelope) -> int:
         return envelope.command.ticket if envelope.WhichOneof("body") == "command" else 0
@@ -205,4 +232,5 @@ class AgentEnd(End[pb.CentreEnvelope]):
         self._early.clear()
         self._orders.clear()
         self._results.clear()
+        self._answers.clear()
         return ()

@@ -141,6 +141,14 @@ class CentreEnd(End[pb.AgentEnvelope]):
         """Also the first deadline of an ask."""
         return min(self._asks.deadline(), super().deadline())
 
+    def waits_for(self, ticket: int) -> bool:
+        """Whether this ask is out at the agent."""
+        return ticket in self._asks.window
+
+    def answered_beside(self, result: pb.Result) -> Sequence[Output]:
+        """The answer to one ask, which came another way than by the stream."""
+        return self._settle(result.ticket, result) if self.phase is Phase.OPEN else ()
+
     def finish(self) -> None:
         """Takes no more asks and orders; what is under way may still be answered."""
         self._finishing = True

@@ -81,6 +81,10 @@ class Pump:
         """Ends the session from this side; asks that are open are settled before this returns."""
         self._now(self._end.close(ending, message, tell=tell))
 
+    def settle(self, outputs: Sequence[Output]) -> None:
+        """Outputs that came another way than by the stream, all of them such as must not wait."""
+        self._now(outputs)
+
     def _now(self, outputs: Sequence[Output]) -> list[Output]:
         """Settles what must not wait and returns the rest; the end itself is what `run` returns."""
         rest: list[Output] = []

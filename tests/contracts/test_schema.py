@@ -11,6 +11,7 @@ import pytest
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2
+from shared.wire.gen.parasol.enrolment.v1 import enrolment_pb2
 from shared.wire.gen.parasol.facilities.v1 import facilities_pb2
 from shared.wire.gen.parasol.grants.v1 import grants_pb2
 from shared.wire.gen.parasol.link.v1 import link_pb2
@@ -18,7 +19,7 @@ from shared.wire.gen.parasol.workspaces.v1 import workspaces_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "proto").rglob("*.proto"))
-MODULES = [catalogue_pb2, facilities_pb2, grants_pb2, link_pb2, workspaces_pb2]
+MODULES = [catalogue_pb2, enrolment_pb2, facilities_pb2, grants_pb2, link_pb2, workspaces_pb2]
 FORBIDDEN = {
     # a person
     "person", "user", "username", "login", "subject", "sub", "email", "mail", "orcid", "identity", "issuer", "account",
@@ -33,6 +34,8 @@ FORBIDDEN = {
 KNOWN_GOOD = {
     "parasol.link.v1.CentreEnvelope.command": "the envelope's case, a message of bytes under a grant",
     "parasol.link.v1.Body.command_id": "an id that the centre made",
+    "parasol.enrolment.v1.Token.secret": "the right to enrol once, made by the centre; it opens nothing at a facility",
+    "parasol.enrolment.v1.EnrolRequest.secret": "the same on its way back; spent by this very request",
 }
 
 
@@ -75,6 +78,18 @@ def test_no_bytes_but_those_that_are_read_again_by_this_contract() -> None:
         "parasol.link.v1.Order.mac",
         "parasol.link.v1.OrderResult.payload",
         "parasol.link.v1.BulkChunk.data",
+        "parasol.enrolment.v1.Token.secret",
+        "parasol.enrolment.v1.Token.authorities",
+        "parasol.enrolment.v1.Statement.request",
+        "parasol.enrolment.v1.Statement.public_key",
+        "parasol.enrolment.v1.EnrolRequest.secret",
+        "parasol.enrolment.v1.EnrolRequest.statement",
+        "parasol.enrolment.v1.EnrolRequest.signature",
+        "parasol.enrolment.v1.RenewRequest.request",
+        "parasol.enrolment.v1.RecoverRequest.statement",
+        "parasol.enrolment.v1.RecoverRequest.signature",
+        "parasol.enrolment.v1.Enrolled.certificate",
+        "parasol.enrolment.v1.Enrolled.authorities",
     }
 
 

@@ -14,7 +14,7 @@ import pytest
 _folder = tempfile.TemporaryDirectory(prefix="parasol-test-")
 os.environ.setdefault("PARASOL_DATA", _folder.name)
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "central_portal.settings")
-django.setup()
+django.setup()  # tests may import the centre's tables at their top
 
 
 @pytest.fixture(scope="session")

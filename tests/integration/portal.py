@@ -44,6 +44,7 @@ from shared.facilities import (
 )
 from shared.identity import Scope, Subject
 from shared.wire.commands import decode_body, encode_body
+from shared.wire.facilities import encode_description
 
 Reply = Callable[[Any, SealedBody], Awaitable[Answer]]
 
@@ -158,10 +159,12 @@ class Portal:
 
     async def connect(self, slug: str, reply: Reply) -> None:
         self.agents.replies[slug] = reply
-        hello = HelloFacts(f"session-{slug}", f"instance-{slug}", 1, "store")
+        hello = HelloFacts(
+            f"session-{slug}", f"instance-{slug}", 1, "store", description=encode_description(description(slug))
+        )
         admission = await in_database(sessions.admit)(slug, hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
         self.agents.epochs[slug] = admission.epoch
-        await self.facilities.connected(slug, admission.epoch, description(slug))
+        await self.facilities.changed(slug)
 
     async def disconnect(self, slug: str) -> None:
         epoch = self.facilities.get(slug).epoch

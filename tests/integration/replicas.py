@@ -79,11 +79,12 @@ class Replicas:
             self.balancer.targets.append(port)
         return part
 
-    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         """One command of the centre's."""
         return subprocess.run(
-            [BIN / "central-portal", *arguments], env=self.environment, capture_output=True, text=True, timeout=60
-        )
+            [BIN / "central-portal", *arguments], env=self.environment | changes, capture_output=True, text=True,
+            timeout=60,
+        )  # fmt: skip
 
     def tab(self, web: Part, like: Tab | None = None) -> Tab:
         """A browser at one of the web processes; with the cookies of another tab, as behind a proxy."""

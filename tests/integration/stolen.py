@@ -34,21 +34,24 @@ class Tape:
     tokens: list[str] = field(default_factory=list)
 
     @asynccontextmanager
-    async def open(self, target: str, authority: bytes | None, token: str) -> AsyncIterator[Stream]:
+    async def open(
+        self, target: str, credentials: Any, metadata: tuple[tuple[str, str], ...]
+    ) -> AsyncIterator[Stream]:
         """The agent's stream, with a tap on it."""
-        self.tokens.append(token)
-        async with open_stream(target, authority, token) as stream:
+        self.tokens += [value.removeprefix("Bearer ") for name, value in metadata if name == "authorization"]
+        async with open_stream(target, credentials, metadata) as stream:
             yield _Tapped(stream, self)
 
-    def commands(self) -> list[pb.Command]:
-        """Every command that the centre sent."""
+    def commands(self) -> list[pb.Command | pb.Order]:
+        """Every query and order that the centre sent."""
         words = [pb.CentreEnvelope.FromString(piece) for frame in self.down for piece in pieces(frame, 1, 100)]
-        return [word.command for word in words if word.WhichOneof("body") == "command"]
+        said = [(word, word.WhichOneof("body")) for word in words]
+        return [getattr(word, body) for word, body in said if body in ("command", "order")]
 
 
 class _Tapped(Stream):
     def __init__(self, inner: Stream, tape: Tape) -> None:
-        self._inner, self._tape = inner, tape
+        self._inner, self._tape, self.refused = inner, tape, False
 
     async def read(self) -> bytes | None:
         data = await self._inner.read()

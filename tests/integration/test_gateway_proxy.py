@@ -324,6 +324,18 @@ def test_a_workspaces_websockets_come_back_after_the_gateways_restart(
         assert ws.recv(10) == "again"
 
 
+def test_a_form_beyond_its_bound_is_refused(gate: WholeFacility) -> None:
+    with raw_connection(gate) as connection:
+        lines = (
+            "POST /confirm HTTP/1.1",
+            f"Host: {gate.host}",
+            f"Origin: http://{gate.host}",
+            "Content-Length: 300000",
+        )
+        connection.sendall("\r\n".join([*lines, "", ""]).encode() + bytes(300_000))
+        assert until_closed(connection).startswith(b"HTTP/1.1 413 ")
+
+
 def test_the_probe_and_own_pages_are_served_beside(gate: WholeFacility) -> None:
     with raw_connection(gate) as connection:
         connection.sendall(f"GET /static/gateway.css HTTP/1.1\r\nHost: {gate.host}\r\n\r\n".encode())

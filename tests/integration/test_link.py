@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from central_portal.link.commands import command_body
 from central_portal.link.hub import HubMisconfigured
 from central_portal.link.ports import SealedBody
 from shared.commands import Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
 from shared.facilities import Outcome
-from shared.workspaces import LaunchRequest, WorkspaceState
+from shared.wire.facilities import decode_description
+from shared.workspaces import WorkspaceState
 from tests.certificates import self_signed
-from tests.link_parts import BLANK, REPORT, WORKSPACE, SmallCore, eventually, search
+from tests.link_parts import BLANK, REPORT, SmallCore, eventually, search
 from tests.link_scene import Scene, open_scene
 
 
@@ -35,7 +35,10 @@ async def test_an_agent_connects_and_answers(scene: Scene) -> None:
     assert scene.hub.links.online("alpha")
     assert link.connected
     (connected,) = scene.events.of("connected")
-    assert connected[1:] == ("alpha", 1, BLANK, core.inventory())
+    assert connected[1:] == ("alpha", 1, core.inventory())
+    (hello,) = scene.enrolment.hellos
+    assert decode_description(hello.description) == BLANK
+    assert (hello.store_id, hello.boot_counter) == ("store", 1)
     assert await scene.ask("silver") == ["silver"]
     body = search().body
     await scene.hub.links.ask("alpha", Verb.SEARCH, SealedBody(body, "grant-1", b"m" * 32), 5.0)
@@ -73,23 +76,13 @@ async def test_a_slow_facility_is_timed_out_and_its_late_answer_changes_nothing(
     assert await scene.ask("slow") == ["slow"]
 
 
-async def test_a_query_is_given_up_in_time_and_an_order_is_not(scene: Scene) -> None:
+async def test_a_query_is_given_up_in_time(scene: Scene) -> None:
     core = SmallCore(held={"slow": asyncio.Event()})
     await scene.agent(core)
     with pytest.raises(DeadlineExceeded):
         await scene.ask("slow", within=0.1)
+    await eventually(lambda: len(core.cancelled) == 1)
     assert await scene.ask() == ["none"]
-    assert len(core.cancelled) == 1
-    launch = LaunchRequest("jupyter", "small", (), "", "slow", 60)
-    order = SealedBody(command_body("alpha", WORKSPACE, Verb.LAUNCH, launch, 1))
-    with pytest.raises(DeadlineExceeded):
-        await scene.hub.links.ask("alpha", Verb.LAUNCH, order, 0.1)
-    assert await scene.ask() == ["none"]
-    core.held["slow"].set()
-    answer = await scene.hub.links.ask("alpha", Verb.LAUNCH, order, 5.0)
-    assert answer.payload == REPORT
-    await eventually(lambda: len(core.finished) == 4)
-    assert len(core.cancelled) == 1
 
 
 async def test_a_cancelled_ask_leaves_nothing_behind(scene: Scene) -> None:

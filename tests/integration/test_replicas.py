@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGCONT, SIGSTOP
+from signal import SIGCONT, SIGSTOP, SIGTERM
 from typing import Any
 
 import orjson
@@ -15,7 +16,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed
 
 from tests.integration.openid import Op, serving
-from tests.integration.replicas import Replicas, online, running_replicas
+from tests.integration.replicas import Part, Replicas, online, running_replicas
 from tests.integration.tab import Tab, granted, open_socket
 from tests.services import Postgres, RedisServer, running_postgres, running_redis
 from tests.waiting import until
@@ -124,30 +125,25 @@ def test_two_webs_ask_through_the_hub_and_see_the_facility_come_and_go(
 
 
 @pytest.mark.needs("redis")
-@pytest.mark.parametrize("way", ["redis", "no redis", "redis killed", "redis frozen"])
 def test_a_sign_out_at_one_web_closes_a_socket_at_another(
-    tmp_path: Path, provider: Op, postgres: Postgres, redis: RedisServer, way: str
+    tmp_path: Path, provider: Op, postgres: Postgres, redis: RedisServer
 ) -> None:
-    with world(tmp_path, provider, postgres, "" if way == "no redis" else redis.url) as replicas:
-        one, other = replicas.start("web"), replicas.start("web")
-        here = replicas.tab(one)
-        here.sign_in(provider)
-        there = replicas.tab(other, here)
-        assert there.me()
-        with open_socket(there) as stream:
-            stream.send('{"type": "connection_init"}')
-            assert orjson.loads(stream.recv(10))["type"] == "connection_ack"
-            if way == "redis killed":
-                redis.kill()
-            elif way == "redis frozen":
-                redis.freeze()
-            started = time.monotonic()
-            assert here.post("/signout").status == 303
-            assert closed_with(stream, 10) == 4401
-            assert time.monotonic() - started < 3.5
-        if way == "redis frozen":
-            redis.thaw()
-        assert here.me() is None
+    with world(tmp_path, provider, postgres, redis.url) as replicas:
+        here = replicas.tab(replicas.start("web"))
+        there = replicas.tab(replicas.start("web"), here)
+        for trouble in (lambda: None, redis.freeze, redis.kill):
+            here.sign_in(provider)
+            assert there.me()
+            with open_socket(there) as stream:
+                stream.send('{"type": "connection_init"}')
+                assert orjson.loads(stream.recv(10))["type"] == "connection_ack"
+                trouble()
+                started = time.monotonic()
+                assert here.post("/signout").status == 303
+                assert closed_with(stream, 10) == 4401
+                assert time.monotonic() - started < 4.0
+            assert here.me() is None
+            provider.person = (provider.person[0], f"{provider.person[1]}-next")
 
 
 @pytest.mark.needs("redis")
@@ -271,7 +267,62 @@ def test_an_outdated_database_and_a_missing_one_are_told(tmp_path: Path, provide
         assert done.returncode == 2
         assert "needs PostgreSQL" in done.stderr
         replicas.environment = empty | {"PARASOL_DATABASE": "postgresql://app@/nowhere?host=/nonexistent"}
-        done = replicas.run("web")
-        assert done.returncode == 2
-        assert "The database cannot be used" in done.stderr
-        assert "Traceback" not in done.stderr
+        for command in ("web", "agents"):
+            done = replicas.run(command)
+            assert done.returncode == 2
+            assert "The database cannot be used" in done.stderr
+            assert len(done.stderr.splitlines()) == 1
+
+
+def test_metrics_and_health_are_for_this_machine(tmp_path: Path, provider: Op, postgres: Postgres) -> None:
+    with world(tmp_path, provider, postgres) as replicas:
+        hub, web = replicas.start("hub"), replicas.start("web")
+        tab = replicas.tab(web)
+        replicas.facility.connect()
+        until(lambda: online(tab), "the facility is seen", 2.0)
+        assert tab.found() == {"o-1"}
+        at_hub, at_web = metrics(hub), metrics(web)
+        assert at_hub["parasol_sessions"] == 1
+        assert at_hub['parasol_session_epoch{facility="alpha"}'] == 1
+        assert at_web['parasol_ask_seconds_count{outcome="OK",verb="catalogue.search"}'] == 1
+        assert at_web['parasol_graphql_requests_total{outcome="OK"}'] > 0
+        assert b"parasol_" not in tab.get("/metrics").body, "the portal's origin tells nothing"
+        done = replicas.run("web", PARASOL_METRICS="0.0.0.0:9")
+        assert (done.returncode, "must be on loopback" in done.stderr) == (2, True)
+        hub.send(SIGTERM)
+        until(lambda: not hub.healthy(), "a hub that stops says so")
+
+
+def metrics(part: Part) -> dict[str, float]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{part.ops}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return {
+        name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    }
+
+
+def test_a_quarantine_is_shown_cut_and_released(tmp_path: Path, provider: Op, postgres: Postgres) -> None:
+    with world(tmp_path, provider, postgres) as replicas:
+        hub, web = replicas.start("hub"), replicas.start("web")
+        other = replicas.start("hub")
+        tab = replicas.tab(web)
+        replicas.facility.connect()
+        until(lambda: online(tab), "the facility is seen", 2.0)
+        clone = replicas.facility.clone(f"127.0.0.1:{other.port}")
+        clone.dial()
+        until(lambda: not online(tab), "nobody is let in any more", 5.0)
+        until(
+            lambda: "ended (SUPERSEDED)" in hub.log.read_text(), "the first session is cut at the other hub", 5.0
+        )
+        agent = replicas.agent()
+        assert agent["state"] == "quarantined"
+        assert agent["quarantined"]
+        shown = replicas.run("agents")
+        assert (shown.returncode, "alpha is quarantined" in shown.stdout) == (1, True)
+        assert "is quarantined" in other.log.read_text()
+        clone.hang_up()
+        assert not online(tab)
+        assert replicas.run("agents", "release", "alpha").returncode == 0
+        until(lambda: online(tab), "the first agent is back", 30.0)
+        assert replicas.run("agents", "release", "alpha").returncode == 1
+        assert replicas.run("agents", "release", "nobody").returncode == 1

@@ -29,7 +29,7 @@ from shared.identity import Scope, Subject
 from shared.wire import proof
 from shared.wire.commands import decode_body, encode_body
 from shared.workspaces import WorkspaceReport, WorkspaceState
-from tests.facility_scene import ADA, BEN, FacilityScene, launch_request
+from tests.facility_scene import ADA, BEN, FacilityScene, launch_request, refused
 from tests.integration.openid import Op, serving
 from tests.integration.stolen import Loot, Tape
 from tests.integration.tab import SESSION, Tab, visit
@@ -119,7 +119,7 @@ async def dialled(scene: FacilityScene, folder: Path, hub: str) -> AsyncIterator
     settings = LinkSettings(
         "alpha", hub, "parasol-hub", folder / "agent.key", "s", 1, plaintext=True, first_pause=0.02
     )
-    link = AgentLink(settings, scene.core)
+    link = AgentLink(settings, scene.core, desk=scene.orders)
     tasks = [asyncio.create_task(link.run()), asyncio.create_task(scene.workspaces.watch())]
     try:
         yield link
@@ -188,12 +188,6 @@ def only_the_centres(_: str, names: list[str]) -> Iterable[str]:
 def parts(url: str) -> list[str]:
     """Every word of an address: an access log that was stolen too."""
     return [value for values in parse_qs(urlsplit(url).query).values() for value in values]
-
-
-def refused(answer: Answer, *reasons: str) -> None:
-    assert answer.payload is None, answer
-    assert answer.problem is not None
-    assert answer.problem.reason in reasons, answer
 
 
 async def test_a_stolen_centre_with_a_recording_commands_nothing(heist: Heist) -> None:

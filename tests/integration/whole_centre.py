@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator, Set
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -94,13 +94,14 @@ class Facility:
         accounts = Accounts(self.store, people, people, people, lambda _: None)
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
         core = FacilityCore(
-            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events(), time.time  # type: ignore[arg-type]
+            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events()  # type: ignore[arg-type]
         )  # fmt: skip
         self.subject = Subject("http://op-of-the-gateway", "pairwise-ada")
-        settings = LinkSettings(
+        self._settings = LinkSettings(
             "alpha", hub, "parasol-hub", folder / "agent.key", "store", 1, plaintext=True, first_pause=0.02
         )
-        self._link, self._up = AgentLink(settings, core), threading.Event()
+        self._core = core
+        self._link, self._up = AgentLink(self._settings, core), threading.Event()
         self._link.on_change = lambda connected: (self._up.set if connected else self._up.clear)()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
@@ -115,6 +116,10 @@ class Facility:
         """Dial the hub, and wait for its Welcome."""
         self._running = asyncio.run_coroutine_threadsafe(self._link.run(), self._loop)
         assert self._up.wait(10), "the agent is connected"
+
+    def clone(self, hub: str) -> Clone:
+        """Another process with this one's key and store."""
+        return Clone(AgentLink(replace(self._settings, hub=hub), self._core), self._loop)
 
     def disconnect(self) -> None:
         if self._running:
@@ -145,6 +150,21 @@ class Facility:
         self._thread.join(5)
         self._loop.close()
         self.store.close()
+
+
+class Clone:
+    """A copy of an agent, in the same loop."""
+
+    def __init__(self, link: AgentLink, loop: asyncio.AbstractEventLoop) -> None:
+        self._link, self._loop = link, loop
+        self._running: Any = None
+
+    def dial(self) -> None:
+        self._running = asyncio.run_coroutine_threadsafe(self._link.run(), self._loop)
+
+    def hang_up(self) -> None:
+        self._running.cancel()
+        until(self._running.done, "the clone has hung up")
 
 
 @dataclass

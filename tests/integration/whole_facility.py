@@ -19,8 +19,9 @@ from typing import Any
 from facility_agent.composition import Agent
 from facility_agent.config import Located, load
 from facility_agent.ports.compute import Endpoint
-from facility_agent.ports.store import GrantRow
+from facility_agent.ports.store import OrderRow
 from facility_agent.socket.client import DoorkeeperClient
+from shared.commands import Verb
 from shared.identity import Subject
 from shared.wire.proof import hashed, token
 from shared.workspaces import LaunchRequest, WorkspaceState
@@ -118,7 +119,15 @@ class WholeFacility:
         await self.door.link(self.subject(name), await self.door.local_identity(name))
 
     def unlink(self, name: str) -> None:
-        self.run(self.agent.workspaces._accounts.unlink(self.subject(name)))
+        self.run(self._unlink(self.subject(name)))
+
+    async def _unlink(self, subject: Subject) -> None:
+        """The effect of the order, without one."""
+        link = await self.agent._store.transact(lambda tx: tx.link_of(subject))
+        assert link is not None
+        effect = self.agent.workspaces._accounts.unlinking(link)
+        await self.agent._store.transact(effect.write)
+        effect.after()
 
     def launch(self, name: str = "ada", program: str = "app") -> str:
         """A running workspace; its id."""
@@ -130,18 +139,19 @@ class WholeFacility:
     async def _launch(self, workspace_id: str, name: str, program: str) -> None:
         link = await self.door.link_of(self.subject(name))
         assert link is not None
-        grant = GrantRow(
-            "g", self.subject(name), f"sid-{name}", link.identity.immutable_id, link.generation, "read run", b"", 0.0, 0.0
-        )  # fmt: skip
+        subject = self.subject(name)
+        order = OrderRow(workspace_id, "g", workspace_id, Verb.LAUNCH, subject, link.generation, b"", b"", 0.0)
         request = LaunchRequest(program, "small", (), "", "A test", 3600)
-        await self.agent.workspaces.launch(workspace_id, request, grant, workspace_id)
+        effect = await self.agent.workspaces.launching(order, request)
+        await self.agent._store.transact(effect.write)
+        effect.after()
 
     def state(self, workspace_id: str) -> WorkspaceState | None:
         row = self.run(self.agent.workspaces.known(workspace_id))
         return row.state if row else None
 
     def end(self, workspace_id: str) -> None:
-        self.run(self.agent.workspaces._stop(workspace_id, "", ""))
+        self.run(self.agent.workspaces._runs._stop(workspace_id, WorkspaceState.ENDED, "", ""))
 
     def endpoint(self, workspace_id: str) -> Endpoint:
         """Where it listens, as the gateway is told."""

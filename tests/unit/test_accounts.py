@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,25 +11,14 @@ import pytest
 from facility_agent.ports.doorkeeper import LocalIdentity
 from facility_agent.testing.accounts_world import Person
 from shared.catalogue import SearchPage
-from shared.commands import Answer, Stop, Verb
+from shared.commands import Stop, Verb
 from shared.errors import AccessDenied, BackendUnavailable, Conflict, IdentityRefused, NotFound
 from shared.facilities import Outcome
 from shared.identity import Subject
 from shared.workspaces import WorkspaceReport, WorkspaceState
-from tests.facility_scene import ADA, BEN, FacilityScene, open_facility
+from tests.facility_scene import ADA, BEN, FacilityScene, refused
 
 RIGHT = Person().password
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
-
-
-def refused(answer: Answer, reason: str) -> None:
-    assert answer.problem is not None, answer
-    assert (answer.problem.reason, answer.payload) == (reason, None)
 
 
 async def test_a_person_links_the_account_whose_password_they_know(at: FacilityScene) -> None:
@@ -100,7 +87,7 @@ async def test_a_second_account_is_not_linked_before_the_first_is_unlinked(at: F
     with pytest.raises(Conflict):
         await at.link(ADA, "ben")
     assert at.rows() == before
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     await at.link(ADA, "ben")
     info = await at.accounts.link_of(ADA)
     assert info is not None
@@ -122,7 +109,7 @@ async def test_a_generation_only_rises(at: FacilityScene) -> None:
         info = await at.accounts.link_of(subject)
         assert info is not None
         seen.append(info.generation)
-        await at.accounts.unlink(subject)
+        await at.unlink(subject)
     assert seen == sorted(set(seen)), "and never repeats, whoever holds the account"
 
 
@@ -131,21 +118,21 @@ async def test_unlinking_takes_everything_with_it_and_leaves_other_people_alone(
     await at.code()
     await at.doorkeeper.consent(ADA, held.grant.scopes and frozenset(held.grant.scopes))
     before = at.rows()
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     after = at.rows()
     assert [len(after[t]) for t in ("grant_", "code")] == [1, 0]
     assert await at.doorkeeper.consent_of(ADA) == frozenset()
     assert (await at.search(ben)).outcome is Outcome.OK
     refused(await at.search(held), "SIGN_IN_NEEDED")
-    await at.accounts.unlink(ADA)
-    await at.accounts.unlink(Subject("op", "nobody"))
+    await at.unlink(ADA)
+    await at.unlink(Subject("op", "nobody"))
     assert before["link"] != after["link"]
 
 
 async def test_workspaces_outlive_the_link_and_come_back_to_the_same_pair(at: FacilityScene) -> None:
     held = await at.ada()
     workspace_id = await at.running(held)
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     assert at.machine.running(workspace_id) == 1
     assert not (await at.doorkeeper.visit(workspace_id, ADA)).allowed
     await at.link()
@@ -160,12 +147,12 @@ async def test_workspaces_outlive_the_link_and_come_back_to_the_same_pair(at: Fa
 
 async def test_workspaces_never_come_to_another_person_or_another_account(at: FacilityScene) -> None:
     workspace_id = await at.running(await at.ada())
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     await at.link(BEN, "ada")  # the same account, another person
     ben = await at.held(BEN, "sid-2")
     assert not (await at.doorkeeper.visit(workspace_id, BEN)).allowed
     refused(await at.ask(ben, Verb.STOP, Stop(workspace_id)), "NOT_FOUND")
-    await at.accounts.unlink(BEN)
+    await at.unlink(BEN)
     await at.link(ADA, "ben")  # the same person, another account
     ada = await at.held()
     door = await at.doorkeeper.visit(workspace_id, ADA)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import Set
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,22 +11,11 @@ import pytest
 from facility_agent.core.commands import Events
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.commands import PUBLIC, SCOPE_OF, Answer, GetDataset, Redeem, Redeemed, Verb
+from shared.commands import PUBLIC, SCOPE_OF, GetDataset, Redeem, Redeemed, Verb
 from shared.facilities import Outcome
 from shared.wire import proof
 from shared.wire.commands import encode_answer
-from tests.facility_scene import FacilityScene, open_facility
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
-
-
-def refused(answer: Answer, reason: str) -> None:
-    assert answer.problem is not None, answer
-    assert (answer.problem.reason, answer.payload) == (reason, None)
+from tests.facility_scene import FacilityScene, refused
 
 
 async def test_a_code_is_redeemed_over_the_link_without_a_grant(at: FacilityScene) -> None:

@@ -85,6 +85,15 @@ def test_a_mistake_ends_with_one_sentence_and_exit_2(
         ("LISTEN", "8000", "listen: '8000' is not an address"),
         ("QUERY_DEADLINE", "0", "query_deadline: Input should be greater than 0"),
         ("SESSION_HOURS", "1000", "session_hours: Input should be less than"),
+        ("HUB_ADVERTISE", "0.0.0.0:7443", "hub_advertise: must be an address that web processes can reach"),
+        ("METRICS", "0.0.0.0:9464", "metrics: must be on loopback"),
+        ("REDIS", "http://redis:6379", "redis: must be redis://"),
+        ("HUB_LEASE", "0", "hub_lease: Input should be greater than 0"),
+        ("DATABASE", "mysql://db/parasol", "must be postgresql://user@host:port/name"),
+        ("DATABASE", "postgresql://db:port/parasol?nonsense", "cannot be read"),
+        ("DATABASE", "postgresql://parasol@db.example.eu", "must name the database"),
+        ("DATABASE", "postgresql://parasol:hunter2@db/parasol", "must not hold the password"),
+        ("DATABASE_PASSWORD_FILE", "/nowhere", "is for PARASOL_DATABASE, which is empty"),
     ],
 )
 def test_a_mistake_in_the_environment_is_named(
@@ -97,6 +106,29 @@ def test_a_mistake_in_the_environment_is_named(
         read_settings()
     assert sentence in str(told.value)
     assert "\n" not in str(told.value)
+    assert "hunter2" not in str(told.value)
+
+
+def test_the_database_is_postgresql_with_its_password_from_a_file(tmp_path: Path) -> None:
+    from central_portal.django_database import database_table
+
+    file = tmp_path / "password"
+    url = "postgresql://parasol@db.example.eu:5433/portal?sslmode=verify-full"
+    for text, why in (("", "is empty"), (None, "cannot be read")):
+        if text is None:
+            file.unlink()
+        else:
+            file.write_text(text)
+        with pytest.raises(ValueError, match=why):
+            database_table(url, file, tmp_path)
+    file.write_text("hunter2\n")
+    table = database_table(url, file, tmp_path)
+    assert (table["ENGINE"], table["NAME"], table["USER"], table["HOST"], table["PORT"], table["PASSWORD"]) == (
+        "django.db.backends.postgresql", "portal", "parasol", "db.example.eu", "5433", "hunter2",
+    )  # fmt: skip
+    assert table["OPTIONS"]["sslmode"] == "verify-full"
+    assert table["CONN_MAX_AGE"] == 0, "the pool and Django's own persistence exclude each other"
+    assert database_table("", None, tmp_path)["NAME"] == tmp_path / "centre.sqlite3"
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
@@ -16,15 +14,9 @@ from shared.errors import AccessDenied, CodeNotValid, NotFound, SignInNeeded
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
 from shared.workspaces import WorkspaceState
-from tests.facility_scene import ADA, BEN, FacilityScene, open_facility
+from tests.facility_scene import ADA, BEN, FacilityScene
 
 NOBODYS = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
 
 
 async def enter(
@@ -256,7 +248,7 @@ async def test_a_sign_out_and_an_unlink_name_the_cookies_that_they_ended(at: Fac
     await enter(at, workspace_id, sid="sid-2", cookie="two")
     said, task = await heard(at)
     await at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1")
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     await asyncio.sleep(0)
     await quiet(task)
     assert said == [Revocation(session_hash="one"), Revocation(session_hash="two")]

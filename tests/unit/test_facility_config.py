@@ -23,6 +23,12 @@ from facility_agent.link.keys import load_or_create_key
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "deploy" / "agent"
 BIN = Path(sys.executable).parent
+BY_HAND = """[centre]
+hub = "hub.example.eu:7443"
+audience = "parasol-hub"
+key_file = "agent.key"
+ca_file = "centre-ca.pem"
+# """
 
 
 @pytest.fixture
@@ -44,6 +50,7 @@ def folder() -> Iterator[Path]:
             ("/run/parasol", str(folder / "run")),
             ('"/data"', f'"{folder / "data"}"'),
             ("/opt/parasol/jupyter/bin/jupyter-lab", sys.executable),
+            ("[centre] ", BY_HAND),
         )
         yield folder
 
@@ -92,8 +99,8 @@ def test_check_finds_nothing_fatal_in_the_example(folder: Path) -> None:
 def test_the_example_tells_of_what_is_not_there_yet() -> None:
     """As it stands in the repository: each thing that the operator has still to give is named with its mend."""
     fatal = {f.key: f for f in problems(load(EXAMPLES / "agent.toml")) if f.fatal}
-    assert {"gateway.umbrella.client_secret_file", "centre.key_file", "environments.jupyter.command"} <= set(fatal)
-    assert "facility-agent key" in fatal["centre.key_file"].mend
+    assert {"gateway.umbrella.client_secret_file", "centre", "environments.jupyter.command"} <= set(fatal)
+    assert "facility-agent enrol" in fatal["centre"].mend
     assert "0600" in fatal["gateway.umbrella.client_secret_file"].mend
     assert not (EXAMPLES / "agent.key").exists()
 

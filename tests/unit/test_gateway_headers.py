@@ -92,7 +92,7 @@ def answered(*lines: str, status: str = "200 OK", keep: bool = True) -> bytes:
     [
         "Set-Cookie: a=1; Domain=zone", "Set-Cookie: a=1; Path=/; domain =.zone", "Set-Cookie: __Host-parasol-ws=mine; Secure",
         "set-cookie:  __Host-parasol-gateway=x", "Connection: X-Mine\r\nX-Mine: x", "Keep-Alive: timeout=5", "Upgrade: h2c",
-        "Alt-Svc: h2=\":1\"", "X-Accel-Redirect: /etc", "X-Sendfile: /etc", "Origin-Agent-Cluster: ?0", "Trailer: x",
+        "Alt-Svc: h2=\":1\"", "X-Accel-Redirect: /etc", "X-Sendfile: /etc", "Clear-Site-Data: \"cookies\"", "Origin-Agent-Cluster: ?0", "Trailer: x",
         "Proxy-Authenticate: Basic",
     ],
 )  # fmt: skip

@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections import deque
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from facility_agent.core.grants import Rates
 from shared.catalogue import SearchPage, SearchQuery
-from shared.commands import Answer, Done, Redeem, Release, Stop, Unlink, Verb
+from shared.commands import Done, Redeem, Release, Stop, Unlink, Verb
 from shared.errors import AccountNotLinked, InvalidRequest, RateLimited, SignInNeeded
 from shared.facilities import Outcome
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
 from shared.wire import proof
-from tests.facility_scene import ADA, BEN, BOTH, READ, FacilityScene, launch_request, open_facility
+from tests.facility_scene import ADA, BEN, BOTH, READ, FacilityScene, launch_request, open_facility, refused
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
-
-
-def refused(answer: Answer, reason: str) -> None:
-    assert answer.problem is not None, answer
-    assert (answer.problem.reason, answer.payload) == (reason, None)
 
 
 # --- issuing
@@ -53,7 +42,7 @@ async def test_no_code_without_an_account_link(at: FacilityScene) -> None:
     with pytest.raises(AccountNotLinked):
         await at.code()
     await at.link()
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     with pytest.raises(AccountNotLinked):
         await at.code()
     assert at.rows()["code"] == []
@@ -125,6 +114,36 @@ async def test_a_wrong_verifier_uses_the_code_up(at: FacilityScene) -> None:
     assert at.rows()["grant_"] == []
 
 
+TRY = st.tuples(st.integers(0, 2), st.booleans(), st.sampled_from([0.0, 0.0, 10.0, 31.0]))
+
+
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(TRY, max_size=10))
+def test_however_codes_are_tried_each_makes_at_most_one_grant(tries: list[tuple[int, bool, float]]) -> None:
+    """(which code, with its own verifier, seconds before): the first try decides, and only a right one in time wins."""
+
+    async def play(folder: Path) -> None:
+        async with open_facility(folder) as at:
+            await at.link()
+            codes = [(await at.code())[0] for _ in range(3)]
+            begun, tried, granted = at.now, set[int](), 0
+            for which, right, pause in tries:
+                at.now += pause
+                asked = codes[which] if right else Redeem(codes[which].code_hash, codes[which - 1].verifier)
+                good = which not in tried and right and at.now <= begun + LIMITS.one_time_code
+                tried.add(which)
+                if good:
+                    await at.grants.redeem(asked)
+                    granted += 1
+                else:
+                    with pytest.raises(SignInNeeded):
+                        await at.grants.redeem(asked)
+            assert len(at.rows()["grant_"]) == granted
+
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(play(Path(folder)))
+
+
 async def test_an_unknown_code_makes_no_grant(at: FacilityScene) -> None:
     await at.link()
     redeem, _ = await at.code()
@@ -156,11 +175,7 @@ async def test_what_ends_while_a_code_is_being_redeemed_makes_no_grant(
     async def interrupted(work: Any) -> Any:
         taken = await transact(work)
         monkeypatch.setattr(at.store, "transact", transact)
-        await (
-            at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1")
-            if what == "sign-out"
-            else at.accounts.unlink(ADA)
-        )
+        await (at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1") if what == "sign-out" else at.unlink(ADA))
         return taken
 
     monkeypatch.setattr(at.store, "transact", interrupted)
@@ -172,7 +187,7 @@ async def test_what_ends_while_a_code_is_being_redeemed_makes_no_grant(
 async def test_unlinking_between_code_and_redeem_makes_no_grant(at: FacilityScene) -> None:
     await at.link()
     redeem, _ = await at.code()
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     await at.link()
     with pytest.raises(SignInNeeded):
         await at.grants.redeem(redeem)
@@ -348,7 +363,7 @@ async def test_a_grant_of_an_earlier_generation_is_not_linked(at: FacilityScene)
     held = await at.ada()
     row = await at.store.transact(lambda tx: tx.grant(held.grant_id))
     assert row is not None
-    await at.accounts.unlink(ADA)
+    await at.unlink(ADA)
     await at.link()
     await at.store.transact(lambda tx: tx.put_grant(row))  # as a backup of the store would bring it back
     refused(await at.search(held), "ACCOUNT_NOT_LINKED")

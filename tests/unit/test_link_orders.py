@@ -118,6 +118,58 @@ def test_results_keep_to_the_hubs_credits_until_they_are_acknowledged() -> None:
     assert len(carry(agent, centre)) == 1
 
 
+def test_a_refusal_waits_for_its_credit_inside_the_end() -> None:
+    centre, agent = joined(terms=FEW)
+    assert agent.settle(result("o1"))
+    assert agent.settle(result("o2"))
+    order(centre, "o3")
+    carry(centre, agent)
+    refusal = pb.OrderResult(order_id="o3", outcome="DENIED")
+    assert agent.settle(refusal), "stored nowhere, it must not be lost"
+    assert not agent.accept("o3")
+    assert len(carry(agent, centre)) == 2
+    centre.acknowledge("o1")
+    carry(centre, agent)
+    assert only(carry(agent, centre)) == OrderSettled("o3", refusal)
+    assert agent.result_room == 0
+
+
+def test_a_session_gives_one_verdict_on_an_order() -> None:
+    centre, agent = joined(terms=FEW)
+    order(centre)
+    carry(centre, agent)
+    refusal = pb.OrderResult(order_id="o1", outcome="DENIED")
+    agent.settle(refusal)
+    assert agent.settle(result()), "what was said is said"
+    order(centre)
+    assert carry(centre, agent) == [], "nobody judges it again"
+    assert not agent.accept("o1")
+    assert carry(agent, centre) == [OrderSettled("o1", refusal)]
+    order(centre)
+    carry(centre, agent)
+    assert carry(agent, centre) == [OrderSettled("o1", refusal)]
+    centre.acknowledge("o1")
+    carry(centre, agent)
+    order(centre)
+    assert len(carry(centre, agent)) == 1
+    assert agent.accept("o1")
+
+
+def test_orders_are_left_to_a_newer_session_and_the_rest_goes_on() -> None:
+    centre, agent = joined()
+    order(centre, "o1")
+    carry(centre, agent)
+    agent.finish()
+    order(centre, "o2")
+    ticket = ask(centre)
+    assert [type(o) for o in carry(centre, agent)] == [CommandArrived]
+    assert not agent.accept("o2")
+    assert agent.accept("o1")
+    assert agent.answer(pb.Result(ticket=ticket, outcome="OK"))
+    assert agent.settle(result("o1"))
+    assert [type(o) for o in carry(agent, centre)] == [OrderAccepted, OrderSettled, Settled]
+
+
 def test_a_result_whose_order_came_again_is_sent_again() -> None:
     centre, agent = joined(terms=FEW)
     order(centre)

@@ -22,7 +22,9 @@ from shared.link.outputs import CommandArrived, Greeted, Opened, Output, Settled
 from shared.link.terms import Terms
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 
-TERMS = Terms(frame_envelopes=3, frame_bytes=200, queue_envelopes=6, outstanding=8, control_envelopes=20)
+TERMS = Terms(
+    frame_envelopes=3, frame_bytes=200, queue_envelopes=6, outstanding=8, control_envelopes=20, query_credits=3
+)
 
 
 @dataclass

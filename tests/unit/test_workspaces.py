@@ -3,61 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import stat
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from facility_agent.core.offers import spoken
 from facility_agent.core.reports import safe_names
-from facility_agent.ports.compute import Observation, RunState
 from facility_agent.testing.accounts_world import Person
 from facility_agent.testing.memory_compute import MemoryCompute
 from facility_agent.testing.patience import eventually
-from shared.commands import Answer, Stop, Verb
-from shared.errors import BackendError
+from shared.commands import Stop, Verb
 from shared.facilities import Outcome
 from shared.wire import proof
-from shared.workspaces import StepName, WorkspaceReport, WorkspaceState
-from tests.facility_scene import ADA, FacilityScene, Held, launch_request, open_facility
+from shared.workspaces import StepName, WorkspaceState
+from tests.facility_scene import ADA, FacilityScene, Held, launch_request, refused, reported
+from tests.workspace_views import Slow
 
 S = WorkspaceState
-
-
-@pytest.fixture
-async def at(tmp_path: Path) -> AsyncIterator[FacilityScene]:
-    async with open_facility(tmp_path) as scene:
-        yield scene
-
-
-def refused(answer: Answer, reason: str) -> None:
-    assert answer.problem is not None, answer
-    assert (answer.problem.reason, answer.payload) == (reason, None)
-
-
-def reported(answer: Answer) -> WorkspaceReport:
-    assert isinstance(answer.payload, WorkspaceReport), answer
-    return answer.payload
-
-
-class Spectacles(MemoryCompute):
-    """The machine, seen through glasses: what they show of a handle instead of the truth."""
-
-    shown: Mapping[str, Observation] = {}
-
-    async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
-        return {**await super().inspect(handles), **{h: o for h, o in self.shown.items() if h in handles}}
-
-
-def glasses(at: FacilityScene, workspace_id: str, *what: Any) -> None:
-    """From now on the agent sees this."""
-    at.workspaces._compute = seen = Spectacles(at.machine)
-    seen.shown = {workspace_id: Observation(*what)} if what else {}
 
 
 # --- launching
@@ -204,7 +169,7 @@ async def test_an_adapters_own_fault_tells_nothing_of_itself(
     at: FacilityScene, caplog: pytest.LogCaptureFixture
 ) -> None:
     held = await at.ada()
-    at.workspaces._compute = Faulty(at.machine)
+    at.seen_by(Faulty(at.machine))
     workspace_id, _ = await at.launch(held)
     await at.until(workspace_id, S.FAILED)
     last = at.reports(workspace_id)[-1]
@@ -224,16 +189,15 @@ async def order(at: FacilityScene, held: Held, **changes: Any) -> tuple[str, byt
 async def test_the_same_order_again_is_answered_from_the_store(at: FacilityScene) -> None:
     held = await at.ada()
     workspace_id, body, mac = await order(at, held)
-    await at.send(body, held.grant_id, mac)
+    first = await at.send(body, held.grant_id, mac)
     await at.until(workspace_id, S.RUNNING)
     before = at.rows()
     for wait in (0, 61, 86_400 * 8):  # at once, expired, and long after the grant has ended
         at.now += wait
-        again = reported(await at.send(body, held.grant_id, mac))
-        assert (again.workspace_id, again.state) == (workspace_id, S.RUNNING)
+        assert await at.send(body, held.grant_id, mac) == first
     assert at.rows() == before
     await at.doorkeeper.signed_out(ADA.issuer, ADA.sub, "sid-1")
-    assert reported(await at.send(body, held.grant_id, mac)).state is S.RUNNING
+    assert await at.send(body, held.grant_id, mac) == first
     assert at.machine.started == [workspace_id]
 
 
@@ -252,9 +216,9 @@ async def test_a_stored_order_is_not_answered_to_anybody_else(at: FacilityScene)
     await at.send(body, held.grant_id, mac)
     await at.until(workspace_id, S.RUNNING)
     before = at.rows()
-    refused(await at.send(body, held.grant_id, bytes(32)), "SIGN_IN_NEEDED")
-    refused(await at.send(body, ben.grant_id, mac), "SIGN_IN_NEEDED")
-    refused(await at.send(body), "SIGN_IN_NEEDED")
+    refused(await at.send(body, held.grant_id, bytes(32)), "CONFLICT")
+    refused(await at.send(body, ben.grant_id, mac), "CONFLICT")
+    refused(await at.send(body), "CONFLICT")
     refused(await at.signed(ben, body), "CONFLICT")
     assert at.rows() == before
     assert await at.workspaces.known(workspace_id) is not None
@@ -275,19 +239,19 @@ async def test_the_same_id_for_something_else_is_a_conflict_also_when_forgotten(
     assert at.machine.started == [workspace_id]
 
 
-async def test_unlinking_while_a_launch_is_judged_starts_nothing(at: FacilityScene) -> None:
+@pytest.mark.parametrize("linked_again", [False, True])
+async def test_unlinking_while_a_launch_is_judged_starts_nothing(at: FacilityScene, linked_again: bool) -> None:
     held = await at.ada()
-    await at.workspaces.known(str(uuid.uuid4()))
-    row = await at.store.transact(lambda tx: tx.grant(held.grant_id))
-    assert row is not None
     locate = at.shelf.locate
 
     async def unlinking(proposal: str) -> Any:
-        await at.accounts.unlink(ADA)
+        await at.unlink(ADA)
+        if linked_again:
+            await at.link()
         return await locate(proposal)
 
     at.shelf.locate = unlinking  # type: ignore[method-assign]
-    refused((await at.launch(held))[1], "CONFLICT")
+    refused((await at.launch(held))[1], "ACCOUNT_NOT_LINKED")
     assert (at.machine.started, at.rows()["workspace"]) == ([], [])
 
 
@@ -298,8 +262,7 @@ async def test_only_the_owner_stops_a_workspace(at: FacilityScene) -> None:
     held, ben = await at.ada(), await at.ben()
     workspace_id = await at.running(held)
     before = at.rows()["workspace"]
-    for wrong in (workspace_id, str(uuid.uuid4())):
-        refused(await at.ask(ben, Verb.STOP, Stop(wrong)), "NOT_FOUND")
+    refused(await at.ask(ben, Verb.STOP, Stop(workspace_id)), "NOT_FOUND")
     assert (at.rows()["workspace"], at.machine.running(workspace_id)) == (before, 1)
     assert reported(await at.ask(held, Verb.STOP, Stop(workspace_id))).state is S.STOPPING
     await at.until(workspace_id, S.ENDED)
@@ -330,20 +293,10 @@ async def test_a_stop_that_the_backend_refuses_is_tried_again(at: FacilityScene)
     assert at.machine.running(workspace_id) == 0
 
 
-class Slow(Spectacles):
-    """Stopping takes until it is let go."""
-
-    go = asyncio.Event()
-
-    async def stop(self, handle: str) -> None:
-        await self.go.wait()
-        await super().stop(handle)
-
-
 async def test_a_slow_stop_holds_up_nobody_else(at: FacilityScene) -> None:
     held, ben = await at.ada(), await at.ben()
     first = await at.running(held)
-    at.workspaces._compute = slow = Slow(at.machine)
+    slow = at.seen_by(Slow(at.machine))
     slow.go = asyncio.Event()
     at.now += 3601  # its lifetime is over
     await at.workspaces.look()
@@ -353,204 +306,6 @@ async def test_a_slow_stop_holds_up_nobody_else(at: FacilityScene) -> None:
     slow.go.set()
     await at.until(first, S.ENDED)
     assert at.reports(first)[-1].reason == "LIFETIME"
-
-
-# --- not knowing
-
-
-async def test_unknown_is_never_an_end(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id = await at.running(held)
-    at.machine.down = True
-    for _ in range(10):
-        at.now += 300
-        await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.UNKNOWN
-    at.machine.down = False
-    await at.until(workspace_id, S.RUNNING)
-    assert at.machine.started == [workspace_id]
-
-
-@pytest.mark.parametrize("state", [RunState.UNKNOWN, RunState.QUEUED])
-async def test_what_may_still_start_is_not_given_up(at: FacilityScene, state: RunState) -> None:
-    held = await at.ada()
-    workspace_id, _ = await at.launch(held)
-    glasses(at, workspace_id, state)
-    for _ in range(5):
-        at.now += 700
-        await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.STARTING
-    glasses(at, workspace_id)
-    await at.until(workspace_id, S.RUNNING)
-
-
-async def test_what_does_not_start_within_ten_minutes_has_failed_and_says_so(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id, _ = await at.launch(held)
-    glasses(at, workspace_id, RunState.STARTING)
-    at.now += 599
-    for _ in range(3):
-        await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.STARTING
-    at.now += 2
-    await at.until(workspace_id, S.FAILED)
-    assert at.reports(workspace_id)[-1].reason == "TIMED_OUT"
-    assert at.machine.running(workspace_id) == 0
-
-
-async def test_gone_is_believed_at_the_second_look(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id = await at.running(held)
-    for _ in range(3):  # a glimpse of nothing between two of something is no end
-        glasses(at, workspace_id, RunState.GONE)
-        await at.workspaces.look()
-        glasses(at, workspace_id)
-        await at.workspaces.look()
-        assert (await at.row(workspace_id)).state is S.RUNNING
-    glasses(at, workspace_id, RunState.GONE)
-    await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.RUNNING
-    await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.FAILED
-    assert at.reports(workspace_id)[-1].message == "It ended by itself."
-
-
-@pytest.mark.parametrize(
-    ("observed", "state", "reason"),
-    [((RunState.GONE, "", "", 0), S.ENDED, ""), ((RunState.GONE, "", "", 1), S.FAILED, "BACKEND_FAILED"),
-     ((RunState.GONE, "KILLED", "It was ended from outside.", -9), S.FAILED, "KILLED"),
-     ((RunState.GONE, "NODE_LOST", "The machine ended it.", None), S.FAILED, "NODE_LOST")],
-)  # fmt: skip
-async def test_an_end_that_is_known_is_believed_at_once(
-    at: FacilityScene, observed: tuple[Any, ...], state: WorkspaceState, reason: str
-) -> None:
-    workspace_id = await at.running(await at.ada())
-    glasses(at, workspace_id, *observed)
-    await at.workspaces.look()
-    row = await at.row(workspace_id)
-    assert (row.state, row.reason) == (state, reason)
-    glasses(at, workspace_id)
-    before = await at.row(workspace_id)
-    await at.workspaces.look()
-    assert await at.row(workspace_id) == before, "nothing follows an end"
-
-
-async def test_an_outage_of_the_backend_changes_nothing(at: FacilityScene) -> None:
-    workspace_id = await at.running(await at.ada())
-    before = at.rows()
-
-    class Down(MemoryCompute):
-        async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
-            raise BackendError
-
-    at.workspaces._compute = Down(at.machine)
-    watch = asyncio.create_task(at.workspaces.watch())
-    with pytest.raises(BackendError):
-        await at.workspaces.look()
-    await asyncio.wait([watch], timeout=0.05)
-    assert not watch.done(), "the watch goes on"
-    watch.cancel()
-    await asyncio.wait([watch])
-    assert at.rows() == before
-    assert (await at.row(workspace_id)).state is S.RUNNING
-
-
-async def test_a_lifetime_is_kept(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id, _ = await at.launch(held, lifetime_s=600)
-    await at.until(workspace_id, S.RUNNING)
-    at.now += 599
-    await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.RUNNING
-    at.now += 1
-    await at.until(workspace_id, S.ENDED)
-    last = at.reports(workspace_id)[-1]
-    assert (last.reason, at.machine.running(workspace_id)) == ("LIFETIME", 0)
-
-
-# --- after a kill -9
-
-
-async def test_what_runs_is_found_again(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id = await at.running(held)
-    before = at.rows()
-    await at.reopen()
-    assert at.rows() == before
-    await at.workspaces.look()
-    assert at.rows() == before, "and nothing is told anew"
-    (only,) = at.workspaces.inventory().reports
-    assert (only.workspace_id, only.state) == (workspace_id, S.RUNNING)
-    assert at.machine.started == [workspace_id]
-    assert (await at.search(held)).outcome is Outcome.OK
-
-
-async def without_handle(at: FacilityScene, workspace_id: str) -> None:
-    """As if the agent had died between the start and writing it down."""
-    row = await at.row(workspace_id)
-    steps = json.dumps(json.loads(row.steps)[:4])
-    lost = replace(row, handle="", state=S.STARTING, steps=steps, ends_at=None)
-    await at.store.transact(lambda tx: tx.put_workspace(lost))
-
-
-async def test_a_start_that_was_not_written_down_is_found_by_its_id(at: FacilityScene) -> None:
-    workspace_id = await at.running(await at.ada())
-    await without_handle(at, workspace_id)
-    await at.reopen()
-    await at.until(workspace_id, S.RUNNING)
-    assert at.machine.started == [workspace_id]
-
-
-async def test_it_is_not_given_up_while_nobody_can_be_asked(at: FacilityScene) -> None:
-    workspace_id = await at.running(await at.ada())
-    await without_handle(at, workspace_id)
-    at.machine.down = True
-    await at.reopen()
-    for _ in range(3):
-        with pytest.raises(BackendError):
-            await at.workspaces.look()
-    assert (await at.row(workspace_id)).state is S.STARTING
-    at.machine.down = False
-    await at.until(workspace_id, S.RUNNING)
-
-
-async def test_what_never_started_has_failed(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id = await at.running(held)
-    await without_handle(at, workspace_id)
-    at.machine.close()
-    await at.reopen()
-    await at.workspaces.look()
-    row = await at.row(workspace_id)
-    assert (row.state, row.reason) == (S.FAILED, "BACKEND_FAILED")
-    assert at.machine.started == [workspace_id], "it is not started a second time"
-
-
-async def test_a_stop_under_way_goes_on(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id = await at.running(held)
-    at.machine.down = True
-    await at.ask(held, Verb.STOP, Stop(workspace_id))
-    await at.reopen()
-    at.machine.down = False
-    await at.until(workspace_id, S.ENDED)
-    assert at.machine.running(workspace_id) == 0
-
-
-async def test_what_ended_is_told_for_a_day(at: FacilityScene) -> None:
-    held = await at.ada()
-    workspace_id = await at.running(held)
-    await at.ask(held, Verb.STOP, Stop(workspace_id))
-    await at.until(workspace_id, S.ENDED)
-    at.now += 86_399
-    await at.workspaces.look()
-    assert [r.workspace_id for r in at.workspaces.inventory().reports] == [workspace_id]
-    at.now += 2
-    await at.workspaces.look()
-    assert at.workspaces.inventory().reports == ()
-    await at.reopen()
-    assert at.workspaces.inventory().reports == ()
-    assert await at.workspaces.known(workspace_id) is not None, "its id is never given again"
 
 
 # --- words

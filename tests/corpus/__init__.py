@@ -1,0 +1,1 @@
+"""Frames that earlier versions wrote, and the conversations that they are from."""

@@ -1,0 +1,140 @@
+"""Facilities as rows beside those of federation.toml: what the operator may do, and how running processes hear of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from central_portal.asgi import Entrance
+from central_portal.database import in_database
+from central_portal.enrolment import operate
+from central_portal.enrolment.members import Roster, members, refuse_clashes
+from central_portal.enrolment.models import Member
+from central_portal.facilities.services import Facilities
+from central_portal.settings import FacilityTable, Federation, SettingsError
+from shared.errors import NotFound
+from shared.wire.proof import token
+from tests.integration.portal import description
+
+pytestmark = pytest.mark.usefixtures("database")
+PINNED = FacilityTable(
+    id="pinned", name="Pinned", gateway="https://pinned.example", workspace_zone="w-pinned.example"
+)
+FEDERATION = Federation(facilities=(PINNED,))
+
+
+@pytest.fixture
+async def slug() -> AsyncIterator[str]:
+    name = f"row-{token()[:8].lower().replace('_', '0').replace('-', '1')}"
+    yield name
+    await do(lambda: Member.objects.filter(slug=name).delete())
+
+
+async def do(work: object, *arguments: object, **named: object) -> object:
+    return await in_database(work)(*arguments, **named)  # type: ignore[arg-type]
+
+
+async def add(slug: str) -> None:
+    await do(operate.add, FEDERATION, slug, "Row", "https://Row.example", "w-row.example")
+
+
+async def test_a_row_takes_part_like_a_table_and_each_change_is_another_version(slug: str) -> None:
+    versions = [(await do(members, FEDERATION)).version]  # type: ignore[attr-defined]
+
+    async def changed() -> FacilityTable | None:
+        found = await do(members, FEDERATION)
+        versions.append(found.version)  # type: ignore[attr-defined]
+        return next((t for t in found.tables if t.id == slug), None)  # type: ignore[attr-defined]
+
+    await add(slug)
+    table = await changed()
+    assert table
+    assert (table.name, table.gateway, table.public_key) == ("Row", "https://row.example", "")
+    await do(operate.change, FEDERATION, slug, gateway="https://other.example")
+    assert (await changed()).gateway == "https://other.example"  # type: ignore[union-attr]
+    await do(operate.switch, FEDERATION, slug, enabled=False)
+    assert await changed() is None
+    assert (await do(members, FEDERATION)).refusal(slug) == "This facility is switched off at the centre."  # type: ignore[attr-defined]
+    await do(operate.remove, FEDERATION, slug, 1.0)
+    assert await changed() is None
+    assert len(set(versions)) == 4
+    assert versions[0] == versions[-1]
+
+
+@pytest.mark.parametrize(
+    ("slug_", "gateway", "says"),
+    [
+        ("pinned", "https://x.example", "facility pinned is in federation.toml already"),
+        ("Not-A-Slug", "https://x.example", "id: must be a slug"),
+        ("fine", "http://x.example", "gateway: must be https"),
+        ("fine", "https://x.example/path", "gateway: must be an origin"),
+    ],
+)
+async def test_what_cannot_take_part_is_refused(slug_: str, gateway: str, says: str) -> None:
+    with pytest.raises(SettingsError, match=says):
+        await do(operate.add, FEDERATION, slug_, "Name", gateway, "w.example")
+    assert not await do(Member.objects.filter(slug=slug_).exists)
+
+
+async def test_what_is_pinned_in_the_file_is_changed_there(slug: str) -> None:
+    for work in (
+        lambda: operate.change(FEDERATION, "pinned", name="X"),
+        lambda: operate.switch(FEDERATION, "pinned", enabled=False),
+        lambda: operate.remove(FEDERATION, "pinned", 1.0),
+    ):
+        with pytest.raises(SettingsError, match=r"is in federation\.toml; change it there"):
+            await do(work)
+    with pytest.raises(SettingsError, match=f"there is no facility {slug}"):
+        await do(operate.remove, FEDERATION, slug, 1.0)
+    await add(slug)
+    with pytest.raises(SettingsError, match="was added before"):
+        await add(slug)
+    with pytest.raises(SettingsError, match="gateway: must be https"):
+        await do(operate.change, FEDERATION, slug, gateway="ftp://x")
+    assert (await do(Member.objects.get, slug=slug)).gateway == "https://row.example"  # type: ignore[attr-defined]
+
+
+async def test_the_same_id_in_both_places_stops_the_centre(slug: str) -> None:
+    await add(slug)
+    both = Federation(facilities=(PINNED.model_copy(update={"id": slug}),))
+    with pytest.raises(SettingsError, match="take it out of the file, or run"):
+        await do(refuse_clashes, both)
+    await do(refuse_clashes, FEDERATION)
+    found = await do(members, both)
+    assert [t.gateway for t in found.tables if t.id == slug] == ["https://pinned.example"]  # type: ignore[attr-defined]
+
+
+async def test_a_running_centre_adopts_what_changed_before_anybody_is_let_in(slug: str) -> None:
+    facilities, entrance, roster = Facilities(FEDERATION), Entrance("https://portal.example.eu", FEDERATION), Roster(FEDERATION)  # fmt: skip
+    heard: list[str] = []
+    facilities.subscribe(heard.append)
+
+    def adopt(federation: Federation) -> None:
+        facilities.adopt(federation.facilities)
+        entrance.adopt(federation)
+
+    roster.adopt = adopt
+    await facilities.connected("pinned", 1, description("pinned"))
+    await add(slug)
+    await roster.look()
+    assert facilities.get(slug).name == "Row"
+    assert facilities.get("pinned").online, "who was there stays as it is"
+    site = entrance("portal.example.eu")
+    assert site
+    assert b"https://row.example" in dict_of(site.headers)[b"content-security-policy"]
+    assert f"/connect/{slug}/start" in site.starts
+    version = facilities.version
+    await roster.look()
+    assert facilities.version == version, "nothing new"
+    await do(operate.remove, FEDERATION, slug, 1.0)
+    await roster.look()
+    with pytest.raises(NotFound):
+        facilities.get(slug)
+    assert facilities.version > version
+    assert heard.count(slug) == 2
+    assert entrance("another.example") is None
+
+
+def dict_of(headers: object) -> dict[bytes, bytes]:
+    return dict(headers)  # type: ignore[call-overload,no-any-return]
