@@ -44,10 +44,11 @@ class CrashingQueue:
             self._at(Moment.AFTER_READ)
         return found
 
-    async def sent(self, ids: Collection[str]) -> None:
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
         """See the port."""
-        await self._queue.sent(ids)
+        sent = await self._queue.sent(ids)
         self._at(Moment.AFTER_SENT)
+        return sent
 
     async def accepted(self, ids: Collection[str]) -> None:
         """See the port."""
