@@ -43,7 +43,9 @@ def during_gc(_world: World, site: Site) -> None:
     """There is something to forget: what was acknowledged is made old enough."""
     site.stop()
     with closing(sqlite3.connect(site.state / "agent.sqlite3")) as db, db:
-        db.execute("update order_ set acknowledged_at = acknowledged_at - ? where acknowledged_at is not null", (AGE,))
+        db.execute(
+            "update order_ set acknowledged_at = acknowledged_at - ? where acknowledged_at is not null", (AGE,)
+        )
     site.start(wait=False, PARASOL_CRASH_AT="during-gc")
     site.died()
     site.start()

@@ -41,10 +41,12 @@ def _replaced(world: World, hub: Part, **more: str) -> Part:
     left = _of_hub(world, hub)
     for site in left:
         site.mark()
+        site.proxy.refuse()
     hub.kill()
     new = world.start("hub", **more)
     for site in left:
         site.proxy.targets.insert(0, world.hub_ports[new.name])
+        site.proxy.listen()
     return new
 
 

@@ -82,7 +82,9 @@ class Person:
     def stop(self, workspace_id: str) -> dict[str, Any]:
         """The payload. Raises one of LOST when nobody answered."""
         node = json.dumps(global_id("Workspace", workspace_id))
-        return dict(self.tab().graphql(f"mutation{{stopWorkspace(input: {{id: {node}}}) {PAYLOAD}}}")["stopWorkspace"])
+        return dict(
+            self.tab().graphql(f"mutation{{stopWorkspace(input: {{id: {node}}}) {PAYLOAD}}}")["stopWorkspace"]
+        )
 
     def look(self, workspace_id: str) -> dict[str, Any] | None:
         """The workspace as the portal shows it, None when there is none."""
@@ -162,7 +164,10 @@ class Load:
 
     def burst(self, count: int) -> None:
         """So many launches at once."""
-        threads = [threading.Thread(target=self._begin, args=(person,)) for _, person in zip(range(count), itertools.cycle(self.people))]
+        threads = [
+            threading.Thread(target=self._begin, args=(person,))
+            for _, person in zip(range(count), itertools.cycle(self.people))
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:

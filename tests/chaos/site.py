@@ -154,7 +154,9 @@ command = ["true"]
     # --- its agent
 
     def variables(self) -> dict[str, str]:
-        path = dict.fromkeys([str(self.folder / "plugins"), str(ROOT), *os.environ.get("PYTHONPATH", "").split(":")])
+        path = dict.fromkeys(
+            [str(self.folder / "plugins"), str(ROOT), *os.environ.get("PYTHONPATH", "").split(":")]
+        )
         kept = {name: os.environ[name] for name in ("PATH", "PYTHONPYCACHEPREFIX") if name in os.environ}
         return kept | {"PYTHONPATH": ":".join(filter(None, path))}
 
@@ -241,5 +243,3 @@ def until_noticed(site: Site, since: float, within: float) -> float:
     """Seconds from `since` until the agent said that its link had ended."""
     until(lambda: ENDED.search(site.news()), f"{site.name} notices", within)
     return time.monotonic() - since
-
-

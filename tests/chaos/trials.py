@@ -15,7 +15,6 @@ from tests.chaos.site import Site
 from tests.chaos.world import World
 from tests.waiting import until
 
-
 LEAST_ORDERS = 5
 
 
@@ -100,7 +99,9 @@ def all_of(world: World, faults: Iterable[Fault], times: int, say: object = prin
 
 def _told(trial: Trial, site: Site, say: object) -> Trial:
     what = "good" if trial.good else f"BAD {trial.verdict.told[:5]} {trial.failed[-1500:]}"
-    say(f"{trial.fault.id} {trial.fault.name} at {site.name}: {trial.verdict.orders} orders, {trial.took:.1f} s {[round(p, 1) for p in trial.phases]}, {what}")  # type: ignore[operator]
+    say(
+        f"{trial.fault.id} {trial.fault.name} at {site.name}: {trial.verdict.orders} orders, {trial.took:.1f} s {[round(p, 1) for p in trial.phases]}, {what}"
+    )  # type: ignore[operator]
     return trial
 
 
@@ -109,10 +110,14 @@ def table(trials: Sequence[Trial]) -> str:
     groups: dict[tuple[str, str], list[Trial]] = defaultdict(list)
     for trial in trials:
         groups[trial.fault.id, trial.fault.name].append(trial)
-    rows = [("id", "fault", "trials", "orders", "lost", "doubled", "stuck", "other", "epochs", "noticed", "failed")]
+    rows = [
+        ("id", "fault", "trials", "orders", "lost", "doubled", "stuck", "other", "epochs", "noticed", "failed")
+    ]
     for (id_, name), done in sorted(groups.items()):
         noticed = [trial.noticed for trial in done if trial.noticed is not None]
-        sums = [sum(getattr(t.verdict, what) for t in done) for what in ("orders", "lost", "doubled", "stuck", "other")]
+        sums = [
+            sum(getattr(t.verdict, what) for t in done) for what in ("orders", "lost", "doubled", "stuck", "other")
+        ]
         rows.append((
             id_, name, str(len(done)), *map(str, sums), "rise" if all(t.verdict.monotone for t in done) else "FALL",
             f"{max(noticed):.1f} s" if noticed else "-", str(sum(bool(t.failed) for t in done)),

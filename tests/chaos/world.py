@@ -90,7 +90,9 @@ class World:
     def held(self) -> list[tuple[str, str]]:
         """(facility, hub) of every session."""
         with psycopg.connect(self.environment["PARASOL_DATABASE"]) as db:
-            return list(db.execute("select slug, hub_address from facilities_facilitysession where hub_address <> ''"))
+            return list(
+                db.execute("select slug, hub_address from facilities_facilitysession where hub_address <> ''")
+            )
 
     def agents(self) -> list[dict[str, object]]:
         done = self.run("agents", "--json")
@@ -151,7 +153,7 @@ class World:
 
 def _done(one: Asked, view: dict[str, object] | None) -> bool:
     if view is None:
-        return False
+        return bool(one.refused)
     if one.stop_told in ("STOPPING", "ENDED"):
         return view["state"] in ("ENDED", "FAILED")
     return words_of(view) != ""
@@ -176,7 +178,13 @@ def _federation(world: World) -> None:
 
 @contextmanager
 def running_world(
-    facilities: int = 4, *, embedded: bool = False, timers: Timers = TENTH, rate: float = 10.0, webs: int = 2, hubs: int = 2
+    facilities: int = 4,
+    *,
+    embedded: bool = False,
+    timers: Timers = TENTH,
+    rate: float = 10.0,
+    webs: int = 2,
+    hubs: int = 2,
 ) -> Iterator[World]:
     """A world in which everything works and the load goes on; gone at the end."""
     folder = Path(tempfile.mkdtemp(prefix="pch-", dir="/tmp"))
