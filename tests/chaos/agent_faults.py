@@ -82,13 +82,13 @@ def _faketime(site: Site, shift: str) -> dict[str, str]:
     file = site.folder / "clock"
     file.write_text(shift)
     return {
-        "LD_PRELOAD": path_of("faketime"), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
+        "LD_PRELOAD": path_of("libfaketime"), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
 
 
 def _jumps(shift: str) -> None:
-    @fault("F19", f"agent's clock jumps by {shift}", needs=("faketime",))
+    @fault("F19", f"agent's clock jumps by {shift}", needs=("libfaketime",))
     def act(world: World, site: Site) -> None:
         """While it is connected and again when it starts; nothing is accepted that should not be, nothing is lost."""
         site.stop()
