@@ -21,15 +21,27 @@ class Sides:
         self._site, self._hub = site, world.hub_of(site)
         site.mark()
         self._seen, self.begun = len(self._log()), time.monotonic()
+        self._first: dict[str, float] = {}
 
     def _log(self) -> str:
         return self._hub.log.read_text(errors="replace")
 
     def agent(self) -> bool:
-        return bool(ENDED.search(self._site.news()))
+        """Whether it has said so."""
+        return self._saw("agent", bool(ENDED.search(self._site.news())))
 
     def hub(self) -> bool:
-        return f"The session of {self._site.name} ended" in self._log()[self._seen :]
+        """Whether it has said so."""
+        return self._saw("hub", f"The session of {self._site.name} ended" in self._log()[self._seen :])
+
+    def _saw(self, side: str, noticed: bool) -> bool:
+        if noticed:
+            self._first.setdefault(side, time.monotonic() - self.begun)
+        return noticed
+
+    def last(self, *sides: Callable[[], bool]) -> float:
+        """Seconds until the last of them had, infinite for one that has not."""
+        return max(self._first.get(side.__name__, float("inf")) for side in sides)
 
     def noticed(self, *sides: Callable[[], bool]) -> float:
         """Seconds until the last of them has."""

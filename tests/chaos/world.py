@@ -43,6 +43,7 @@ class World:
     redis: RedisServer | None = None
     redis_way: FaultProxy | None = None
     hub_ports: dict[str, int] = field(default_factory=dict)
+    front: int = 0
 
     # --- the centre
 
@@ -72,7 +73,9 @@ class World:
         return self.living("hub") + self.living("serve")
 
     def webs(self) -> list[int]:
-        """Ports of the living web processes."""
+        """Ports of the living web processes, or of what stands in front of them."""
+        if self.front:
+            return [self.front]
         return [part.port for part in self.living("web") + self.living("serve")]
 
     def aim(self) -> None:
@@ -192,6 +195,8 @@ def running_world(
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         op = stack.enter_context(serving(Op()))
         world = World(folder, op, timers, _environment(folder, op, timers))
+        if not embedded:
+            _services(world, stack)
         stack.callback(world.close)
         for n in range(facilities):
             name = f"f{n}"
@@ -202,7 +207,6 @@ def running_world(
         if embedded:
             world.start("serve")
         else:
-            _services(world, stack)
             done = world.run("migrate")
             assert done.returncode == 0, done.stderr
             for kind in ["hub"] * hubs + ["web"] * webs:
@@ -234,4 +238,5 @@ def populate(world: World, rate: float) -> None:
             person.come()
         world.loads[site.name] = Load(people, rate / len(world.sites))
     for load in world.loads.values():
-        load.start()
+        if rate:
+            load.start()
