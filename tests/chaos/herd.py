@@ -8,6 +8,7 @@ echoes one message, with the same pauses between its attempts). Each says by a l
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from contextlib import suppress
@@ -93,6 +94,7 @@ def main() -> None:
     import uvloop
 
     resolver.install()
+    logging.disable()  # a thousand words about the same hub would be most of the work
     if sys.argv[1] == "serve":
         uvloop.run(_serve(int(sys.argv[2]), Path(sys.argv[3])))
     else:

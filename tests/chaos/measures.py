@@ -232,16 +232,22 @@ class Queries:
     def __init__(self, people: list[Person], rate: float) -> None:
         self._turn, self._rate, self._stop = itertools.cycle(people), rate, threading.Event()
         self.outcomes: Counter[str] = Counter()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(8)]
+        self.bad: list[tuple[float, str]] = []
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(16)]
         for thread in self._threads:
             thread.start()
 
     def _work(self) -> None:
-        while not self._stop.wait(8 / self._rate):
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due += len(self._threads) / self._rate
             try:
-                self.outcomes[next(self._turn).found()] += 1
+                outcome = next(self._turn).found()
             except LOST as error:
-                self.outcomes[f"{type(error).__name__}: {error}"[:120]] += 1
+                outcome = f"{type(error).__name__}: {error}"[:120]
+            self.outcomes[outcome] += 1
+            if outcome != "OK":
+                self.bad.append((time.monotonic(), outcome))
 
     def stop(self) -> None:
         self._stop.set()
@@ -270,8 +276,10 @@ def rolling(say: Callable[[str], None]) -> list[Shown]:
             if old.name.startswith("hub"):
                 for site in world.sites:
                     site.proxy.targets[:] = [p for p in site.proxy.targets if p != world.hub_ports[old.name]]
+            stopping = time.monotonic()
             old.stop()
-            say(f"{old.name} replaced by {new.name}")
+            say(f"{old.name} stopped from {stopping:.2f} to {time.monotonic():.2f}")
+            say(f"{old.name} replaced by {new.name}; failed queries so far: {queries.bad}")
         end = time.monotonic()
         until(lambda: time.monotonic() > end + 3, "the load goes on", 10)
         queries.stop()

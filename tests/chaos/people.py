@@ -140,7 +140,9 @@ class Load:
 
     def _work(self, number: int) -> None:
         random_ = random.Random(number)
-        while not self._stop.wait(random_.uniform(0.5, 1.5) * WORKERS / self.rate):
+        due = time.monotonic() + number / self.rate
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due, time.monotonic() - 1.0) + random_.uniform(0.5, 1.5) * WORKERS / self.rate
             person = random_.choice(list(self.people))
             mine = [a for a in self.asked[-200:] if a.person is person and a.told and not a.stop_asked]
             if len(mine) > 3 and random_.random() < 0.5:
