@@ -17,7 +17,7 @@ from facility_agent.ports.meters import Meters, NoMeters
 from facility_agent.ports.moments import At, Moment, nothing
 from facility_agent.ports.store import GrantRow, OrderCounts, OrderRow, Store, Transaction, is_unsure
 from shared.commands import ORDERS, Answer, Command, refusal
-from shared.errors import BackendError, BackendUnavailable, Conflict, InvalidRequest, ParasolError, RateLimited
+from shared.errors import BackendError, BackendUnavailable, Conflict, InvalidRequest, ParasolError
 from shared.facilities import Outcome
 from shared.limits import LIMITS
 
@@ -68,7 +68,7 @@ class Orders:
         life = self._lives.get(key)
         if life is None:
             if len(self._lives) >= AT_ONCE:
-                return self._refused(asked.order_id, RateLimited())
+                return None  # neither accepted nor refused: it comes again
             life = self._begin(key, lambda life: self._judge(asked, life))
         life.join(accepted)
         assert life.task is not None

@@ -77,8 +77,8 @@ class OrderDesk(Protocol):
     async def take(self, asked: AskedOrder, accepted: Callable[[], None]) -> bytes | None:
         """Carry out an order once, however often it comes; the bytes of its result.
 
-        Calls `accepted` as soon as the order is stored. None when there is no result yet: it comes by
-        `on_settled`. A refusal that is not stored comes only from here. Never raises a ParasolError.
+        Calls `accepted` as soon as the order is stored. None when there is no result yet: of an accepted one it
+        comes by `on_settled`, one that was not accepted is to be handed in again. A refusal that is not stored comes only from here. Never raises a ParasolError.
         """
         ...
 

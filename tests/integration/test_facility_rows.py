@@ -34,7 +34,7 @@ class World:
         )
         self.federation = Federation(facilities=(table,))
         self.wakes = MemoryWakes()
-        self.registry = FacilityRegistry(Federation(), lease)
+        self.registry = FacilityRegistry(Federation(), lease_s=lease)
         self.writer = Facilities(self.federation, self.wakes)
         self.reader = Facilities(self.federation, self.wakes)
         self.seen: list[str] = []

@@ -15,8 +15,9 @@ import orjson
 import pytest
 from websockets.exceptions import ConnectionClosed
 
+from tests.balancer import Balancer
 from tests.integration.openid import Op, serving
-from tests.integration.replicas import Part, Replicas, online, running_replicas
+from tests.integration.replicas import FRONT, Part, Replicas, online, running_replicas
 from tests.integration.tab import Tab, granted, open_socket
 from tests.services import Postgres, RedisServer, running_postgres, running_redis
 from tests.waiting import until
@@ -192,21 +193,42 @@ def test_every_process_survives_a_restart_of_postgresql(tmp_path: Path, provider
         hub.stop()
 
 
-def test_a_facility_moves_to_another_hub_under_queries(tmp_path: Path, provider: Op, postgres: Postgres) -> None:
-    with world(tmp_path, provider, postgres) as replicas:
-        old = replicas.start("hub")
-        web = replicas.start("web")
-        tab = replicas.tab(web)
+@pytest.mark.needs("redis")
+def test_every_process_is_replaced_in_turn_and_no_query_fails(
+    tmp_path: Path, provider: Op, postgres: Postgres, redis: RedisServer
+) -> None:
+    with world(tmp_path, provider, postgres, redis.url) as replicas, front() as browsers:
+        hubs = [replicas.start("hub"), replicas.start("hub")]
+        webs = [replicas.start("web"), replicas.start("web")]
+        browsers.targets = [web.port for web in webs]
+        tab = Tab(FRONT, at=browsers.port)
         replicas.facility.connect()
         until(lambda: online(tab), "the facility is seen", 2.0)
         granted(provider, tab, replicas.facility)
-        new = replicas.start("hub")
         with Asking(tab) as asking:
             asking.until_good(5)
-            old.stop()
-            until(lambda: replicas.agent()["hub"] == f"127.0.0.1:{new.port}", "the facility has moved")
-            asking.until_good(10)
-        assert asking.failed == []
+            for old in hubs:
+                new = replicas.start("hub")
+                old.stop()
+                replicas.balancer.targets.remove(old.port)
+                replicas.balancer.targets.insert(0, new.port)
+                asking.until_good(5)
+            for old in webs:
+                browsers.targets = [*browsers.targets[1:], replicas.start("web").port]
+                old.stop()
+                asking.until_good(5)
+        assert asking.failed == [], f"of {asking.asked}, the slowest took {asking.slowest:.1f} s"
+        agent = replicas.agent()
+        assert agent["state"] == "online"
+        assert agent["hub"] in {f"127.0.0.1:{part.port}" for part in replicas.parts[4:]}
+
+
+@contextmanager
+def front() -> Iterator[Balancer]:
+    """What stands in front of the web processes."""
+    balancer = Balancer()
+    yield balancer
+    balancer.close()
 
 
 def test_a_hub_that_is_killed_is_left(tmp_path: Path, provider: Op, postgres: Postgres) -> None:

@@ -114,6 +114,17 @@ async def test_other_bytes_under_the_same_id_are_a_conflict(facility: Facility, 
     assert (await agent.take(asked))[0] == first
 
 
+async def test_more_than_can_be_carried_out_at_once_is_neither_accepted_nor_refused(
+    facility: Facility, agent: Agent, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders_module, "AT_ONCE", 0)
+    asked = facility.order(W1, LAUNCH)
+    assert await agent.take(asked) == (None, 0)
+    await nothing_happened(facility, agent)
+    monkeypatch.undo()
+    assert reported((await agent.take(asked))[0]).state is WorkspaceState.STARTING
+
+
 async def test_an_id_used_by_a_query_is_a_conflict_both_ways(facility: Facility, agent: Agent) -> None:
     await agent.store.transact(lambda tx: tx.remember(SeenRow(W1, "grant-ada", "hash", facility.now + 60)))
     assert refused((await agent.take(facility.order(W1, LAUNCH)))[0]) == "CONFLICT"
