@@ -25,6 +25,8 @@ from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.pump import StreamLost
 from tests.link_parts import SmallCore
 
+STABLE = 2.0
+"""Seconds after which a session was a good one: every round then begins with the shortest pause."""
 _aio: Any = grpc.aio  # type: ignore[attr-defined]
 
 
@@ -41,7 +43,7 @@ async def _agent(number: int, port: int, folder: Path) -> None:
     core = SmallCore(name_of(number))
     settings = LinkSettings(
         core.facility_id, f"localhost:{port}", "parasol-hub", folder / "herd.key", f"store{number}", 1,
-        ca_file=folder / "hub.pem",
+        ca_file=folder / "hub.pem", stable_after=STABLE,
     )  # fmt: skip
     link = AgentLink(settings, core, desk=core)
     link.on_change = lambda connected: _say("+" if connected else "-")
@@ -50,7 +52,7 @@ async def _agent(number: int, port: int, folder: Path) -> None:
 
 async def _bare(_number: int, port: int, folder: Path) -> None:
     settings = LinkSettings("x", "", "", folder, "", 0)
-    backoff = Backoff(settings.first_pause, settings.longest_pause, settings.stable_after)
+    backoff = Backoff(settings.first_pause, settings.longest_pause, STABLE)
     credentials = grpc.ssl_channel_credentials((folder / "hub.pem").read_bytes())
     while True:
         since = None
