@@ -12,7 +12,7 @@ from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
 from central_portal.asgi import Entrance, application
 from central_portal.catalogue.services import FederatedSearch
-from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment
+from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment, nothing
 from central_portal.enrolment.authority import authority_of, hub_authorities
 from central_portal.enrolment.members import Roster
 from central_portal.enrolment.services import Enrolment
@@ -147,7 +147,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     events, roster = _LateEvents(), Roster(federation)
     wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
     facilities = Facilities(federation, wakes, eager=shape is not Shape.HUB)
-    at = crash_at(settings.crash_at, Moment)
+    at = crash_at(settings.crash_at, Moment) if settings.crash_at else nothing
     hub = relay = None
     if shape is not Shape.WEB:
         hub = _hub(settings, federation, roster, events, shape, at)

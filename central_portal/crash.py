@@ -31,6 +31,10 @@ class Moment(StrEnum):
 At = Callable[[Moment], None]
 
 
+def nothing(_moment: Moment) -> None:
+    """What happens in service."""
+
+
 class CrashingQueue:
     """An `OrderQueue` with its moments."""
 

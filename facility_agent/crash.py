@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from facility_agent.ports.moments import At, Moment
+from facility_agent.ports.moments import At, Moment, nothing
 from shared.crash import crash_at
 
 VARIABLE = "PARASOL_CRASH_AT"
@@ -15,4 +15,5 @@ VARIABLE = "PARASOL_CRASH_AT"
 
 def crashes(environment: Mapping[str, str]) -> At:
     """What happens at each moment. Raises ValueError for a moment that there is none of."""
-    return crash_at(environment.get(VARIABLE, ""), Moment)
+    wish = environment.get(VARIABLE, "")
+    return crash_at(wish, Moment) if wish else nothing

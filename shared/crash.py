@@ -14,10 +14,8 @@ M = TypeVar("M", bound=StrEnum)
 def crash_at(wish: str, moments: type[M]) -> Callable[[M], None]:
     """What happens at each moment: `<moment>` dies by SIGKILL the first time it is reached, `<moment>:3` the third.
 
-    Nothing ever happens for an empty wish. Raises ValueError for a moment that there is none of.
+    Raises ValueError for a moment that there is none of.
     """
-    if not wish:
-        return lambda _: None
     name, _, count = wish.partition(":")
     moment, left = moments(name), int(count or 1)
 

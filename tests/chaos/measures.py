@@ -125,8 +125,9 @@ def _frozen_hub(world: World) -> list[Shown]:
 class Herd:
     """A process of many, and what it has said."""
 
-    def __init__(self, kind: str, port: int, folder: Path) -> None:
-        command = [sys.executable, "-m", "tests.chaos.herd", kind, str(port), str(folder), str(HERD)]
+    def __init__(self, kind: str, port: int, folder: Path, count: int = HERD) -> None:
+        self._count = count
+        command = [sys.executable, "-m", "tests.chaos.herd", kind, str(port), str(folder), str(count)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
         self.up, self.times = 0, []  # type: ignore[var-annotated]
         threading.Thread(target=self._read, daemon=True).start()
@@ -141,18 +142,20 @@ class Herd:
 
     def all(self, within: float = 120) -> float:
         """When the last of all came up."""
-        until(lambda: self.up == HERD, f"all {HERD} are up ({self.up})", within)
+        until(lambda: self.up == self._count, f"all {self._count} are up", within)
         return float(self.times[-1])
 
     def gone(self) -> None:
-        until(lambda: self.up == 0, f"all are down ({self.up})", 60)
+        """Wait until none is up."""
+        until(lambda: self.up == 0, "all are down", 60)
 
     def close(self) -> None:
         self._process.kill()
         self._process.wait()
 
 
-def _listening(port: int) -> bool:
+def listening(port: int) -> bool:
+    """Whether somebody accepts."""
     with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=0.2):
         return True
     return False
@@ -161,7 +164,7 @@ def _listening(port: int) -> bool:
 def herd(say: Callable[[str], None]) -> list[Shown]:
     """A hub with so many agents is killed, and a bare server with so many streams; in turns."""
     ours, bare = [], []
-    with _hub_of_many() as (start_hub, hub_port, folder), ExitStack() as stack:
+    with hub_of_many() as (start_hub, hub_port, folder), ExitStack() as stack:
         port = free_port()
         command = [sys.executable, "-m", "tests.chaos.herd", "serve", str(port), str(folder)]
         start_bare = lambda: subprocess.Popen(command, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})  # noqa: E731
@@ -169,7 +172,7 @@ def herd(say: Callable[[str], None]) -> list[Shown]:
         living = {}
         for kind, start, at, _ in pairs:
             server = start()
-            until(lambda at=at: _listening(at), "somebody listens", 30)  # type: ignore[misc]
+            until(lambda at=at: listening(at), "somebody listens", 30)  # type: ignore[misc]
             crowd = Herd(kind, at, folder)
             stack.callback(crowd.close)
             crowd.all()
@@ -185,7 +188,7 @@ def herd(say: Callable[[str], None]) -> list[Shown]:
                 crowd.gone()
                 until(lambda: time.monotonic() > killed + outage - BARE_START, "the same outage", 60)  # noqa: B023
                 living[kind][0] = start()
-                until(lambda at=at: _listening(at), "somebody listens", 30)  # type: ignore[misc]
+                until(lambda at=at: listening(at), "somebody listens", 30)  # type: ignore[misc]
                 begun = time.monotonic()
                 outage = begun - killed
                 took.append(crowd.all() - begun)
@@ -196,7 +199,8 @@ def herd(say: Callable[[str], None]) -> list[Shown]:
 
 
 @contextmanager
-def _hub_of_many() -> Iterator[tuple[Callable[[], subprocess.Popen[bytes]], int, Path]]:
+def hub_of_many() -> Iterator[tuple[Callable[[], subprocess.Popen[bytes]], int, Path]]:
+    """How to start the hub of so many facilities, its port, and the folder of what its agents need."""
     folder = Path(tempfile.mkdtemp(prefix="phe-", dir="/tmp"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)

@@ -219,6 +219,10 @@ class FaultProxy:
             if self._server is not None:
                 self._server.close()
             self._reset_all(self._open)
+            left = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
 
         self._call(work())
         self._loop.call_soon_threadsafe(self._loop.stop)

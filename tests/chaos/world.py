@@ -118,10 +118,10 @@ class World:
 
     def settled(self, asked: Sequence[Asked], within: float) -> dict[str, dict[str, object] | None]:
         """How each workspace is shown once nothing is under way any more, or after `within` seconds."""
-        end, shown = time.monotonic() + within, {}
+        end, shown = time.monotonic() + within, dict.fromkeys((one.id for one in asked), None)
         while True:
             for one in asked:
-                if not _done(one, shown.get(one.id)):
+                if not _done(one, shown[one.id]):
                     shown[one.id] = self._look(one)
             if all(_done(one, shown[one.id]) for one in asked) or time.monotonic() > end:
                 return shown
