@@ -8,7 +8,7 @@ from django.core.asgi import get_asgi_application
 
 from central_portal.api.build import Api
 from central_portal.client import Client
-from central_portal.settings import Federation
+from central_portal.federation import Federation
 from shared.door import Door, Site, security_headers
 from shared.limits import LIMITS
 

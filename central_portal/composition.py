@@ -18,6 +18,7 @@ from central_portal.enrolment.members import Roster
 from central_portal.enrolment.services import Enrolment
 from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
+from central_portal.federation import Federation
 from central_portal.identity import views
 from central_portal.identity.oidc import providers
 from central_portal.identity.services import Identity
@@ -34,7 +35,7 @@ from central_portal.link.relay_links import RelayLinks, RelaySettings
 from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.link.wakes_redis import RedisWakes
-from central_portal.settings import CentreSettings, Federation, SettingsError
+from central_portal.settings import CentreSettings, SettingsError
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
@@ -169,22 +170,16 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     services = Services(identity, facilities, workspaces, search, unlinking, federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     app = None
-    adopts: list[Callable[[Federation], None]] = [lambda now: facilities.adopt(now.facilities)]
+    roster.adopters.append(lambda now: facilities.adopt(now.facilities))
     if shape is not Shape.HUB:
         facilities.subscribe(broadcaster.facility_changed)
         entrance = Entrance(settings.origin, federation)
-        adopts += [views.adopt, entrance.adopt]
+        roster.adopters += [views.adopt, entrance.adopt]
         known = providers(federation, settings.origin)
         views.bind(views.Wiring(identity, links, federation, known, settings.origin, settings.query_deadline))
         app = application(entrance, build_api(services))
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
-
-    def adopt(now: Federation) -> None:
-        for each in adopts:
-            each(now)
-
-    roster.adopt = adopt
     return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))
 
 

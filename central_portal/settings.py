@@ -12,12 +12,10 @@ import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     ValidationInfo,
@@ -27,108 +25,9 @@ from pydantic import (
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central_portal.django_database import database_table
-from shared.facilities import is_facility_id
+from central_portal.federation import Federation, ProviderTable, origin_of
 from shared.limits import LIMITS
-from shared.wire.addresses import is_loopback, parse_address
-
-
-def _on_this_machine(host: str) -> bool:
-    return is_loopback(host) or host.endswith(".localhost")
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.path not in ("", "/") or parts.query or parts.fragment or not parts.hostname or parts.username:
-        raise ValueError("must be an origin such as https://portal.example.org, without a path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
-        raise ValueError("must be https; http is for loopback and *.localhost only")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _provider_url(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://login.example.org, as the provider writes it")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
-        raise ValueError("must be https; http is for loopback and *.localhost only")
-    return url
-
-
-Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
-
-class ProviderTable(_Table):
-    """An OpenID provider that people sign in with."""
-
-    id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
-    title: str = Field(min_length=1, max_length=80)
-    issuer: str
-    discovery: str = ""
-    client_id: str = Field(min_length=1)
-    client_secret_file: Path
-    algorithms: tuple[Algorithm, ...] = Field(default=("ES256", "RS256", "PS256"), min_length=1)
-
-    @field_validator("issuer")
-    @classmethod
-    def _issuer(cls, value: str) -> str:
-        return _provider_url(value)
-
-    @field_validator("discovery")
-    @classmethod
-    def _discovery(cls, value: str) -> str:
-        return _provider_url(value) if value else value
-
-    @property
-    def discovery_url(self) -> str:
-        """Where its metadata are."""
-        return self.discovery or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
-
-
-class FacilityTable(_Table):
-    """A facility that may connect."""
-
-    id: str
-    name: str = Field(min_length=1, max_length=120)
-    public_key: str = Field(
-        default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
-    )
-    gateway: str
-    workspace_zone: str = Field(min_length=1, max_length=253)
-
-    @field_validator("id")
-    @classmethod
-    def _slug(cls, value: str) -> str:
-        if not is_facility_id(value):
-            raise ValueError("must be a slug: lower-case letters, digits and hyphens, at most 40")
-        return value
-
-    @field_validator("gateway")
-    @classmethod
-    def _gateway(cls, value: str) -> str:
-        return _origin(value)
-
-    def workspace_url(self, workspace_id: str) -> str:
-        """The address of one workspace, on the gateway's scheme."""
-        return f"{urlsplit(self.gateway).scheme}://{workspace_id}.{self.workspace_zone}/"
-
-
-class Federation(_Table):
-    """Who takes part: `federation.toml`."""
-
-    providers: tuple[ProviderTable, ...] = ()
-    facilities: tuple[FacilityTable, ...] = ()
-
-    def facility(self, facility_id: str) -> FacilityTable | None:
-        """The facility of a slug."""
-        return next((f for f in self.facilities if f.id == facility_id), None)
-
-    def provider(self, provider_id: str) -> ProviderTable | None:
-        """The provider of an id."""
-        return next((p for p in self.providers if p.id == provider_id), None)
+from shared.wire.addresses import parse_address
 
 
 class CentreSettings(BaseSettings):
@@ -168,7 +67,7 @@ class CentreSettings(BaseSettings):
     @field_validator("origin")
     @classmethod
     def _portal(cls, value: str) -> str:
-        return _origin(value)
+        return origin_of(value)
 
     @field_validator("listen", "hub_mutual_listen", "hub_address")
     @classmethod

@@ -20,8 +20,9 @@ from central_portal.enrolment.authority import Authority
 from central_portal.enrolment.members import Roster
 from central_portal.enrolment.services import Enrolment
 from central_portal.facilities.registry import FacilityRegistry
+from central_portal.federation import Federation
 from central_portal.link.hub import Hub, HubSettings
-from central_portal.settings import CentreSettings, Federation
+from central_portal.settings import CentreSettings
 from facility_agent.link import enrolment
 from facility_agent.link.certificates import Certificates
 from facility_agent.link.client import AgentLink, LinkSettings

@@ -15,9 +15,9 @@ from central_portal.api.homes import Homes
 from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.facilities.services import Facilities
+from central_portal.federation import Federation
 from central_portal.identity.services import AccountLinkInfo, Caller, Identity
 from central_portal.identity.unlinking import Unlinking
-from central_portal.settings import Federation
 from central_portal.workspaces.logic import WorkspaceView
 from central_portal.workspaces.services import Workspaces
 from shared.catalogue import SearchQuery

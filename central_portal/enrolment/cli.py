@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # importing the settings reads the environment, which --help must not need
+    from central_portal.federation import Federation
     from central_portal.link.settings import HubSettings
-    from central_portal.settings import CentreSettings, Federation
+    from central_portal.settings import CentreSettings
 
 COMMANDS = ("facility", "agent", "authority")
 

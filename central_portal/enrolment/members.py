@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from central_portal.database import in_database
 from central_portal.enrolment import store
 from central_portal.enrolment.models import Member
-from central_portal.settings import FacilityTable, Federation, SettingsError
+from central_portal.federation import FacilityTable, Federation
+from central_portal.settings import SettingsError
 
 log = logging.getLogger(__name__)
 LOOK_EVERY = 2.0
@@ -66,20 +67,22 @@ def refuse_clashes(federation: Federation) -> None:
 class Roster:
     """The facilities as this process knows them, and how it hears of changes that another one made.
 
-    `adopt` is called with the whole federation by the first look and by each that finds a change, before that look
+    Each of `adopters` is called with the whole federation by the first look and by each that finds a change, before it
     returns: who was let in by a look is known to everybody here.
     """
 
     def __init__(self, federation: Federation) -> None:
         self._federation, self._version = federation, ""
-        self.adopt: Callable[[Federation], None] = lambda federation: None
+        self.adopters: list[Callable[[Federation], None]] = []
 
     async def look(self) -> Members:
         """The facilities now."""
         found = await in_database(members)(self._federation)
         if found.version != self._version:
             self._version = found.version
-            self.adopt(self._federation.model_copy(update={"facilities": found.tables}))
+            now = self._federation.model_copy(update={"facilities": found.tables})
+            for adopt in self.adopters:
+                adopt(now)
         return found
 
     async def follow(self, every: float = LOOK_EVERY) -> None:

@@ -12,8 +12,9 @@ from central_portal.enrolment import store
 from central_portal.enrolment.authority import Authority, hub_authorities
 from central_portal.enrolment.members import table_of
 from central_portal.enrolment.models import Member
+from central_portal.federation import Federation
 from central_portal.link.settings import HubMisconfigured, HubSettings
-from central_portal.settings import CentreSettings, Federation, SettingsError, explain
+from central_portal.settings import CentreSettings, SettingsError, explain
 from shared.wire.addresses import is_loopback
 from shared.wire.enrolment import SECRET_BYTES, Token, encode_token
 from shared.wire.proof import hashed

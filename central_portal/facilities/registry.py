@@ -13,8 +13,9 @@ from central_portal.database import in_database
 from central_portal.enrolment.members import Roster
 from central_portal.enrolment.store import enrolled_key
 from central_portal.facilities import sessions
+from central_portal.federation import Federation
 from central_portal.link.ports import Admission, Beat, FacilityKey, HelloFacts, HubPlace
-from central_portal.settings import Federation, SettingsError
+from central_portal.settings import SettingsError
 
 LEASE = 30.0
 

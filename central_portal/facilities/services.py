@@ -15,9 +15,9 @@ from central_portal.database import in_database
 from central_portal.facilities import sessions
 from central_portal.facilities.models import Facility
 from central_portal.facilities.sessions import Mark, SessionRow
+from central_portal.federation import FacilityTable, Federation
 from central_portal.link.metrics import FENCED
 from central_portal.link.ports import HubPlace, Topic, Wakes, Whereabouts
-from central_portal.settings import FacilityTable, Federation
 from shared.errors import NotFound
 from shared.facilities import Environment, FacilityDescription, Flavour
 from shared.wire.facilities import decode_description, encode_description

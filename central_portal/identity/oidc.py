@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from central_portal.settings import Federation, secret_of
+from central_portal.federation import Federation
+from central_portal.settings import secret_of
 from shared.oidc import OidcProvider
 
 

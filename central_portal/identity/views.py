@@ -12,10 +12,10 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.urls import path
 from django.views.decorators.http import require_GET, require_POST
 
+from central_portal.federation import Federation
 from central_portal.identity.logic import format_scopes, outcome_of_oauth, parse_scopes, safe_return, with_outcome
 from central_portal.identity.services import ATTEMPT_COOKIE, COOKIE, Caller, Identity
 from central_portal.link.ports import Links, SealedBody
-from central_portal.settings import Federation
 from shared.commands import OUTCOME_OF_REASON, Redeemed, Verb
 from shared.errors import ParasolError, SignInNeeded
 from shared.facilities import Outcome

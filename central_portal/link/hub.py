@@ -216,17 +216,14 @@ class Hub:
         await self._events.disconnected(facility_id, epoch)
 
     async def _admit(self, session: Session, hello: HelloFacts, inventory: WorkspaceInventory) -> Admission:
-        """Makes `session` the facility's: an older one is cut first, with all that it has to report."""
+        """Makes `session` the facility's. An older one records nothing from here on, and ends when it has answered."""
         facility_id = session.facility_id
         async with self._locks.setdefault(facility_id, asyncio.Lock()):
-            older = self._sessions.get(facility_id)
-            if older is not None:
-                older.close(Ending.SUPERSEDED, "A newer session of this facility was opened.")
-                await asyncio.wait([self._tasks[older]])
             if self._stopping:
                 raise StreamLost(_STOPPING)
             admission = await self._registry.admit(facility_id, hello, self.place)
             if admission.quarantined:
+                self.overtaken(facility_id, admission.epoch, at_once=True)
                 QUARANTINES.labels(facility_id).inc()
                 log.error("%s is quarantined: %s", facility_id, admission.quarantined)
                 session.close(Ending.QUARANTINED, admission.quarantined)
@@ -236,6 +233,7 @@ class Hub:
             EPOCH.labels(facility_id).set(admission.epoch)
             SESSIONS.set(len(self._epochs))
             await self._events.connected(facility_id, admission.epoch, inventory)
+            self.overtaken(facility_id, admission.epoch)
             self._sessions[facility_id] = session
             return admission
 

@@ -50,8 +50,8 @@ def _is_table(annotation: Any) -> bool:
 
 def pages() -> dict[str, str]:
     """File name → content."""
+    from central_portal.federation import ProviderTable
     from central_portal.settings import FacilityTable as Member
-    from central_portal.settings import ProviderTable
     from facility_agent import config, offers
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings

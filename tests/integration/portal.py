@@ -17,6 +17,7 @@ from central_portal.catalogue.services import FederatedSearch
 from central_portal.database import in_database
 from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
+from central_portal.federation import FacilityTable, Federation
 from central_portal.identity.services import COOKIE, Identity
 from central_portal.identity.unlinking import Unlinking
 from central_portal.identity.watch import SessionWatch
@@ -24,7 +25,6 @@ from central_portal.link.orders import OrderRows
 from central_portal.link.ports import HelloFacts, HubPlace, OrderAnswer, SealedBody
 from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
-from central_portal.settings import FacilityTable, Federation
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports

@@ -14,8 +14,8 @@ import pytest
 from central_portal.facilities import sessions
 from central_portal.facilities.logic import CAME_BACK, SAME_START
 from central_portal.facilities.registry import FacilityRegistry
+from central_portal.federation import Federation
 from central_portal.link.ports import Beat, HelloFacts, HubPlace
-from central_portal.settings import Federation
 from tests.databases import django_on
 from tests.services import Postgres, running_postgres
 

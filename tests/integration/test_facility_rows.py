@@ -12,9 +12,9 @@ import pytest
 
 from central_portal.facilities.registry import FacilityRegistry
 from central_portal.facilities.services import Facilities
+from central_portal.federation import FacilityTable, Federation
 from central_portal.link.ports import Beat, HelloFacts, HubPlace, Topic
 from central_portal.link.wakes_memory import MemoryWakes
-from central_portal.settings import FacilityTable, Federation
 from shared.wire.facilities import encode_description
 from tests.integration.portal import description
 from tests.link_parts import eventually

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from central_portal.settings import FacilityTable, Federation
+from central_portal.federation import FacilityTable, Federation
 from facility_agent.link.client import AgentLink, LinkSettings
 from facility_agent.link.keys import load_or_create_key, public_text
 from tests.certificates import self_signed

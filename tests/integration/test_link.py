@@ -134,19 +134,22 @@ async def test_an_agent_finds_a_hub_that_comes_back(scene: Scene) -> None:
     assert await scene.ask("back") == ["back"]
 
 
-async def test_the_newest_session_wins_and_the_old_ones_asks_fail(scene: Scene) -> None:
-    old = SmallCore(held={"slow": asyncio.Event()})
+async def test_the_newest_session_wins_and_the_old_one_ends_when_it_has_answered(scene: Scene) -> None:
+    old = SmallCore(held={"slow": asyncio.Event(), "too slow": asyncio.Event()})
     await scene.agent(old, first_pause=30.0)
-    ask = asyncio.create_task(scene.ask("slow"))
-    await eventually(lambda: bool(old.handled))
+    ask, late = asyncio.create_task(scene.ask("slow")), asyncio.create_task(scene.ask("too slow"))
+    await eventually(lambda: len(old.handled) == 2)
     new = SmallCore()
     await scene.agent(new)
-    with pytest.raises(FacilityUnavailable):
-        await ask
     assert await scene.ask("who") == ["who"]
     assert [c.parameters.text for c in new.handled] == ["who"]  # type: ignore[union-attr]
+    old.held["slow"].set()
+    assert await ask == ["slow"]
+    with pytest.raises(FacilityUnavailable):
+        await late
+    await scene.events.until("disconnected")
     order = [what[:3] for what in scene.events.seen]
-    assert order == [("connected", "alpha", 1), ("disconnected", "alpha", 1), ("connected", "alpha", 2)]
+    assert order == [("connected", "alpha", 1), ("connected", "alpha", 2), ("disconnected", "alpha", 1)]
 
 
 async def test_events_reach_the_centre_newest_last(scene: Scene) -> None:

@@ -14,9 +14,10 @@ from central_portal.enrolment.members import Roster, members, refuse_clashes
 from central_portal.enrolment.models import Member
 from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
+from central_portal.federation import FacilityTable, Federation
 from central_portal.link.ports import HelloFacts, HubPlace
 from central_portal.link.wakes_memory import MemoryWakes
-from central_portal.settings import FacilityTable, Federation, SettingsError
+from central_portal.settings import SettingsError
 from shared.errors import NotFound
 from shared.wire.facilities import encode_description
 from shared.wire.proof import token
@@ -119,7 +120,7 @@ async def test_a_running_centre_adopts_what_changed_before_anybody_is_let_in(slu
         facilities.adopt(federation.facilities)
         entrance.adopt(federation)
 
-    roster.adopt = adopt
+    roster.adopters.append(adopt)
     hello = HelloFacts("s", "i", 1, uuid.uuid4().hex, description=encode_description(description("pinned")))
     await do(sessions.admit, "pinned", hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
     await facilities.changed("pinned")

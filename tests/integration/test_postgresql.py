@@ -15,8 +15,8 @@ from central_portal.django_database import CONNECTIONS
 from central_portal.facilities.fence import fence
 from central_portal.facilities.models import FacilitySession
 from central_portal.facilities.registry import FacilityRegistry
+from central_portal.federation import Federation
 from central_portal.link.ports import Beat, HelloFacts, HubPlace
-from central_portal.settings import Federation
 from central_portal.writer import Writer
 from tests.databases import django_on
 from tests.services import Postgres, running_postgres

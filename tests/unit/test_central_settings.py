@@ -185,7 +185,8 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_empty_secret_is_refused(tmp_path: Path) -> None:
-    from central_portal.settings import ProviderTable, SettingsError, secret_of
+    from central_portal.federation import ProviderTable
+    from central_portal.settings import SettingsError, secret_of
 
     (tmp_path / "empty").write_text("\n")
     table = ProviderTable(
