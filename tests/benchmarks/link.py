@@ -37,7 +37,15 @@ def _trips(world: LinkWorld, shape: str, where: str) -> list[Figure]:
     for name, share, most in (("p50", 0.5, 1.3), ("p99", 0.99, 4.0)):
         ours, floor = (1000 * percentile(found[kind], share) for kind in ("ours", "floor"))
         figures.append(
-            Figure(f"order, round trip, {where}, {name}", ours, floor, "ms", FLOOR, f"<= {most:g} x", ours <= most * floor)
+            Figure(
+                f"order, round trip, {where}, {name}",
+                ours,
+                floor,
+                "ms",
+                FLOOR,
+                f"<= {most:g} x",
+                ours <= most * floor,
+            )
         )
     return figures
 

@@ -73,7 +73,10 @@ class Floor:
             self._centre.execute("create table if not exists floor (id uuid primary key, body bytea)")
             self._insert = "insert into floor values (%s, %s)"
         else:
-            self._centre, self._insert = self._sqlite(folder / "floor-centre.sqlite3"), "insert into floor values (?, ?)"
+            self._centre, self._insert = (
+                self._sqlite(folder / "floor-centre.sqlite3"),
+                "insert into floor values (?, ?)",
+            )
 
     @staticmethod
     def _sqlite(path: Path) -> sqlite3.Connection:
@@ -99,7 +102,9 @@ class Floor:
         from facility_agent.link.stream import open_stream
 
         certificate, key = ((self._folder / name).read_bytes() for name in ("hub.pem", "hub.key"))
-        return open_stream(f"localhost:{self._port}", grpc.ssl_channel_credentials(certificate, key, certificate), ())
+        return open_stream(
+            f"localhost:{self._port}", grpc.ssl_channel_credentials(certificate, key, certificate), ()
+        )
 
 
 async def _trips(orders: Orders, floor: Floor, count: int) -> dict[str, list[float]]:

@@ -46,4 +46,8 @@ def run() -> list[Figure]:
         floor = _each(bare, "bare", port, folder)
     note = f"{ours - floor:.0f} KB above it, {HERD} of each"
     goal = f"+ <= {GOAL_KB:g} KB"
-    return [Figure("memory of an idle agent", ours, floor, "KB", "a bare TLS stream", goal, ours - floor <= GOAL_KB, note)]
+    return [
+        Figure(
+            "memory of an idle agent", ours, floor, "KB", "a bare TLS stream", goal, ours - floor <= GOAL_KB, note
+        )
+    ]

@@ -160,14 +160,18 @@ async def _measure(folder: Path) -> list[Figure]:
         sides = await _envelopes(scene)
         quiet, stalled = await _pairs(scene, proxy)
     figures = [
-        Figure(f"CPU of an envelope, {side}", used, GOAL_US, "us", "the goal", f"<= {GOAL_US:g} us", used <= GOAL_US)
+        Figure(
+            f"CPU of an envelope, {side}", used, GOAL_US, "us", "the goal", f"<= {GOAL_US:g} us", used <= GOAL_US
+        )
         for side, used in zip(("hub", "agent"), sides, strict=True)
     ]
     ratio = median([b / a for a, b in zip(quiet, stalled, strict=True)])
     value, floor = 1000 * median(stalled), 1000 * median(quiet)
     note = f"median of {PAIRS} pairs: {ratio:.2f} x"
     figures.append(
-        Figure("p99 beside a stalled agent", value, floor, "ms", "beside a good one", "<= 1.2 x", ratio <= 1.2, note)
+        Figure(
+            "p99 beside a stalled agent", value, floor, "ms", "beside a good one", "<= 1.2 x", ratio <= 1.2, note
+        )
     )
     return figures
 

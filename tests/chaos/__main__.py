@@ -11,13 +11,13 @@ from collections import Counter
 from pathlib import Path
 
 from shared import resolver
-from tests.chaos import agent_faults, centre_faults, network_faults
+from tests.chaos import agent_faults, centre_faults, network_faults, poison
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.trials import Trial, all_of, counts, table
 from tests.chaos.world import running_world
 from tests.components import ROOT, missing
 
-PARTS = (agent_faults, network_faults, centre_faults)
+PARTS = (agent_faults, network_faults, centre_faults, poison)
 LEAST = 8
 
 

@@ -128,7 +128,9 @@ class Herd:
     def __init__(self, kind: str, port: int, folder: Path, count: int = HERD) -> None:
         self._count = count
         command = [sys.executable, "-m", "tests.chaos.herd", kind, str(port), str(folder), str(count)]
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)})
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, cwd=ROOT, env=os.environ | {"PYTHONPATH": str(ROOT)}
+        )
         self.up, self.times = 0, []  # type: ignore[var-annotated]
         threading.Thread(target=self._read, daemon=True).start()
 

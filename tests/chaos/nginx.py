@@ -33,7 +33,15 @@ class Nginx:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.aim(targets)
         with (folder / "out").open("wb") as out:
-            command = [path_of("nginx"), "-e", str(folder / "error.log"), "-p", str(folder), "-c", str(folder / "nginx.conf")]
+            command = [
+                path_of("nginx"),
+                "-e",
+                str(folder / "error.log"),
+                "-p",
+                str(folder),
+                "-c",
+                str(folder / "nginx.conf"),
+            ]
             self._process = subprocess.Popen(command, stdout=out, stderr=out)
         until(lambda: (folder / "nginx.pid").exists() or not alive(self._process), "nginx runs")
         assert alive(self._process), (folder / "error.log").read_text()

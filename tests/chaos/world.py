@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 
+from facility_agent.link.keys import load_or_create_key, public_text
 from tests.chaos.judge import Verdict, judge, words_of
 from tests.chaos.people import FRONT, LOST, Asked, Load, Person
 from tests.chaos.proxy import FaultProxy
@@ -26,6 +27,7 @@ from tests.services import Postgres, RedisServer, running_postgres, running_redi
 from tests.waiting import alive, free_port, until
 
 PEOPLE = 3
+POISON = "poison"
 
 
 @dataclass
@@ -175,7 +177,16 @@ def _federation(world: World) -> None:
     (world.folder / "op.secret").write_text(world.op.client_secret)
     (world.folder / "federation.toml").write_text(
         f'[[providers]]\nid = "op"\ntitle = "OP"\nissuer = "{world.op.issuer}"\nclient_id = "{world.op.client_id}"\n'
-        f'client_secret_file = "op.secret"\n' + "".join(site.table for site in world.sites)
+        f'client_secret_file = "op.secret"\n' + "".join(site.table for site in world.sites) + _poison(world.folder)
+    )
+
+
+def _poison(folder: Path) -> str:
+    """A facility for what agents must not do."""
+    key = public_text(load_or_create_key(folder / "poison.key"))
+    return (
+        f'[[facilities]]\nid = "{POISON}"\nname = "Poison"\npublic_key = "{key}"\ngateway = "http://poison.localhost:9"\n'
+        'workspace_zone = "poison.w.localhost:9"\n'
     )
 
 
