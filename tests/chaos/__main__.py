@@ -1,4 +1,4 @@
-"""`python -m tests.chaos [F13 F17 …] [--times 8] [--embedded]`: every fault in a world under load; the table, and JSON."""
+"""`python -m tests.chaos [F13 F17 …] [--times 8]`: every fault in a world under load, then the measures; a table, and JSON."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ import os
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from shared import resolver
-from tests.chaos import agent_faults, centre_faults, network_faults, poison
+from tests.chaos import agent_faults, centre_faults, certificate_faults, network_faults, poison
 from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.measures import ALL, Shown
 from tests.chaos.trials import Trial, all_of, counts, table
 from tests.chaos.world import running_world
 from tests.components import ROOT, missing
 
-PARTS = (agent_faults, network_faults, centre_faults, poison)
+PARTS = (agent_faults, network_faults, centre_faults, poison, certificate_faults)
 LEAST = 8
 
 
@@ -44,21 +46,42 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos")
     parser.add_argument("ids", nargs="*")
     parser.add_argument("--times", type=int, default=LEAST)
+    parser.add_argument("--only-faults", action="store_true", help="without the measures")
     arguments = parser.parse_args()
     resolver.install()
     begun = time.monotonic()
     say = lambda text: print(f"{time.monotonic() - begun:6.0f} s  {text}", flush=True)  # noqa: E731
     faults = repeated(chosen(arguments.ids), arguments.times)
-    with running_world() as world:
-        say(f"the world stands: {len(world.sites)} facilities, {len(faults)} trials to come")
-        trials = all_of(world, faults, 1, say)
-        errors = Counter(e.split(":")[0] for load in world.loads.values() for e in load.errors)
+    trials: list[Trial] = []
+    for enrolled in (False, True):
+        todo = [fault for fault in faults if (fault.where == "certificates") is enrolled]
+        if todo:
+            with running_world(enrolled=enrolled) as world:
+                say(f"the world stands: {len(world.sites)} facilities, {len(todo)} trials to come")
+                trials += all_of(world, todo, 1, say)
+                errors = Counter(e.split(":")[0] for load in world.loads.values() for e in load.errors)
+            say(f"requests that nobody answered: {dict(errors)}")
     print(table(trials))
     total = sum(t.verdict.orders for t in trials)
     bad = [t for t in trials if not t.good]
-    say(f"{len(trials)} trials, {total} orders, {len(bad)} bad; requests that nobody answered: {dict(errors)}")
+    say(f"{len(trials)} trials, {total} orders, {len(bad)} bad")
     say(f"kept in {keep(trials)}")
-    return 1 if bad else 0
+    unmet = [] if arguments.ids or arguments.only_faults else measure(say)
+    return 1 if bad or unmet else 0
+
+
+def measure(say: Callable[[str], None]) -> list[Shown]:
+    """What must be shown beside the counts; those whose goal is not met."""
+    shown: list[Shown] = []
+    for name, run in ALL.items():
+        lacking = missing("nginx") if name != "herd" else None
+        if lacking:
+            say(f"{name}: NOT TRIED, for want of {lacking}")
+            continue
+        shown += run(say)
+    for one in shown:
+        print(f"{'yes' if one.met else 'NO':<4} {one.name}: {one.value} ({one.goal})")
+    return [one for one in shown if not one.met]
 
 
 def keep(trials: list[Trial]) -> Path:

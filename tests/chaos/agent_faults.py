@@ -14,8 +14,7 @@ import psutil
 from tests.chaos.faults import RANDOM, fault
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.site import CONNECTED, Site
-from tests.chaos.world import World
-from tests.components import path_of
+from tests.chaos.world import World, faked
 from tests.waiting import alive, until
 
 MOMENTS = {
@@ -77,23 +76,15 @@ def _state(world: World, site: Site) -> object:
     return next(a["state"] for a in world.agents() if a["facility"] == site.name)
 
 
-def _faketime(site: Site, shift: str) -> dict[str, str]:
-    """Variables of a process whose clock stands in a file."""
-    file = site.folder / "clock"
-    file.write_text(shift)
-    return {
-        "LD_PRELOAD": path_of("libfaketime"), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
-
-
 def _jumps(shift: str) -> None:
     @fault("F19", f"agent's clock jumps by {shift}", needs=("libfaketime",))
     def act(world: World, site: Site) -> None:
         """While it is connected and again when it starts; nothing is accepted that should not be, nothing is lost."""
         site.stop()
-        site.start(**_faketime(site, "+0"))
-        (site.folder / "clock").write_text(shift)
+        clock = site.folder / "clock"
+        clock.write_text("+0")
+        site.start(**faked(clock))
+        clock.write_text(shift)
         orders_go_by(world, site, 6)
         site.stop()
         site.start()

@@ -11,7 +11,7 @@ from tests.chaos.site import Site
 from tests.chaos.world import World
 
 Act = Callable[[World, Site], "float | None"]
-Where = Literal["site", "world"]
+Where = Literal["site", "world", "certificates"]
 RANDOM = random.Random()
 
 
@@ -19,7 +19,8 @@ RANDOM = random.Random()
 class Fault:
     """`act` breaks and mends, and gives the seconds until the worst side had noticed, None where nobody must.
 
-    Faults of a `site` leave the other facilities alone, so several run at once; one of the `world` runs by itself.
+    Faults of a `site` leave the other facilities alone, so several run at once; one of the `world` runs by itself, and
+    so does one of `certificates`, in a world whose agents are enrolled and whose time is a file's.
     """
 
     id: str

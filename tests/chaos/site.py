@@ -62,6 +62,8 @@ class Site:
     hub: str = ""
     proxy: FaultProxy = field(default_factory=FaultProxy)
     process: subprocess.Popen[bytes] | None = None
+    extra: dict[str, str] = field(default_factory=dict)
+    enrolled: bool = False
 
     def __post_init__(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -75,8 +77,9 @@ class Site:
     @property
     def table(self) -> str:
         """Its rows in federation.toml."""
+        key = "" if self.enrolled else f'public_key = "{public_text(self.key)}"\n'
         return (
-            f'[[facilities]]\nid = "{self.name}"\nname = "{self.name.title()}"\npublic_key = "{public_text(self.key)}"\n'
+            f'[[facilities]]\nid = "{self.name}"\nname = "{self.name.title()}"\n{key}'
             f'gateway = "{self.gateway}"\nworkspace_zone = "{self.name}.w.localhost:9"\n'
         )
 
@@ -97,15 +100,17 @@ class Site:
 
     def _toml(self) -> str:
         t = self.timers
+        by_hand = "" if self.enrolled else f'hub = "{self.hub}"\nplaintext = true'
         return f"""
 [facility]
 id = "{self.name}"
 name = "{self.name.title()}"
 [centre]
-hub = "{self.hub}"
 portal = "http://portal.localhost:8"
 key_file = "agent.key"
-plaintext = true
+{by_hand}
+[grants]
+run_lifetime_s = 604800
 [agent]
 state = "state"
 socket = "run/s"
@@ -166,9 +171,19 @@ command = ["true"]
         self.seen = len(self.text())
         with self.log.open("ab") as out:
             command = [BIN / "facility-agent", "agent", "-c", self.folder / "agent.toml"]
-            self.process = subprocess.Popen(command, env=self.variables() | more, stdout=out, stderr=out)
+            self.process = subprocess.Popen(
+                command, env=self.variables() | self.extra | more, stdout=out, stderr=out
+            )
         if wait:
             self.connected()
+
+    def enrol(self, token: str) -> None:
+        """With a token of the centre's."""
+        command = [BIN / "facility-agent", "enrol", "-c", self.folder / "agent.toml", "--token", token]
+        done = subprocess.run(
+            command, env=self.variables() | self.extra, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stderr
 
     def connected(self, within: float = 30.0) -> None:
         """Wait for a session since the last start or `mark`."""

@@ -38,7 +38,7 @@ def one(world: World, fault: Fault, site: Site) -> Trial:
     """Break, mend, judge."""
     trial, begun = Trial(fault), time.monotonic()
     site.mark()
-    sites = world.sites if fault.where == "world" else [site]
+    sites = [site] if fault.where == "site" else world.sites
     try:
         trial.noticed = fault.act(world, site)
         trial.phases.append(time.monotonic() - begun)
@@ -91,7 +91,7 @@ def all_of(world: World, faults: Iterable[Fault], times: int, say: object = prin
         thread.start()
     for thread in lanes:
         thread.join()
-    for number, fault in enumerate(fault for fault in work if fault.where == "world"):
+    for number, fault in enumerate(fault for fault in work if fault.where != "site"):
         site = world.sites[number % len(world.sites)]
         trials.append(_told(one(world, fault, site), site, say))
     return trials

@@ -20,6 +20,7 @@ from tests.chaos.judge import Verdict, judge, words_of
 from tests.chaos.people import FRONT, LOST, Asked, Load, Person
 from tests.chaos.proxy import FaultProxy
 from tests.chaos.site import BIN, TENTH, Site, Timers
+from tests.components import path_of
 from tests.integration.openid import Op, serving
 from tests.integration.replicas import Part
 from tests.integration.whole_centre import kept_variables
@@ -52,6 +53,9 @@ class World:
     def start(self, kind: str, **changes: str) -> Part:
         """Start one more `web`, `hub` or `serve`, wait until it serves, and show it to the facilities."""
         ports = {"PARASOL_LISTEN": free_port(), "PARASOL_HUB_LISTEN": free_port(), "PARASOL_METRICS": free_port()}
+        ports |= {
+            name: int(self.environment[name].rpartition(":")[2]) for name in ports if name in self.environment
+        }
         where = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
         log = self.folder / f"{kind}-{len(self.parts)}.log"
         with log.open("wb") as out:
@@ -195,12 +199,16 @@ def running_world(
     facilities: int = 4,
     *,
     embedded: bool = False,
+    enrolled: bool = False,
     timers: Timers = TENTH,
     rate: float = 10.0,
     webs: int = 2,
     hubs: int = 2,
 ) -> Iterator[World]:
-    """A world in which everything works and the load goes on; gone at the end."""
+    """A world in which everything works and the load goes on; gone at the end.
+
+    When `enrolled`, its agents have certificates, and every process but PostgreSQL takes the time from a file.
+    """
     folder = Path(tempfile.mkdtemp(prefix="pch-", dir="/tmp"))
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
@@ -209,9 +217,12 @@ def running_world(
         if not embedded:
             _services(world, stack)
         stack.callback(world.close)
+        if enrolled:
+            world.environment = _with_certificates(world.environment, folder)
         for n in range(facilities):
             name = f"f{n}"
-            site = Site(name, folder / name, op, timers)
+            site = Site(name, folder / name, op, timers, enrolled=enrolled)
+            site.extra = faked(folder / "clock") if enrolled else {}
             world.sites.append(site)
             site.write(tuple(f"{name}p{p}" for p in range(PEOPLE)))
         _federation(world)
@@ -223,11 +234,29 @@ def running_world(
             for kind in ["hub"] * hubs + ["web"] * webs:
                 world.start(kind)
         for site in world.sites:
+            if enrolled:
+                site.enrol(world.run("agent", "token", site.name).stdout.strip())
             site.start(wait=False)
         for site in world.sites:
             site.connected()
         populate(world, rate)
         yield world
+
+
+def _with_certificates(environment: dict[str, str], folder: Path) -> dict[str, str]:
+    (folder / "clock").write_text("+0")
+    ports = {name: f"127.0.0.1:{free_port()}" for name in ("PARASOL_HUB_LISTEN", "PARASOL_HUB_MUTUAL_LISTEN")}
+    plain = {name: value for name, value in environment.items() if name != "PARASOL_HUB_PLAINTEXT"}
+    more = {"PARASOL_SESSION_HOURS": "168", "PARASOL_CERTIFICATE_HOURS": "24"}
+    return plain | ports | more | {"PARASOL_HUB_ADDRESS": ports["PARASOL_HUB_LISTEN"]} | faked(folder / "clock")
+
+
+def faked(clock: Path) -> dict[str, str]:
+    """Variables of a process whose time of day is shifted by what stands in a file, such as +1h."""
+    return {
+        "LD_PRELOAD": path_of("libfaketime"), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
 
 
 def _services(world: World, stack: ExitStack) -> None:
