@@ -56,7 +56,7 @@ def main() -> int:
     for enrolled in (False, True):
         todo = [fault for fault in faults if (fault.where == "certificates") is enrolled]
         if todo:
-            with running_world(enrolled=enrolled) as world:
+            with running_world(embedded=enrolled, enrolled=enrolled) as world:
                 say(f"the world stands: {len(world.sites)} facilities, {len(todo)} trials to come")
                 trials += all_of(world, todo, 1, say)
                 errors = Counter(e.split(":")[0] for load in world.loads.values() for e in load.errors)

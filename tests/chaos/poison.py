@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from contextlib import asynccontextmanager, suppress
+from functools import cache
 from typing import Any
 
 import grpc
@@ -29,7 +31,10 @@ Bytes = Callable[[int], bytes]
 
 def _raw(epoch: int, field: int, content: bytes) -> bytes:
     """An envelope of this epoch with one more field, whatever is in it."""
-    return delimited(1, pb.AgentEnvelope(epoch=epoch).SerializeToString() + delimited(field, content))
+    tag, sizes, left = bytes((field << 3 & 0x7F | 2 | 0x80, field >> 4)), b"", len(content)
+    while left > 0x7F:
+        sizes, left = sizes + bytes((left & 0x7F | 0x80,)), left >> 7
+    return delimited(1, pb.AgentEnvelope(epoch=epoch).SerializeToString() + tag + sizes + bytes((left,)) + content)
 
 
 POISONS: dict[str, Bytes] = {
@@ -45,6 +50,14 @@ POISONS: dict[str, Bytes] = {
         *(pb.AgentEnvelope(epoch=epoch, order_result=pb.OrderResult(order_id=f"none-{n}", outcome="OK")) for n in range(60))
     ),
 }  # fmt: skip
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """The one that gRPC knows in this process: it bears no second one."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return loop
 
 
 @asynccontextmanager
@@ -79,7 +92,7 @@ def _poison(name: str, poison: Bytes) -> None:
     def act(world: World, site: Site) -> None:
         hub = world.hub_of(site)
         epochs = site.epochs()
-        asyncio.run(_swallowed(world, world.hub_ports[hub.name], poison))
+        asyncio.run_coroutine_threadsafe(_swallowed(world, world.hub_ports[hub.name], poison), _loop()).result(60)
         assert site.epochs() == epochs, "the others' sessions go on"
 
 
