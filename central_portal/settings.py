@@ -26,6 +26,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central_portal.django_database import database_table
 from central_portal.federation import Federation, ProviderTable, origin_of
+from shared.limits import LIMITS
 from shared.wire.addresses import parse_address
 
 
@@ -83,9 +84,21 @@ class CentreSettings(BaseSettings):
         le=600,
         description="How long a session counts as alive when its hub is silent, in seconds.",
     )
+    hub_heartbeat: float = Field(
+        default=LIMITS.heartbeat_every,
+        ge=0.1,
+        le=60,
+        description="How often both ends of a link say so, in seconds.",
+    )
+    hub_dead_after: float = Field(
+        default=LIMITS.dead_after, ge=0.3, le=300, description="Silence after which both give it up, in seconds."
+    )
     certificate_hours: float = Field(default=48.0, ge=24, le=72, description="Life of an agent's certificate.")
     query_deadline: float = Field(
         default=5.0, gt=0, le=60, description="How long one facility may take, in seconds."
+    )
+    crash_at: str = Field(
+        default="", description="For tests alone: the moment at which this process kills itself."
     )
     session_hours: float = Field(default=12.0, gt=0, le=168, description="Life of a person's portal session.")
 
@@ -125,6 +138,12 @@ class CentreSettings(BaseSettings):
     @model_validator(mode="after")
     def _database_url(self) -> Self:
         self.database_table()
+        return self
+
+    @model_validator(mode="after")
+    def _beats(self) -> Self:
+        if self.hub_dead_after < 2 * self.hub_heartbeat:
+            raise ValueError("PARASOL_HUB_DEAD_AFTER must be at least twice PARASOL_HUB_HEARTBEAT")
         return self
 
     def database_table(self) -> dict[str, Any]:
