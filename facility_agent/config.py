@@ -42,6 +42,7 @@ def _host_port(value: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_origin)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
+HubAddress = Annotated[str, AfterValidator(lambda text: str(parse_hub(text)) if text else text)]
 _ZONE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?")
 
 
@@ -81,7 +82,7 @@ class CentreTable(Table):
     """Which centre this facility belongs to."""
 
     portal: Origin = Field(description="Origin of the portal, the only client of this gateway.")
-    hub: str | tuple[str, ...] = Field(
+    hub: HubAddress | tuple[HubAddress, ...] = Field(
         default="",
         description="host:port of the hub, or wss://… of its WebSocket, or a list of them; only without `facility-agent enrol`.",
     )
@@ -92,14 +93,6 @@ class CentreTable(Table):
         default=None,
         description="Ed25519 private key of the agent, PEM, 0600; `agent.key` in the state folder by default.",
     )
-
-    @field_validator("hub")
-    @classmethod
-    def _hubs(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for hub in (value,) if isinstance(value, str) else value:
-            if hub:
-                parse_hub(hub)
-        return value
 
     @model_validator(mode="after")
     def _either(self) -> CentreTable:
