@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
@@ -39,6 +40,7 @@ from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
 from central_portal.writer import Writer
 from shared.door import App
+from shared.errors import NotFound
 
 
 class Shape(Enum):
@@ -59,6 +61,7 @@ class _LateEvents:
 
 
 Follower = Callable[[], Awaitable[None]]
+DRAIN_ALONE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,7 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         mutual_listen=settings.hub_mutual_listen,
         dial=settings.hub_address,
         lease=settings.hub_lease,
+        drain=settings.hub_drain,
         advertise=settings.hub_advertise,
     )
 
@@ -124,6 +128,8 @@ def _hub(
 ) -> Hub:
     """The hub with what it needs to know who calls."""
     authority, hub = authority_of(settings), hub_settings(settings)
+    if shape is Shape.EMBEDDED:  # its agents have nowhere else to go meanwhile
+        hub = replace(hub, drain=min(hub.drain, DRAIN_ALONE))
     enrolment = Enrolment(
         authority, roster, lambda: hub_authorities(settings, authority), settings.certificate_hours * 3600
     )
@@ -183,7 +189,8 @@ def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
     """Tells the hub when rows say that another session is the facility's."""
 
     def changed(slug: str) -> None:
-        view = facilities.get(slug)
-        hub.overtaken(slug, view.epoch, at_once=view.quarantined)
+        with suppress(NotFound):  # it takes no part any more
+            view = facilities.get(slug)
+            hub.overtaken(slug, view.epoch, at_once=view.quarantined)
 
     return changed

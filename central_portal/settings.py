@@ -20,38 +20,23 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central_portal.django_database import database_table
+from central_portal.setting_types import (
+    Listen,
+    MaybeListen,
+    MaybePrivate,
+    MaybeProviderUrl,
+    MaybeReachable,
+    MaybeRedis,
+    Origin,
+    ProviderUrl,
+)
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback, parse_address
-
-
-def _on_this_machine(host: str) -> bool:
-    return is_loopback(host) or host.endswith(".localhost")
-
-
-def _origin(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.path not in ("", "/") or parts.query or parts.fragment or not parts.hostname or parts.username:
-        raise ValueError("must be an origin such as https://portal.example.org, without a path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
-        raise ValueError("must be https; http is for loopback and *.localhost only")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _provider_url(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://login.example.org, as the provider writes it")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
-        raise ValueError("must be https; http is for loopback and *.localhost only")
-    return url
-
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
 
@@ -65,21 +50,11 @@ class ProviderTable(_Table):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
     title: str = Field(min_length=1, max_length=80)
-    issuer: str
-    discovery: str = ""
+    issuer: ProviderUrl
+    discovery: MaybeProviderUrl = ""
     client_id: str = Field(min_length=1)
     client_secret_file: Path
     algorithms: tuple[Algorithm, ...] = Field(default=("ES256", "RS256", "PS256"), min_length=1)
-
-    @field_validator("issuer")
-    @classmethod
-    def _issuer(cls, value: str) -> str:
-        return _provider_url(value)
-
-    @field_validator("discovery")
-    @classmethod
-    def _discovery(cls, value: str) -> str:
-        return _provider_url(value) if value else value
 
     @property
     def discovery_url(self) -> str:
@@ -95,7 +70,7 @@ class FacilityTable(_Table):
     public_key: str = Field(
         default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
     )
-    gateway: str
+    gateway: Origin
     workspace_zone: str = Field(min_length=1, max_length=253)
 
     @field_validator("id")
@@ -104,11 +79,6 @@ class FacilityTable(_Table):
         if not is_facility_id(value):
             raise ValueError("must be a slug: lower-case letters, digits and hyphens, at most 40")
         return value
-
-    @field_validator("gateway")
-    @classmethod
-    def _gateway(cls, value: str) -> str:
-        return _origin(value)
 
     def workspace_url(self, workspace_id: str) -> str:
         """The address of one workspace, on the gateway's scheme."""
@@ -137,62 +107,30 @@ class CentreSettings(BaseSettings):
         env_prefix="PARASOL_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    origin: str = "http://portal.localhost:8000"
-    listen: str = "127.0.0.1:8000"
+    origin: Origin = "http://portal.localhost:8000"
+    listen: Listen = "127.0.0.1:8000"
     data: Path = Path("parasol-data")
     database: str = ""
     database_password_file: Path | None = None
-    redis: str = ""
+    redis: MaybeRedis = ""
     relay_key_file: Path | None = None
-    metrics: str = ""
+    metrics: MaybePrivate = ""
     federation: Path | None = None
     hub_listen: str = "127.0.0.1:7443"
-    hub_mutual_listen: str = "127.0.0.1:7444"
-    hub_address: str = ""
+    hub_mutual_listen: MaybeListen = "127.0.0.1:7444"
+    hub_address: MaybeListen = ""
     hub_audience: str = "parasol-hub"
     hub_certificate: Path | None = None
     hub_key: Path | None = None
     hub_ca: Path | None = None
     hub_plaintext: bool = False
-    hub_advertise: str = ""
+    hub_advertise: MaybeReachable = ""
     hub_name: str = ""
+    hub_drain: float = Field(default=10.0, ge=0, le=120)
     hub_lease: float = Field(default=30.0, gt=0, le=600)
     certificate_hours: float = Field(default=48.0, ge=24, le=72)
     query_deadline: float = Field(default=5.0, gt=0, le=60)
     session_hours: float = Field(default=12.0, gt=0, le=168)
-
-    @field_validator("origin")
-    @classmethod
-    def _portal(cls, value: str) -> str:
-        return _origin(value)
-
-    @field_validator("listen", "hub_mutual_listen", "hub_address")
-    @classmethod
-    def _listen(cls, value: str, info: ValidationInfo) -> str:
-        if value or info.field_name == "listen":
-            parse_address(value)
-        return value
-
-    @field_validator("hub_advertise")
-    @classmethod
-    def _reachable(cls, value: str) -> str:
-        if value and parse_address(value).host in ("0.0.0.0", "::"):
-            raise ValueError("must be an address that web processes can reach")
-        return value
-
-    @field_validator("metrics")
-    @classmethod
-    def _private(cls, value: str) -> str:
-        if value and not parse_address(value).is_loopback:
-            raise ValueError("must be on loopback: metrics are for this machine's own collector")
-        return value
-
-    @field_validator("redis")
-    @classmethod
-    def _redis_url(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must be redis://host:port/number, rediss:// or unix://")
-        return value
 
     @model_validator(mode="after")
     def _database_url(self) -> Self:

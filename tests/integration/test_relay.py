@@ -181,7 +181,8 @@ async def test_what_a_hub_had_taken_when_it_died_is_not_asked_again(world: World
     await world.scene.agent(core)
     ask = asyncio.create_task(world.ask("slow"))
     await eventually(lambda: bool(core.handled))
-    await world.scene.hub._server.stop(grace=0)
+    for server in world.scene.hub._servers:
+        await server.stop(grace=0)
     with pytest.raises(FacilityUnavailable):
         await ask
     assert len(core.handled) == 1
