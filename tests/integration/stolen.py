@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import grpc
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -35,23 +36,41 @@ class Tape:
 
     @asynccontextmanager
     async def open(
-        self, target: str, credentials: Any, metadata: tuple[tuple[str, str], ...]
+        self, target: str, credentials: grpc.ChannelCredentials | None, metadata: tuple[tuple[str, str], ...]
     ) -> AsyncIterator[Stream]:
         """The agent's stream, with a tap on it."""
-        self.tokens += [value.removeprefix("Bearer ") for name, value in metadata if name == "authorization"]
+        self.tokens += [value.removeprefix("Bearer ") for _, value in metadata]
         async with open_stream(target, credentials, metadata) as stream:
             yield _Tapped(stream, self)
 
-    def commands(self) -> list[pb.Command | pb.Order]:
-        """Every query and order that the centre sent."""
-        words = [pb.CentreEnvelope.FromString(piece) for frame in self.down for piece in pieces(frame, 1, 100)]
-        said = [(word, word.WhichOneof("body")) for word in words]
-        return [getattr(word, body) for word, body in said if body in ("command", "order")]
+    def commands(self) -> list[pb.Command]:
+        """Every command that the centre sent."""
+        return [word.command for word in self._words() if word.WhichOneof("body") == "command"]
+
+    def orders(self) -> list[pb.Order]:
+        """Every order that the centre sent."""
+        return [word.order for word in self._words() if word.WhichOneof("body") == "order"]
+
+    def _words(self) -> list[pb.CentreEnvelope]:
+        return [pb.CentreEnvelope.FromString(piece) for frame in self.down for piece in pieces(frame, 1, 100)]
 
 
 class _Tapped(Stream):
     def __init__(self, inner: Stream, tape: Tape) -> None:
-        self._inner, self._tape, self.refused = inner, tape, False
+        self._inner, self._tape = inner, tape
+        self.finish = inner.finish  # type: ignore[method-assign]
+
+    @property
+    def refused(self) -> bool:  # type: ignore[override]
+        return self._inner.refused
+
+    async def put_bulk(self, chunks: AsyncIterator[bytes]) -> bytes:
+        async def tapped() -> AsyncIterator[bytes]:
+            async for chunk in chunks:
+                self._tape.up.append(chunk)
+                yield chunk
+
+        return await self._inner.put_bulk(tapped())
 
     async def read(self) -> bytes | None:
         data = await self._inner.read()

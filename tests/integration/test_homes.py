@@ -10,14 +10,14 @@ import pytest
 pytestmark = pytest.mark.usefixtures("database")
 
 
-async def one_facility() -> tuple[Any, Any]:
-    """A connected facility's read model, and what keeps its data."""
+async def one_facility() -> tuple[Any, Any, Any]:
+    """A portal with a connected facility, its read model, and what keeps its data."""
     from central_portal.api.homes import Homes
     from tests.integration.portal import Portal, finds
 
     portal = Portal(slugs=("alpha",))
     await portal.connect("alpha", finds())
-    return portal.facilities, Homes()
+    return portal, portal.facilities, Homes()
 
 
 def info(state: str) -> Any:
@@ -28,29 +28,29 @@ def info(state: str) -> Any:
 
 
 async def test_it_is_made_once_and_anew_after_each_change() -> None:
-    facilities, homes = await one_facility()
+    portal, facilities, homes = await one_facility()
     first = homes.of(facilities.all(), 100.0, None)["alpha"]
     assert homes.of(facilities.all(), 500.0, None)["alpha"] is first, "while the link is up nothing grows old"
     said = replace(facilities.get("alpha").description, name="Alpha II", open_proposals=("P9",))
-    await facilities.described("alpha", said)
+    await facilities.described("alpha", portal.epochs["alpha"], said)
     again = homes.of(facilities.all(), 500.0, None)["alpha"]
     assert (first["name"], again["name"], again["openProposals"]) == ("Alpha", "Alpha II", ["P9"])
     assert again["environments"][0]["facility"] is again
 
 
 async def test_what_an_absent_facility_said_grows_older() -> None:
-    facilities, homes = await one_facility()
-    await facilities.disconnected("alpha", 1)
+    portal, facilities, homes = await one_facility()
+    await portal.disconnect("alpha")
     gone = facilities.get("alpha").state_since
     said = replace(facilities.get("alpha").description, capabilities=(capability := _capability("c"),))
-    await facilities.described("alpha", said)
+    await facilities.described("alpha", portal.epochs["alpha"], said)
     for later in (3.0, 3.5, 90.0):
         (shown,) = homes.of(facilities.all(), gone + later, None)["alpha"]["capabilities"]
         assert (shown["id"], shown["ageSeconds"], shown["stale"]) == (capability.id, int(later), later > 60)
 
 
 async def test_one_persons_account_link_is_in_nobody_elses_facility() -> None:
-    facilities, homes = await one_facility()
+    _, facilities, homes = await one_facility()
     ada = homes.of(facilities.all(), 1.0, {"alpha": info("LINKED")})["alpha"]
     eve = homes.of(facilities.all(), 1.0, {})["alpha"]
     anonymous = homes.of(facilities.all(), 1.0, None)["alpha"]

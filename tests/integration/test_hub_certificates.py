@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -72,7 +73,7 @@ async def test_an_agent_set_up_by_hand_pins_the_centres_authority(tmp_path: Path
     async with open_centre(tmp_path, federation=Federation(facilities=(table,))) as centre:
         ca.write_bytes(centre.authority.trust())
         hub = f"127.0.0.1:{centre.hub.port}"
-        settings = LinkSettings("gamma", hub, "hub", tmp_path / "by-hand.key", "store", 1, ca_file=ca)
+        settings = LinkSettings("gamma", hub, "hub", tmp_path / "by-hand.key", uuid.uuid4().hex, 1, ca_file=ca)
         link = AgentLink(settings, SmallCore("gamma"))
         centre.tasks.append(asyncio.create_task(link.run()))
         await eventually(lambda: link.connected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterator
 
 import pytest
@@ -11,9 +12,13 @@ from central_portal.database import in_database
 from central_portal.enrolment import operate
 from central_portal.enrolment.members import Roster, members, refuse_clashes
 from central_portal.enrolment.models import Member
+from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
+from central_portal.link.ports import HelloFacts, HubPlace
+from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import FacilityTable, Federation, SettingsError
 from shared.errors import NotFound
+from shared.wire.facilities import encode_description
 from shared.wire.proof import token
 from tests.integration.portal import description
 
@@ -106,7 +111,7 @@ async def test_the_same_id_in_both_places_stops_the_centre(slug: str) -> None:
 
 
 async def test_a_running_centre_adopts_what_changed_before_anybody_is_let_in(slug: str) -> None:
-    facilities, entrance, roster = Facilities(FEDERATION), Entrance("https://portal.example.eu", FEDERATION), Roster(FEDERATION)  # fmt: skip
+    facilities, entrance, roster = Facilities(FEDERATION, MemoryWakes()), Entrance("https://portal.example.eu", FEDERATION), Roster(FEDERATION)  # fmt: skip
     heard: list[str] = []
     facilities.subscribe(heard.append)
 
@@ -115,7 +120,9 @@ async def test_a_running_centre_adopts_what_changed_before_anybody_is_let_in(slu
         entrance.adopt(federation)
 
     roster.adopt = adopt
-    await facilities.connected("pinned", 1, description("pinned"))
+    hello = HelloFacts("s", "i", 1, uuid.uuid4().hex, description=encode_description(description("pinned")))
+    await do(sessions.admit, "pinned", hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
+    await facilities.changed("pinned")
     await add(slug)
     await roster.look()
     assert facilities.get(slug).name == "Row"

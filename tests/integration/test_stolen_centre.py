@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,16 +18,28 @@ import pytest
 
 from central_portal.identity.sealing import grant_label, sealing_key, unseal
 from central_portal.link.hub import Hub, HubSettings
-from central_portal.link.ports import FacilityKey, SealedBody
+from central_portal.link.ports import (
+    Admission,
+    Beat,
+    FacilityKey,
+    HelloFacts,
+    HubPlace,
+    OpenOrder,
+    OrderAnswer,
+    OrderState,
+    SealedBody,
+)
 from facility_agent.link.client import AgentLink, LinkSettings
 from facility_agent.testing.memory_compute import Machine
 from facility_agent.testing.patience import eventually
 from shared.catalogue import SearchPage, SearchQuery
-from shared.commands import Answer, GetDataset, Release, Stop, Unlink, Verb
+from shared.commands import ORDERS, Answer, GetDataset, Release, Stop, Unlink, Verb
+from shared.errors import ParasolError
 from shared.facilities import Outcome
 from shared.identity import Scope, Subject
 from shared.wire import proof
 from shared.wire.commands import decode_body, encode_body
+from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.workspaces import WorkspaceReport, WorkspaceState
 from tests.facility_scene import ADA, BEN, FacilityScene, launch_request, refused
 from tests.integration.openid import Op, serving
@@ -36,6 +48,7 @@ from tests.integration.tab import SESSION, Tab, visit
 from tests.integration.whole_centre import running_centre
 from tests.link_parts import Recorder
 
+Attempt = tuple[Verb, bytes, str, bytes]
 WORKSPACE = str(uuid.uuid4())
 LAUNCH = (
     'mutation{{launchWorkspace(input:{{id:"{id}",environment:"Environment:alpha:jupyter",flavour:"Flavour:alpha:small",'
@@ -52,9 +65,39 @@ class StolenRegistry:
     async def key_of(self, facility_id: str) -> FacilityKey | None:
         return FacilityKey(facility_id, self._key)
 
-    async def next_epoch(self, facility_id: str) -> int:
+    async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         self._epoch += 1
-        return self._epoch
+        return Admission(self._epoch)
+
+    async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
+        return frozenset(sessions)
+
+    async def close(self, facility_id: str, epoch: int, ending: str) -> None:
+        pass
+
+
+class Ear(Recorder):
+    """Hears the result of each of the attacker's orders."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: dict[str, asyncio.Future[OrderAnswer]] = {}
+        self._one: dict[str, asyncio.Lock] = {}
+
+    async def order(self, hub: Hub, order_id: str, sealed: SealedBody) -> OrderAnswer:
+        """One of an id after another, as the link has it."""
+        async with self._one.setdefault(order_id, asyncio.Lock()), asyncio.timeout(20):
+            heard = self._waiting[order_id] = asyncio.get_running_loop().create_future()
+            self.queue.rows[order_id] = OpenOrder(order_id, "alpha", OrderState.SENT, sealed)
+            hub.links.deliver("alpha")
+            answer: OrderAnswer = await heard
+            return answer
+
+    async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:
+        for answer in answers:
+            self.queue.rows.pop(answer.order_id, None)
+            self._waiting.pop(answer.order_id).set_result(answer)
+        return [answer.order_id for answer in answers]
 
 
 @dataclass
@@ -65,14 +108,24 @@ class Heist:
     tape: Tape
     loot: Loot
     hub: Hub
+    ear: Ear
     cookies: dict[str, dict[str, str]]
 
-    async def send(self, verb: Verb, body: bytes, grant_id: str, mac: bytes) -> Answer:
+    async def send(self, verb: Verb, body: bytes, grant_id: str, mac: bytes, order_id: str = "") -> Answer:
+        """An order goes under the id in its body, when there is one and no other is given."""
+        if verb not in ORDERS:
+            return await self.ask(verb, body, grant_id, mac)
+        heard = await self.ear.order(self.hub, order_id or id_in(body), SealedBody(body, grant_id, mac))
+        return heard.read(verb)
+
+    async def ask(self, verb: Verb, body: bytes, grant_id: str, mac: bytes) -> Answer:
+        """As a query, whatever it is."""
         return await self.hub.links.ask("alpha", verb, SealedBody(body, grant_id, mac), 10)
 
     def recorded(self, verb: Verb, subject: Subject | None = None) -> list[SealedBody]:
         """The personal commands of a verb on the tape."""
-        sent = [SealedBody(c.body, c.grant_id, c.mac) for c in self.tape.commands() if c.grant_id]
+        words: list[pb.Command | pb.Order] = [*self.tape.commands(), *self.tape.orders()]
+        sent = [SealedBody(word.body, word.grant_id, word.mac) for word in words if word.grant_id]
         return [s for s in sent if decode_body(s.body).verb is verb]
 
     def grants(self) -> set[str]:
@@ -86,6 +139,13 @@ class Heist:
         """Everything at the facility that an attack could have changed."""
         scene = self.scene
         return scene.rows(), list(scene.machine.started), scene.machine.running(WORKSPACE), len(scene.told)
+
+
+def id_in(body: bytes) -> str:
+    try:
+        return decode_body(body).command_id
+    except ParasolError:
+        return str(uuid.uuid4())
 
 
 def consent(scene: FacilityScene, subject: Subject, sid: str, authorize_url: str) -> Any:
@@ -120,13 +180,15 @@ async def dialled(scene: FacilityScene, folder: Path, hub: str) -> AsyncIterator
         "alpha", hub, "parasol-hub", folder / "agent.key", "s", 1, plaintext=True, first_pause=0.02
     )
     link = AgentLink(settings, scene.core, desk=scene.orders)
-    tasks = [asyncio.create_task(link.run()), asyncio.create_task(scene.workspaces.watch())]
+    tasks = [asyncio.create_task(part()) for part in (link.run, scene.workspaces.watch, scene.orders.watch)]
     try:
         yield link
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await scene.orders.stop()
+        await scene.workspaces.stop()
 
 
 async def ready(link: AgentLink, connected: bool = True) -> None:
@@ -144,6 +206,7 @@ async def heist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         (tmp_path / name).mkdir()
     with tempfile.TemporaryDirectory(prefix="pa-", dir="/tmp") as short:
         scene = FacilityScene(tmp_path / "site", Machine(Path(short)))
+        await scene.store.probe()
         scene.now = time.time()  # and there it stays: no recorded command grows too old for the attacker
         await scene.link()
         await scene.link(BEN, "ben")
@@ -159,6 +222,7 @@ async def heist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
                         made = await asyncio.to_thread(tab.graphql, LAUNCH.format(id=WORKSPACE))
                         assert made["launchWorkspace"]["problem"] is None, made
                         await scene.until(WORKSPACE, WorkspaceState.RUNNING)
+                        await eventually(lambda: acknowledged(scene), "the centre has the result")
                 copy = tmp_path / "stolen"
                 await asyncio.to_thread(shutil.copytree, tmp_path / "centre", copy, ignore=only_the_centres)
                 assert (copy / "data" / "centre.sqlite3").exists()
@@ -167,17 +231,20 @@ async def heist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
                 words = [word for url in urls for word in parts(url)]
                 recording = Tape(list(tape.down), list(tape.up), list(tape.tokens))
                 loot = Loot.of(copy, recording, *words)
-                mine = Hub(
-                    HubSettings(hub, "parasol-hub", plaintext=True, drain=0.2), StolenRegistry(key), Recorder()
-                )
+                ear, settings = Ear(), HubSettings(hub, "parasol-hub", plaintext=True, drain=0.2)
+                mine = Hub(settings, StolenRegistry(key), ear, ear.queue)
                 await mine.start()
                 try:
                     await ready(link)
-                    yield Heist(scene, recording, loot, mine, cookies)
+                    yield Heist(scene, recording, loot, mine, ear, cookies)
                 finally:
                     await mine.stop()
         scene.machine.close()
         scene.store.close()
+
+
+async def acknowledged(scene: FacilityScene) -> bool:
+    return (await scene.orders.counts()).unacknowledged == 0
 
 
 def only_the_centres(_: str, names: list[str]) -> Iterable[str]:
@@ -220,7 +287,7 @@ def true_secrets(heist: Heist) -> dict[str, bytes]:
 
 async def the_tape_holds_what_the_attacker_needs(heist: Heist) -> None:
     assert len(heist.recorded(Verb.SEARCH)) == 2
-    assert len(heist.recorded(Verb.LAUNCH)) == 1
+    assert len(heist.recorded(Verb.LAUNCH)) == len(heist.tape.orders()) == 1
     redeems = [c for c in heist.tape.commands() if decode_body(c.body).verb is Verb.REDEEM]
     assert len(redeems) == 2
     assert len(heist.loot.boxes) == 2
@@ -258,7 +325,11 @@ async def recorded_commands_do_nothing_again(heist: Heist) -> None:
     for _ in range(3):
         answer = await heist.send(Verb.LAUNCH, order.body, order.grant_id, order.mac)
         assert isinstance(answer.payload, WorkspaceReport), "an order is answered from the store"
-        assert (answer.payload.workspace_id, answer.payload.state) == (WORKSPACE, WorkspaceState.RUNNING)
+        assert (answer.payload.workspace_id, answer.payload.state) == (WORKSPACE, WorkspaceState.STARTING)
+        refused(await heist.ask(Verb.LAUNCH, order.body, order.grant_id, order.mac), "INVALID_REQUEST")
+        another = str(uuid.uuid4())
+        answer = await heist.send(Verb.LAUNCH, order.body, order.grant_id, order.mac, order_id=another)
+        refused(answer, "INVALID_REQUEST")
     assert heist.scene.machine.started == started == [WORKSPACE]
     for command in heist.tape.commands():
         if decode_body(command.body).verb is Verb.REDEEM:
@@ -267,16 +338,24 @@ async def recorded_commands_do_nothing_again(heist: Heist) -> None:
 
 async def changed_commands_are_refused(heist: Heist) -> None:
     sent = [heist.recorded(Verb.SEARCH)[0], heist.recorded(Verb.LAUNCH)[0]]
-    attempts = []
-    for s, verb in zip(sent, (Verb.SEARCH, Verb.LAUNCH), strict=True):
-        attempts += [(verb, s.body, s.grant_id, mac) for mac in flipped(s.mac, 1)]
-        attempts += [(verb, body, s.grant_id, s.mac) for body in flipped(s.body, 3)]
-        attempts += [(verb, s.body, other, s.mac) for other in flipped_text(s.grant_id)]
-        attempts += [(verb, s.body + more, s.grant_id, s.mac) for more in (b"\x28\xff\xff\xff\xff\x0f", s.body)]
-    assert len(attempts) > 1000
-    answers = await every(heist, attempts)
-    for answer in answers:
+    search, launch = (changes(s, verb) for s, verb in zip(sent, (Verb.SEARCH, Verb.LAUNCH), strict=True))
+    assert len(search) + len(launch) > 1000
+    for answer in await every(heist, search):
         refused(answer, "SIGN_IN_NEEDED", "INVALID_REQUEST")
+    for answer in await every(heist, launch, order_id=lambda: str(uuid.uuid4())):
+        refused(answer, "SIGN_IN_NEEDED", "INVALID_REQUEST")
+    for answer in await every(heist, launch[::5], order_id=lambda: WORKSPACE):
+        refused(answer, "CONFLICT")
+
+
+def changes(sent: SealedBody, verb: Verb) -> list[Attempt]:
+    """Every way to change it a little."""
+    body, grant_id, mac = sent.body, sent.grant_id, sent.mac
+    made = [(verb, body, grant_id, other) for other in flipped(mac, 1)]
+    made += [(verb, other, grant_id, mac) for other in flipped(body, 3)]
+    made += [(verb, body, other, mac) for other in flipped_text(grant_id)]
+    made += [(verb, body + more, grant_id, mac) for more in (b"\x28\xff\xff\xff\xff\x0f", body)]
+    return made
 
 
 async def commands_under_other_grants_are_refused(heist: Heist) -> None:
@@ -286,11 +365,13 @@ async def commands_under_other_grants_are_refused(heist: Heist) -> None:
             others = heist.grants() - {sent.grant_id}
             assert others
             attempts += [(verb, sent.body, other, sent.mac) for other in (*others, str(uuid.uuid4()))]
-    for answer in await every(heist, attempts):
-        refused(answer, "SIGN_IN_NEEDED")
     (order,) = heist.recorded(Verb.LAUNCH)
-    refused(await heist.send(Verb.LAUNCH, order.body, "", b""), "SIGN_IN_NEEDED")
-    refused(await heist.send(Verb.LAUNCH, order.body, "", order.mac), "INVALID_REQUEST", "SIGN_IN_NEEDED")
+    attempts += [(Verb.LAUNCH, order.body, "", mac) for mac in (b"", order.mac)]
+    for answer in await every(heist, attempts, order_id=lambda: str(uuid.uuid4())):
+        refused(answer, "SIGN_IN_NEEDED")
+    for attempt in (a for a in attempts if a[0] is Verb.LAUNCH):
+        refused(await heist.send(*attempt), "CONFLICT")
+        refused(await heist.ask(*attempt), "SIGN_IN_NEEDED", "INVALID_REQUEST")
 
 
 async def commands_of_the_attackers_own_are_refused(heist: Heist) -> None:
@@ -305,8 +386,8 @@ async def commands_of_the_attackers_own_are_refused(heist: Heist) -> None:
         (verb, heist.body(verb, wish, command_id), grant_id, mac)
         for verb, wish, command_id in wishes for grant_id in heist.grants() for mac in macs
     ]  # fmt: skip
-    for answer in await every(heist, attempts):
-        refused(answer, "SIGN_IN_NEEDED")
+    for (_, body, _, _), answer in zip(attempts, await every(heist, attempts), strict=True):
+        refused(answer, "CONFLICT" if id_in(body) == WORKSPACE else "SIGN_IN_NEEDED")
     public = await heist.send(Verb.SEARCH, heist.body(Verb.SEARCH, SearchQuery()), "", b"")
     assert isinstance(public.payload, SearchPage)
     assert {d.pid for d in public.payload.datasets} == {"d-o"}, "what anybody may have, the attacker has too"
@@ -322,11 +403,12 @@ async def the_person_still_can(heist: Heist, secrets: dict[str, bytes]) -> None:
     assert answer.outcome is Outcome.OK
 
 
-async def every(heist: Heist, attempts: list[tuple[Verb, bytes, str, bytes]]) -> list[Answer]:
-    """All of them, a few at a time."""
+async def every(heist: Heist, attempts: list[Attempt], order_id: Callable[[], str] = lambda: "") -> list[Answer]:
+    """All of them, a few at a time; orders under these ids."""
     answers: list[Answer] = []
     for begin in range(0, len(attempts), 32):
-        answers += await asyncio.gather(*(heist.send(*attempt) for attempt in attempts[begin : begin + 32]))
+        group = attempts[begin : begin + 32]
+        answers += await asyncio.gather(*(heist.send(*attempt, order_id=order_id()) for attempt in group))
     assert len(answers) == len(attempts)
     return answers
 
