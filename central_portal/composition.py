@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -176,13 +176,16 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
         app = application(entrance, build_api(services))
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
-
-    def adopt(now: Federation) -> None:
-        for each in adopts:
-            each(now)
-
-    roster.adopt = adopt
+    roster.adopt = _each(adopts)
     return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))
+
+
+def _each(adopts: Sequence[Callable[[Federation], None]]) -> Callable[[Federation], None]:
+    def adopt(now: Federation) -> None:
+        for one in adopts:
+            one(now)
+
+    return adopt
 
 
 def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
