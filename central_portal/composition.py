@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -43,6 +44,7 @@ from central_portal.workspaces.services import Workspaces
 from central_portal.writer import Writer
 from shared.crash import crash_at
 from shared.door import App
+from shared.errors import NotFound
 from shared.link.terms import DEFAULT
 
 
@@ -64,6 +66,7 @@ class _LateEvents:
 
 
 Follower = Callable[[], Awaitable[None]]
+DRAIN_ALONE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,7 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         dial=settings.hub_address,
         lease=settings.hub_lease,
         session_age=settings.hub_session_age,
+        drain=settings.hub_drain,
         advertise=settings.hub_advertise,
         terms=replace(DEFAULT, heartbeat_every=settings.hub_heartbeat, dead_after=settings.hub_dead_after),
     )
@@ -135,6 +139,8 @@ def _hub(
     if settings.crash_at:
         events, orders = CrashingEvents(events, at), CrashingQueue(orders, at)
     authority, hub = authority_of(settings), hub_settings(settings)
+    if shape is Shape.EMBEDDED:  # its agents have nowhere else to go meanwhile
+        hub = replace(hub, drain=min(hub.drain, DRAIN_ALONE))
     enrolment = Enrolment(
         authority, roster, lambda: hub_authorities(settings, authority), settings.certificate_hours * 3600
     )
@@ -191,7 +197,8 @@ def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
     """Tells the hub when rows say that another session is the facility's."""
 
     def changed(slug: str) -> None:
-        view = facilities.get(slug)
-        hub.overtaken(slug, view.epoch, at_once=view.quarantined)
+        with suppress(NotFound):  # it takes no part any more
+            view = facilities.get(slug)
+            hub.overtaken(slug, view.epoch, at_once=view.quarantined)
 
     return changed

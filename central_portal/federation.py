@@ -8,32 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from central_portal.setting_types import MaybeProviderUrl, Origin, ProviderUrl
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback
-
-
-def _on_this_machine(host: str) -> bool:
-    return is_loopback(host) or host.endswith(".localhost")
-
-
-def origin_of(url: str) -> str:
-    """An origin as browsers write it. Raises ValueError for anything else, and for http beyond this machine."""
-    parts = urlsplit(url)
-    if parts.path not in ("", "/") or parts.query or parts.fragment or not parts.hostname or parts.username:
-        raise ValueError("must be an origin such as https://portal.example.org, without a path")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
-        raise ValueError("must be https; http is for loopback and *.localhost only")
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _provider_url(url: str) -> str:
-    parts = urlsplit(url)
-    if not parts.hostname or parts.username or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://login.example.org, as the provider writes it")
-    if parts.scheme != "https" and not (parts.scheme == "http" and _on_this_machine(parts.hostname)):
-        raise ValueError("must be https; http is for loopback and *.localhost only")
-    return url
-
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
 
@@ -47,21 +23,11 @@ class ProviderTable(_Table):
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
     title: str = Field(min_length=1, max_length=80)
-    issuer: str
-    discovery: str = ""
+    issuer: ProviderUrl
+    discovery: MaybeProviderUrl = ""
     client_id: str = Field(min_length=1)
     client_secret_file: Path
     algorithms: tuple[Algorithm, ...] = Field(default=("ES256", "RS256", "PS256"), min_length=1)
-
-    @field_validator("issuer")
-    @classmethod
-    def _issuer(cls, value: str) -> str:
-        return _provider_url(value)
-
-    @field_validator("discovery")
-    @classmethod
-    def _discovery(cls, value: str) -> str:
-        return _provider_url(value) if value else value
 
     @property
     def discovery_url(self) -> str:
@@ -77,7 +43,7 @@ class FacilityTable(_Table):
     public_key: str = Field(
         default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
     )
-    gateway: str
+    gateway: Origin
     workspace_zone: str = Field(min_length=1, max_length=253)
 
     @field_validator("id")
@@ -86,11 +52,6 @@ class FacilityTable(_Table):
         if not is_facility_id(value):
             raise ValueError("must be a slug: lower-case letters, digits and hyphens, at most 40")
         return value
-
-    @field_validator("gateway")
-    @classmethod
-    def _gateway(cls, value: str) -> str:
-        return origin_of(value)
 
     def workspace_url(self, workspace_id: str) -> str:
         """The address of one workspace, on the gateway's scheme."""

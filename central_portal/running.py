@@ -45,7 +45,7 @@ async def run(centre: Centre, settings: CentreSettings, shape: Shape) -> None:
                 await _serve(centre, settings)
             finally:
                 if centre.hub is not None:
-                    await asyncio.wait_for(centre.hub.stop(), _STOP_WITHIN)
+                    await asyncio.wait_for(centre.hub.stop(), settings.hub_drain + _STOP_WITHIN)
 
 
 async def _serve(centre: Centre, settings: CentreSettings) -> None:

@@ -13,21 +13,18 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 from pydantic import (
     Field,
     ValidationError,
-    ValidationInfo,
-    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from central_portal.django_database import database_table
-from central_portal.federation import Federation, ProviderTable, origin_of
+from central_portal.federation import Federation, ProviderTable
+from central_portal.setting_types import Listen, MaybeListen, MaybePrivate, MaybeReachable, MaybeRedis, Origin
 from shared.limits import LIMITS
-from shared.wire.addresses import parse_address
 
 
 class CentreSettings(BaseSettings):
@@ -37,29 +34,33 @@ class CentreSettings(BaseSettings):
         env_prefix="PARASOL_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    origin: str = Field(default="http://portal.localhost:8000", description="The portal as browsers reach it.")
-    listen: str = Field(
+    origin: Origin = Field(default="http://portal.localhost:8000", description="The portal as browsers reach it.")
+    listen: Listen = Field(
         default="127.0.0.1:8000", description="host:port of the web server; TLS ends in front of it."
     )
     data: Path = Field(default=Path("parasol-data"), description="Private folder: SQLite, authority, keys.")
     database: str = Field(default="", description="postgresql://…; empty for SQLite in the data folder.")
     database_password_file: Path | None = Field(default=None, description="Its password, in a private file.")
-    redis: str = Field(default="", description="redis://… for hints between processes; not needed by `serve`.")
+    redis: MaybeRedis = Field(
+        default="", description="redis://… for hints between processes; not needed by `serve`."
+    )
     relay_key_file: Path | None = Field(
         default=None, description="Shared by web and hub processes; made in the data folder by default."
     )
-    metrics: str = Field(
+    metrics: MaybePrivate = Field(
         default="", description="host:port on loopback for Prometheus and health; empty for none."
     )
     federation: Path | None = Field(default=None, description="Path of federation.toml.")
     hub_listen: str = Field(
         default="127.0.0.1:7443", description="Where agents enrol, and connect with signed tokens."
     )
-    hub_mutual_listen: str = Field(default="127.0.0.1:7444", description="Where agents connect with certificates.")
-    hub_websocket_listen: str = Field(
+    hub_mutual_listen: MaybeListen = Field(
+        default="127.0.0.1:7444", description="Where agents connect with certificates."
+    )
+    hub_websocket_listen: MaybeListen = Field(
         default="", description="host:port on loopback for agents behind HTTP/1.1 proxies; empty for none."
     )
-    hub_address: str = Field(
+    hub_address: MaybeListen = Field(
         default="", description="`hub_listen` as agents reach it; goes into enrolment tokens."
     )
     hub_audience: str = Field(default="parasol-hub", description="What agents' signed tokens are for.")
@@ -69,7 +70,7 @@ class CentreSettings(BaseSettings):
     hub_key: Path | None = Field(default=None, description="Its key, PEM.")
     hub_ca: Path | None = Field(default=None, description="The authority that signed it, PEM.")
     hub_plaintext: bool = Field(default=False, description="No TLS; only on loopback.")
-    hub_advertise: str = Field(
+    hub_advertise: MaybeReachable = Field(
         default="", description="This hub as web processes reach it; where it listens by default."
     )
     hub_name: str = Field(
@@ -77,6 +78,12 @@ class CentreSettings(BaseSettings):
     )
     hub_session_age: float = Field(
         default=3600.0, gt=0, description="After about how long an agent opens its next session, in seconds."
+    )
+    hub_drain: float = Field(
+        default=10.0,
+        ge=0,
+        le=120,
+        description="How long a stopping hub answers what is under way, in seconds; `serve` waits 2 at most.",
     )
     hub_lease: float = Field(
         default=30.0,
@@ -101,39 +108,6 @@ class CentreSettings(BaseSettings):
         default="", description="For tests alone: the moment at which this process kills itself."
     )
     session_hours: float = Field(default=12.0, gt=0, le=168, description="Life of a person's portal session.")
-
-    @field_validator("origin")
-    @classmethod
-    def _portal(cls, value: str) -> str:
-        return origin_of(value)
-
-    @field_validator("listen", "hub_mutual_listen", "hub_websocket_listen", "hub_address")
-    @classmethod
-    def _listen(cls, value: str, info: ValidationInfo) -> str:
-        if value or info.field_name == "listen":
-            parse_address(value)
-        return value
-
-    @field_validator("hub_advertise")
-    @classmethod
-    def _reachable(cls, value: str) -> str:
-        if value and parse_address(value).host in ("0.0.0.0", "::"):
-            raise ValueError("must be an address that web processes can reach")
-        return value
-
-    @field_validator("metrics")
-    @classmethod
-    def _private(cls, value: str) -> str:
-        if value and not parse_address(value).is_loopback:
-            raise ValueError("must be on loopback: metrics are for this machine's own collector")
-        return value
-
-    @field_validator("redis")
-    @classmethod
-    def _redis_url(cls, value: str) -> str:
-        if value and urlsplit(value).scheme not in ("redis", "rediss", "unix"):
-            raise ValueError("must be redis://host:port/number, rediss:// or unix://")
-        return value
 
     @model_validator(mode="after")
     def _database_url(self) -> Self:

@@ -110,7 +110,7 @@ def running_replicas(folder: Path, op: Op, database: str, redis: str = "") -> It
     facility = Facility(folder, f"127.0.0.1:{balancer.port}")
     environment = {
         "PATH": os.environ["PATH"], "PARASOL_ORIGIN": f"http://portal.localhost:{FRONT}",
-        "PARASOL_HUB_PLAINTEXT": "1", "PARASOL_DATA": str(folder / "data"), "PARASOL_DATABASE": database,
+        "PARASOL_HUB_PLAINTEXT": "1", "PARASOL_HUB_DRAIN": "3", "PARASOL_DATA": str(folder / "data"), "PARASOL_DATABASE": database,
         "PARASOL_REDIS": redis, "PARASOL_FEDERATION": str(write_federation(folder, op, facility)),
         **kept_variables(),
     }  # fmt: skip

@@ -146,10 +146,19 @@ class Facility:
 
     def close(self) -> None:
         self.disconnect()
+        self.call(_end_all())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(5)
         self._loop.close()
         self.store.close()
+
+
+async def _end_all() -> None:
+    """Every other task of this loop ends before the loop does."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 class Clone:
