@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -152,10 +152,12 @@ class Enrolment:
 
 @dataclass
 class MemoryQueue:
-    """The open orders, in memory."""
+    """The open orders, in memory. `before_sent` happens between the reading of orders and their being sent."""
 
     rows: dict[str, OpenOrder] = field(default_factory=dict)
     broken: bool = False
+    looks: int = 0
+    before_sent: Callable[[], Awaitable[None]] | None = None
 
     def add(self, order_id: str, facility_id: str = "alpha", title: str = "T") -> None:
         request = LaunchRequest("env", "small", (), "", title, 600)
@@ -164,13 +166,17 @@ class MemoryQueue:
         self.rows[order_id] = OpenOrder(order_id, facility_id, OrderState.WAITING, sealed)
 
     async def open_of(self, facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
+        self.looks += 1
         if self.broken:
             raise OSError("the database is away")
         found = [row for row in self.rows.values() if row.id not in facilities.get(row.facility, [row.id])]
         return found[:limit]
 
-    async def sent(self, ids: Collection[str]) -> None:
+    async def sent(self, ids: Collection[str]) -> list[str]:
+        if self.before_sent is not None:
+            await self.before_sent()
         self._advance(ids, OrderState.SENT)
+        return [order_id for order_id in ids if order_id in self.rows]
 
     async def accepted(self, ids: Collection[str]) -> None:
         self._advance(ids, OrderState.ACCEPTED)
@@ -188,7 +194,7 @@ class Recorder:
         self.seen: list[tuple[Any, ...]] = []
         self._changed = asyncio.Condition()
         self.queue = MemoryQueue()
-        self.failing = False
+        self.failing, self.refused = False, 0
 
     async def _note(self, *what: Any) -> None:
         async with self._changed:
@@ -210,6 +216,7 @@ class Recorder:
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:
         """Commits into the test's `queue`."""
         if self.failing:
+            self.refused += 1
             return []
         for answer in answers:
             self.queue.rows.pop(answer.order_id, None)

@@ -127,9 +127,9 @@ class OrderRows:
         """See the port."""
         return await in_database(_open_of)(facilities, limit)
 
-    async def sent(self, ids: Collection[str]) -> None:
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
         """See the port."""
-        await in_database(_advance)(ids, [OrderState.WAITING], OrderState.SENT)
+        return await in_database(_advance)(ids, [OrderState.WAITING], OrderState.SENT)
 
     async def accepted(self, ids: Collection[str]) -> None:
         """See the port."""
@@ -152,11 +152,12 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     ]  # fmt: skip
 
 
-def _advance(ids: Collection[str], before: Sequence[OrderState], after: OrderState) -> None:
+def _advance(ids: Collection[str], before: Sequence[OrderState], after: OrderState) -> list[str]:
+    """Those of them that were in such a state."""
     keys = [uuid.UUID(order_id) for order_id in ids]
     rows = Order.objects.filter(pk__in=keys, state__in=[state.value for state in before])
+    when = {"accepted_at": time.time()} if after is OrderState.ACCEPTED else {}
     with transaction.atomic():
-        if after is OrderState.ACCEPTED:
-            rows.update(state=after.value, accepted_at=time.time())
-        else:
-            rows.update(state=after.value)
+        found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+        Order.objects.filter(pk__in=found).update(state=after.value, **when)
+    return [str(key) for key in found]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from central_portal.link.orders import OrderRows
 from central_portal.link.ports import OrderAnswer, Overtaken
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Outcome
@@ -85,6 +86,17 @@ async def test_what_was_never_sent_can_be_taken_back(scene: Scene) -> None:
     assert (await scene.look())["problem"] == {"code": "CANCELLED"}
     await scene.back()
     assert scene.asked == []
+
+
+async def test_what_was_taken_back_cannot_be_sent_any_more(scene: Scene) -> None:
+    await scene.launch()
+    queue, others = OrderRows(), Scene()
+    await others.begin()
+    await others.launch()
+    await scene.stop()
+    assert await queue.sent([scene.number, others.number]) == [others.number]
+    assert (await scene.look())["problem"] == {"code": "CANCELLED"}
+    assert (await others.stop())["workspace"]["state"] == "REQUESTED", "it may have been sent"
 
 
 async def test_stopping_waits_and_is_asked_once(scene: Scene) -> None:
