@@ -196,27 +196,38 @@ class Recorder:
         self.queue = MemoryQueue()
         self.failing, self.refused = False, 0
 
+    def away(self) -> bool:
+        """Whether the database takes nothing now; counted."""
+        self.refused += self.failing
+        return self.failing
+
     async def _note(self, *what: Any) -> None:
         async with self._changed:
             self.seen.append(what)
             self._changed.notify_all()
 
-    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> bool:
         await self._note("connected", facility_id, epoch, inventory)
+        return not self.away()
 
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         await self._note("disconnected", facility_id, epoch)
 
-    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> bool:
+        if self.away():
+            return False
         await self._note("described", facility_id, description)
+        return True
 
-    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
+    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> bool:
+        if self.away():
+            return False
         await self._note("reported", facility_id, report)
+        return True
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:
         """Commits into the test's `queue`."""
-        if self.failing:
-            self.refused += 1
+        if self.away():
             return []
         for answer in answers:
             self.queue.rows.pop(answer.order_id, None)

@@ -232,8 +232,10 @@ class Hub:
             CONNECTS.labels(hello.previous_ending or "FIRST").inc()
             EPOCH.labels(facility_id).set(admission.epoch)
             SESSIONS.set(len(self._epochs))
-            await self._events.connected(facility_id, admission.epoch, inventory)
+            kept = await self._events.connected(facility_id, admission.epoch, inventory)
             self.overtaken(facility_id, admission.epoch)
+            if not kept:  # the agent comes again, and says it again
+                raise StreamLost("What the agent said of itself could not be kept.")
             self._sessions[facility_id] = session
             return admission
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from central_portal.database import in_database
 from central_portal.link.orders import OrderRows
 from central_portal.link.ports import OrderAnswer, Overtaken
+from central_portal.workspaces import store
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Outcome
 from shared.limits import LIMITS
@@ -107,6 +109,9 @@ async def test_stopping_waits_and_is_asked_once(scene: Scene) -> None:
         stopped = await scene.stop()
         assert stopped["problem"] is None
         assert stopped["workspace"]["stopRequestedAt"] is not None
+    view = await in_database(store.get)(scene.number)
+    assert view is not None
+    assert view.changed_at == view.stop_requested_at, "so that who watches it in another process is told"
     await scene.portal.age_orders(30 * LIMITS.order_life)
     assert (await scene.look())["state"] == "UNKNOWN", "it is away, so nobody can tell"
     await scene.back()
