@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -40,6 +41,7 @@ from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
 from central_portal.writer import Writer
 from shared.door import App
+from shared.errors import NotFound
 
 
 class Shape(Enum):
@@ -178,7 +180,8 @@ def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
     """Tells the hub when rows say that another session is the facility's."""
 
     def changed(slug: str) -> None:
-        view = facilities.get(slug)
-        hub.overtaken(slug, view.epoch, at_once=view.quarantined)
+        with suppress(NotFound):  # it has left: what lets agents in cuts it off
+            view = facilities.get(slug)
+            hub.overtaken(slug, view.epoch, at_once=view.quarantined)
 
     return changed
