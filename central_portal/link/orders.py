@@ -23,6 +23,8 @@ from central_portal.link.ports import (
 from shared.commands import Answer, Problem, Verb
 from shared.limits import LIMITS
 
+AT_ONCE = 500
+
 
 def insert(order: NewOrder, *, online: bool) -> None:
     """Store an order: SENT when its facility is online, since from now on it may have been sent."""
@@ -80,17 +82,20 @@ def lose(order_ids: Collection[str], now: float) -> None:
 
 
 def expire(now: float) -> list[str]:
-    """End what was never sent and whose life is over, a few hundred at a time; their ids. Needs a transaction."""
+    """End what was never sent and whose life is over, so many at a time; their ids. Needs a transaction."""
     over = Order.objects.select_for_update().filter(state=OrderState.WAITING.value, expires_at__lte=now)
-    keys = list(over.values_list("pk", flat=True)[:500])
+    keys = list(over.values_list("pk", flat=True)[:AT_ONCE])
     ended = {"state": OrderState.EXPIRED.value, "settled_at": now, "body": b"", "mac": b""}
     Order.objects.filter(pk__in=keys).update(**ended)
     return [str(key) for key in keys]
 
 
-def forget(now: float) -> None:
-    """Delete what ended longer ago than orders are remembered."""
-    Order.objects.filter(settled_at__lt=now - LIMITS.order_memory).delete()
+def forget(now: float) -> bool:
+    """Delete what ended longer ago than orders are remembered, so many at a time; whether there is more."""
+    old = Order.objects.filter(settled_at__lt=now - LIMITS.order_memory).values_list("pk", flat=True)
+    keys = list(old[:AT_ONCE])
+    Order.objects.filter(pk__in=keys).delete()
+    return len(keys) == AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,6 @@ def expire(now: float) -> Settled:
     done.ended += [(Verb.LAUNCH.value, "EXPIRED")] * len(done.orders)
     for order_id in done.orders:
         done.changed += store.changed(order_id, lambda row: failed(row, NEVER_SENT, now))
-    orders.forget(now)
     return done
 
 

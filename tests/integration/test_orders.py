@@ -6,8 +6,11 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from central_portal.database import in_database
+from central_portal.link import orders
+from central_portal.link.models import Order
 from central_portal.link.orders import OrderRows
 from central_portal.link.ports import OrderAnswer, Overtaken
 from central_portal.workspaces import store
@@ -130,6 +133,21 @@ async def test_a_launch_expires_when_it_was_never_sent(scene: Scene) -> None:
     assert (seen["state"], seen["problem"]) == ("FAILED", {"code": "EXPIRED"})
     await scene.back()
     assert scene.asked == []
+
+
+async def test_what_ended_long_ago_is_forgotten(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "AT_ONCE", 2)
+    scenes = [await Scene().begin() for _ in range(5)]
+    for each in scenes:
+        await each.launch()
+        await each.stop()
+    old = [uuid.UUID(each.number) for each in scenes[1:]]
+    aged = Order.objects.filter(pk__in=old).update
+    await in_database(aged)(settled_at=F("settled_at") - LIMITS.order_memory - 1)
+    await scene.portal.reports.forget()
+    left = [each.number for each in scenes if await in_database(orders.standing)(each.number)]
+    assert left == [scenes[0].number]
+    assert (await scenes[1].look())["state"] == "ENDED", "the workspace stays"
 
 
 async def test_what_may_have_been_sent_never_expires_at_the_centre(scene: Scene) -> None:
