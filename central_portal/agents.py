@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from central_portal.enrolment.members import members
 from central_portal.facilities import sessions
 from central_portal.facilities.sessions import SessionRow
 from central_portal.link.orders import Queue, queues
@@ -23,9 +24,8 @@ def show(*, as_json: bool) -> int:
     """Print them; the exit status is 1 when a facility is quarantined."""
     now = time.time()
     known, queued = {row.slug: row for row in sessions.rows_of()}, queues()
-    listed = [
-        described(f.id, known.get(f.id), now) | _queue(queued.get(f.id), now) for f in federation().facilities
-    ]
+    tables = members(federation()).tables
+    listed = [described(f.id, known.get(f.id), now) | _queue(queued.get(f.id), now) for f in tables]
     if as_json:
         print(json.dumps(listed, indent=2))  # noqa: T201
     else:

@@ -197,7 +197,7 @@ def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:
     """Tells the hub when rows say that another session is the facility's."""
 
     def changed(slug: str) -> None:
-        with suppress(NotFound):  # it takes no part any more
+        with suppress(NotFound):  # it has left: what lets agents in cuts it off
             view = facilities.get(slug)
             hub.overtaken(slug, view.epoch, at_once=view.quarantined)
 

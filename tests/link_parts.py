@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -152,10 +152,12 @@ class Enrolment:
 
 @dataclass
 class MemoryQueue:
-    """The open orders, in memory."""
+    """The open orders, in memory. `before_sent` happens between the reading of orders and their being sent."""
 
     rows: dict[str, OpenOrder] = field(default_factory=dict)
     broken: bool = False
+    looks: int = 0
+    before_sent: Callable[[], Awaitable[None]] | None = None
 
     def add(self, order_id: str, facility_id: str = "alpha", title: str = "T") -> None:
         request = LaunchRequest("env", "small", (), "", title, 600)
@@ -164,14 +166,17 @@ class MemoryQueue:
         self.rows[order_id] = OpenOrder(order_id, facility_id, OrderState.WAITING, sealed)
 
     async def open_of(self, facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
+        self.looks += 1
         if self.broken:
             raise OSError("the database is away")
         found = [row for row in self.rows.values() if row.id not in facilities.get(row.facility, [row.id])]
         return found[:limit]
 
-    async def sent(self, ids: Collection[str]) -> Collection[str]:
+    async def sent(self, ids: Collection[str]) -> list[str]:
+        if self.before_sent is not None:
+            await self.before_sent()
         self._advance(ids, OrderState.SENT)
-        return ids
+        return [order_id for order_id in ids if order_id in self.rows]
 
     async def accepted(self, ids: Collection[str]) -> None:
         self._advance(ids, OrderState.ACCEPTED)
@@ -189,28 +194,40 @@ class Recorder:
         self.seen: list[tuple[Any, ...]] = []
         self._changed = asyncio.Condition()
         self.queue = MemoryQueue()
-        self.failing = False
+        self.failing, self.refused = False, 0
+
+    def away(self) -> bool:
+        """Whether the database takes nothing now; counted."""
+        self.refused += self.failing
+        return self.failing
 
     async def _note(self, *what: Any) -> None:
         async with self._changed:
             self.seen.append(what)
             self._changed.notify_all()
 
-    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> bool:
         await self._note("connected", facility_id, epoch, inventory)
+        return not self.away()
 
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         await self._note("disconnected", facility_id, epoch)
 
-    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> bool:
+        if self.away():
+            return False
         await self._note("described", facility_id, description)
+        return True
 
-    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
+    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> bool:
+        if self.away():
+            return False
         await self._note("reported", facility_id, report)
+        return True
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:
         """Commits into the test's `queue`."""
-        if self.failing:
+        if self.away():
             return []
         for answer in answers:
             self.queue.rows.pop(answer.order_id, None)

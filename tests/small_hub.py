@@ -12,7 +12,7 @@ import grpc.aio
 
 from facility_agent.ports.link import AskedOrder
 from shared.link.centre_end import CentreEnd
-from shared.link.channel import COMMON_OPTIONS, SERVICE
+from shared.link.channel import COMMON_OPTIONS, CONNECT, PUT_BULK, SERVICE
 from shared.link.outputs import Closed, Ending, Greeted, OrderAccepted, OrderSettled, Output, PeerDrains, Settled
 from shared.link.pump import Pump, StreamLost
 from shared.link.terms import DEFAULT, Terms
@@ -116,11 +116,11 @@ class SmallHub:
     async def start(self, port: int = 0) -> None:
         self._server = grpc.aio.server(options=(*COMMON_OPTIONS, ("grpc.so_reuseport", 0)))  # type: ignore[attr-defined]
         methods = {
-            "Connect": grpc.stream_stream_rpc_method_handler(self._connect),
-            "PutBulk": grpc.stream_unary_rpc_method_handler(self._put_bulk),
+            CONNECT: grpc.stream_stream_rpc_method_handler(self._connect),
+            PUT_BULK: grpc.stream_unary_rpc_method_handler(self._put_bulk),
         }
         if not self.takes_bulk:
-            del methods["PutBulk"]
+            del methods[PUT_BULK]
         self._server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, methods),))
         self.port = self._server.add_insecure_port(f"127.0.0.1:{port}")
         await self._server.start()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 
 from central_portal.link.ports import OpenOrder, OrderQueue, OrderState
 from central_portal.link.session import Session
+from shared.errors import ParasolError
 
 log = logging.getLogger(__name__)
 SWEEP = 1.0
@@ -68,23 +69,34 @@ class Delivery:
 
     async def _deliver(self, sessions: Mapping[str, Session]) -> None:
         ready = {name: session for name, session in sessions.items() if session.orders.free > 0}
-        if not ready:
-            return
-        found = await self._queue.open_of({name: ready[name].orders.delivered for name in ready}, BATCH)
-        self._behind -= ready.keys()
-        chosen: list[OpenOrder] = []
+        self._behind = (self._behind | sessions.keys()) - ready.keys()
+        while ready:
+            found = await self._queue.open_of({name: ready[name].orders.delivered for name in ready}, BATCH)
+            refusing = await self._hand_out(found, ready)
+            if len(found) < BATCH:
+                return
+            # The oldest filled the batch: again, without those that take no more, or they would keep out the others.
+            ready = {n: session for n, session in ready.items() if session.orders.free > 0 and n not in refusing}
+
+    async def _hand_out(self, found: Sequence[OpenOrder], ready: Mapping[str, Session]) -> Set[str]:
+        """Give each session what it has room for; the facilities whose session takes none any more."""
         room = {name: session.orders.free for name, session in ready.items()}
+        chosen: list[OpenOrder] = []
         for order in found:
             if room[order.facility] > 0:
                 room[order.facility] -= 1
                 chosen.append(order)
             else:
                 self._behind.add(order.facility)
-        if len(found) == BATCH:
-            self._behind |= ready.keys()
         unsent = {order.id for order in chosen if order.state is OrderState.WAITING}
-        if unsent:
-            unsent -= set(await self._queue.sent(unsent))
+        ended = unsent.difference(await self._queue.sent(unsent)) if unsent else unsent
+        refusing: set[str] = set()
         for order in chosen:
-            if order.id not in unsent:
+            if order.id in ended or order.facility in refusing:
+                continue
+            try:
                 ready[order.facility].deliver(order)
+            except ParasolError as error:  # it has ended: the next one gets them, and no other waits for it
+                log.info("The session of %s takes no order: %s", order.facility, error.message)
+                refusing.add(order.facility)
+        return refusing

@@ -15,7 +15,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from central_portal.link.bulk import PUT_BULK, BulkService
+from central_portal.link.bulk import BulkService
 from central_portal.link.credentials import server_credentials
 from central_portal.link.delivery import Delivery
 from central_portal.link.enrolment import EnrolmentService
@@ -42,7 +42,7 @@ from central_portal.link.settings import HubMisconfigured, HubSettings
 from central_portal.link.streams import Stream, stream_of
 from central_portal.link.tokens import TokenCheck
 from central_portal.link.websocket import WebSocketListener
-from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
+from shared.link.channel import COMMON_OPTIONS, CONNECT, PUT_BULK, SERVICE
 from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
 from shared.wire.addresses import Address
@@ -114,7 +114,7 @@ class Hub:
         """One server per port, so that strangers at one cannot use up the streams of the other."""
         server = _aio.server(options=_OPTIONS, maximum_concurrent_rpcs=_STREAMS)
         handler = grpc.stream_stream_rpc_method_handler(self._connect)  # frames stay bytes: the link reads them
-        bulk = grpc.stream_unary_rpc_method_handler(BulkService(self._session_of).put)
+        bulk = grpc.stream_unary_rpc_method_handler(BulkService(lambda: self._epochs).put)
         handlers = [grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler, PUT_BULK: bulk})]
         if self._enrolments is not None:
             handlers.append(EnrolmentService(self._enrolments, self._mutual, self._settings.audience).handler())
@@ -245,13 +245,12 @@ class Hub:
             CONNECTS.labels(hello.previous_ending or "FIRST").inc()
             EPOCH.labels(facility_id).set(admission.epoch)
             SESSIONS.set(len(self._epochs))
-            await self._events.connected(facility_id, admission.epoch, inventory)
+            kept = await self._events.connected(facility_id, admission.epoch, inventory)
             self.overtaken(facility_id, admission.epoch)
+            if not kept:  # the agent comes again, and says it again
+                raise StreamLost("What the agent said of itself could not be kept.")
             self._sessions[facility_id] = session
             return admission
-
-    def _session_of(self, session_id: str) -> Session | None:
-        return next((session for session in self._epochs if session.id == session_id), None)
 
     @property
     def place(self) -> HubPlace:

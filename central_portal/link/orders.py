@@ -23,6 +23,8 @@ from central_portal.link.ports import (
 from shared.commands import Answer, Problem, Verb
 from shared.limits import LIMITS
 
+AT_ONCE = 500
+
 
 def insert(order: NewOrder, *, online: bool) -> None:
     """Store an order: SENT when its facility is online, since from now on it may have been sent."""
@@ -80,17 +82,20 @@ def lose(order_ids: Collection[str], now: float) -> None:
 
 
 def expire(now: float) -> list[str]:
-    """End what was never sent and whose life is over, a few hundred at a time; their ids. Needs a transaction."""
+    """End what was never sent and whose life is over, so many at a time; their ids. Needs a transaction."""
     over = Order.objects.select_for_update().filter(state=OrderState.WAITING.value, expires_at__lte=now)
-    keys = list(over.values_list("pk", flat=True)[:500])
+    keys = list(over.values_list("pk", flat=True)[:AT_ONCE])
     ended = {"state": OrderState.EXPIRED.value, "settled_at": now, "body": b"", "mac": b""}
     Order.objects.filter(pk__in=keys).update(**ended)
     return [str(key) for key in keys]
 
 
-def forget(now: float) -> None:
-    """Delete what ended longer ago than orders are remembered."""
-    Order.objects.filter(settled_at__lt=now - LIMITS.order_memory).delete()
+def forget(now: float) -> bool:
+    """Delete what ended longer ago than orders are remembered, so many at a time; whether there is more."""
+    old = Order.objects.filter(settled_at__lt=now - LIMITS.order_memory).values_list("pk", flat=True)
+    keys = list(old[:AT_ONCE])
+    Order.objects.filter(pk__in=keys).delete()
+    return len(keys) == AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +134,11 @@ class OrderRows:
 
     async def sent(self, ids: Collection[str]) -> Collection[str]:
         """See the port."""
-        return await in_database(_send)(ids)
+        return await in_database(_advance)(ids, [OrderState.WAITING], OrderState.SENT)
 
     async def accepted(self, ids: Collection[str]) -> None:
         """See the port."""
-        await in_database(_accept)(ids)
+        await in_database(_advance)(ids, [OrderState.WAITING, OrderState.SENT], OrderState.ACCEPTED)
 
 
 def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
@@ -152,18 +157,12 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     ]  # fmt: skip
 
 
-def _send(ids: Collection[str]) -> set[str]:
+def _advance(ids: Collection[str], before: Sequence[OrderState], after: OrderState) -> list[str]:
+    """Those of them that were in such a state."""
     keys = [uuid.UUID(order_id) for order_id in ids]
-    with transaction.atomic():  # locked, so that nobody calls one off between the look and the write
-        rows = Order.objects.select_for_update().filter(pk__in=keys, state__in=OPEN_STATES).order_by("pk")
-        still = list(rows.values_list("pk", flat=True))
-        Order.objects.filter(pk__in=still, state=OrderState.WAITING.value).update(state=OrderState.SENT.value)
-    return {str(key) for key in still}
-
-
-def _accept(ids: Collection[str]) -> None:
-    keys = [uuid.UUID(order_id) for order_id in ids]
-    before = [OrderState.WAITING.value, OrderState.SENT.value]
+    rows = Order.objects.filter(pk__in=keys, state__in=[state.value for state in before])
+    when = {"accepted_at": time.time()} if after is OrderState.ACCEPTED else {}
     with transaction.atomic():
-        rows = Order.objects.filter(pk__in=keys, state__in=before)
-        rows.update(state=OrderState.ACCEPTED.value, accepted_at=time.time())
+        found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
+        Order.objects.filter(pk__in=found).update(state=after.value, **when)
+    return [str(key) for key in found]

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from central_portal.link.bucket import Bucket
 from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
-from central_portal.link.session_orders import SessionOrders
+from central_portal.link.session_orders import AGAIN, SessionOrders
 from central_portal.link.settings import HubSettings
 from central_portal.link.streams import Stream
 from shared import trace
@@ -27,7 +27,7 @@ from shared.wire.facilities import decode_description, encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.text import Malformed
 from shared.wire.workspaces import decode_inventory
-from shared.workspaces import WorkspaceInventory
+from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 log = logging.getLogger(__name__)
 Read = Callable[[], Awaitable[bytes | None]]
@@ -195,11 +195,18 @@ class Session:
         except Malformed:
             log.warning("An event of %s cannot be read.", self.facility_id)
             return
+        if fact is None or (isinstance(fact, FacilityDescription) and fact.facility_id != self.facility_id):
+            return
+        while self._end.closed is None:
+            if await self._kept(fact):
+                return
+            # Nothing more is read meanwhile: when that takes too long the agent comes again, with everything it knows.
+            await asyncio.sleep(AGAIN)
+
+    async def _kept(self, fact: FacilityDescription | WorkspaceReport) -> bool:
         if isinstance(fact, FacilityDescription):
-            if fact.facility_id == self.facility_id:
-                await self._events.described(self.facility_id, self._end.epoch, fact)
-        elif fact is not None:
-            await self._events.reported(self.facility_id, self._end.epoch, fact)
+            return await self._events.described(self.facility_id, self._end.epoch, fact)
+        return await self._events.reported(self.facility_id, self._end.epoch, fact)
 
 
 def _facts(session_id: str, hello: pb.Hello, description: FacilityDescription) -> HelloFacts:

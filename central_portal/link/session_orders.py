@@ -16,6 +16,8 @@ from shared.wire.orders import decode_order_result
 
 log = logging.getLogger(__name__)
 AGAIN = 1.0
+UNSETTLED = 1024
+"""How many orders one session may have taken without having settled them."""
 
 
 class SessionOrders:
@@ -40,7 +42,7 @@ class SessionOrders:
     @property
     def free(self) -> int:
         """How many orders the agent takes now."""
-        return self._end.order_room if self._end.ready else 0
+        return min(self._end.order_room, UNSETTLED - len(self.delivered)) if self._end.ready else 0
 
     def deliver(self, order: OpenOrder, now: float) -> None:
         """Queue one. Needs `free`."""
@@ -84,6 +86,7 @@ class SessionOrders:
                     self.delivered.discard(order_id)
                     self._end.acknowledge(order_id)
                 self._changed()
+                self._room()
                 if not committed:
                     await asyncio.sleep(AGAIN)
         except Overtaken:

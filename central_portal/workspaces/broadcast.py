@@ -33,7 +33,7 @@ class Broadcaster:
     def __init__(self, wakes: Wakes, clock: Callable[[], float] = time.time) -> None:
         self._wakes, self._clock = wakes, clock
         self._queues: dict[int, set[asyncio.Queue[WorkspaceView | None]]] = defaultdict(set)
-        self._told: dict[str, WorkspaceView] = {}
+        self._told: dict[str, WorkspaceView] | None = None  # only who looks must know what was told
         self._hinted = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -64,6 +64,7 @@ class Broadcaster:
     async def follow(self) -> None:
         """Follow the rows of the watched persons for ever."""
         undo = self._wakes.listen(Topic.WORKSPACE, self._hint)
+        self._told = {}
         try:
             while True:
                 self._hinted.clear()
@@ -74,6 +75,7 @@ class Broadcaster:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._hinted.wait(), EVERY)
         finally:
+            self._told = None
             undo()
 
     def _hint(self, key: str | None) -> None:
@@ -83,10 +85,9 @@ class Broadcaster:
 
     async def _look(self) -> None:
         """Deliver what changed lately and was not told yet."""
-        if not self._queues:
-            self._told.clear()
-            return
-        lately = await in_database(store.changed_since)(list(self._queues), self._clock() - WINDOW)
+        watched = list(self._queues)
+        lately = await in_database(store.changed_since)(watched, self._clock() - WINDOW) if watched else []
+        assert self._told is not None
         for view in lately:
             if self._told.get(view.id) != _mark(view):
                 self._deliver(view)
@@ -104,7 +105,8 @@ class Broadcaster:
         queues = self._queues.get(view.person_id)
         if not queues:
             return
-        self._told[view.id] = _mark(view)
+        if self._told is not None:
+            self._told[view.id] = _mark(view)
         for queue in tuple(queues):
             if queue.full():
                 queue.get_nowait()  # the watcher is behind: it is told to start over

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
+
+from django.db import InterfaceError, OperationalError
 
 from central_portal.facilities.services import Facilities
+from central_portal.link.metrics import FENCED
 from central_portal.link.ports import OrderAnswer, Overtaken
 from central_portal.workspaces.reports import Reports
+from shared.errors import RateLimited
 from shared.facilities import FacilityDescription
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 log = logging.getLogger(__name__)
+AWAY = (OperationalError, InterfaceError)
+"""What a database raises that does not answer now; anything else would fail again."""
 
 
 class PortalEvents:
@@ -20,34 +26,27 @@ class PortalEvents:
     def __init__(self, facilities: Facilities, reports: Reports) -> None:
         self._facilities, self._reports = facilities, reports
 
-    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> bool:
         """A session has opened."""
-        try:
+
+        async def keep() -> None:
             await self._facilities.changed(facility_id)
             await self._reports.inventory(facility_id, epoch, inventory)
-        except Exception:
-            log.exception("what %s said when it connected was not kept", facility_id)
+
+        return await _kept(f"what {facility_id} said when it connected", keep())
 
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         """A session has ended."""
-        try:
-            await self._facilities.changed(facility_id)
-        except Exception:
-            log.exception("the end of %s's session was not kept", facility_id)
+        await _kept(f"the end of {facility_id}'s session", self._facilities.changed(facility_id))
 
-    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> bool:
         """A new description."""
-        try:
-            await self._facilities.described(facility_id, epoch, description)
-        except Exception:
-            log.exception("the description of %s was not kept", facility_id)
+        keep = self._facilities.described(facility_id, epoch, description)
+        return await _kept(f"the description of {facility_id}", keep)
 
-    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
+    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> bool:
         """A report on a workspace."""
-        try:
-            await self._reports.reported(facility_id, epoch, report)
-        except Exception:
-            log.exception("a report of %s was not kept", facility_id)
+        return await _kept(f"a report of {facility_id}", self._reports.reported(facility_id, epoch, report))
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:
         """Results of orders. Raises Overtaken."""
@@ -58,3 +57,17 @@ class PortalEvents:
         except Exception:
             log.exception("results of %s were not kept; they are tried again", facility_id)
             return ()
+
+
+async def _kept(what: str, keep: Awaitable[None]) -> bool:
+    """False when it was not, and may be when it is tried again."""
+    try:
+        await keep
+    except Overtaken:
+        FENCED.labels("report").inc()
+    except (*AWAY, RateLimited) as error:
+        log.warning("%s is not kept yet: %s", what, type(error).__name__)
+        return False
+    except Exception:
+        log.exception("%s was not kept", what)
+    return True

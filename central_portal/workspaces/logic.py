@@ -83,7 +83,7 @@ def absent(view: WorkspaceView, now: float) -> WorkspaceView:
     One that the facility has never reported is left to its order. Anything else becomes UNKNOWN, never ended: an
     absence proves nothing.
     """
-    if view.state.is_final or view.sequence == 0:
+    if view.state.is_final or view.state is WorkspaceState.UNKNOWN or view.sequence == 0:
         return view
     return replace(view, state=WorkspaceState.UNKNOWN, changed_at=now)
 
@@ -96,9 +96,21 @@ LOST = Problem(
 
 def orphaned(view: WorkspaceView, now: float) -> WorkspaceView:
     """The row of what runs at a facility whose store does not know it."""
+    if (view.state, view.problem) == (WorkspaceState.UNKNOWN, LOST):
+        return view
     return replace(
         view, state=WorkspaceState.UNKNOWN, reason=LOST.reason, message=LOST.message, changed_at=now
     )  # fmt: skip
+
+
+def stop_asked(view: WorkspaceView, now: float) -> WorkspaceView:
+    """The row once its facility is to stop it."""
+    return replace(view, stop_requested_at=now, changed_at=now)
+
+
+def stop_refused(view: WorkspaceView, now: float) -> WorkspaceView:
+    """The row when the facility would not stop it: it can be asked again."""
+    return replace(view, stop_requested_at=None, changed_at=now)
 
 
 def cancelled(view: WorkspaceView, now: float) -> WorkspaceView:

@@ -21,6 +21,7 @@ from shared.workspaces import WorkspaceInventory, WorkspaceReport, is_workspace_
 
 log = logging.getLogger(__name__)
 EXPIRE_EVERY = 1.0
+FORGET_EVERY = 3600.0
 
 
 class Reports:
@@ -57,10 +58,15 @@ class Reports:
         return done.orders
 
     async def expire(self) -> None:
-        """End what waited too long, until cancelled. Any number of processes may do so."""
+        """End what waited too long, and forget what ended long ago, until cancelled. Any number of processes may do so."""
+        loop = asyncio.get_running_loop()
+        forget_at = loop.time()
         while True:
             try:
                 await self.sweep()
+                if loop.time() >= forget_at:
+                    await self.forget()
+                    forget_at = loop.time() + FORGET_EVERY
             except Exception:
                 log.exception("waiting orders could not be looked at")
             await asyncio.sleep(EXPIRE_EVERY)
@@ -68,6 +74,11 @@ class Reports:
     async def sweep(self) -> None:
         """End what has waited too long by now."""
         self._tell(await self._write(partial(expire, self._clock())))
+
+    async def forget(self) -> None:
+        """Delete the orders that ended longer ago than they are remembered."""
+        while await self._write(partial(orders.forget, self._clock())):
+            pass
 
     def _tell(self, done: Settled) -> None:
         self._publish(done.changed)

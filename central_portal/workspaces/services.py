@@ -6,7 +6,6 @@ import asyncio
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from functools import partial
 
 from central_portal.database import in_database
@@ -17,7 +16,7 @@ from central_portal.link.ports import Links, NewOrder
 from central_portal.link.settlements import Settlements
 from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
-from central_portal.workspaces.logic import WorkspaceView, cancelled
+from central_portal.workspaces.logic import WorkspaceView, cancelled, stop_asked
 from central_portal.writer import Writer
 from shared import trace
 from shared.commands import Stop, Verb
@@ -129,7 +128,7 @@ class Workspaces:
         if orders.open_about(order.workspace, Verb.STOP) is not None:
             return None
         orders.insert(order, online=self._facilities.get(order.facility).online)
-        done = store.change(order.workspace, lambda row: replace(row, stop_requested_at=order.created_at))
+        done = store.change(order.workspace, lambda row: stop_asked(row, order.created_at))
         return done[0] if done else None
 
     async def get(self, caller: Caller, workspace_id: str) -> WorkspaceView:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from central_portal.facilities.fence import fence
 from central_portal.identity import store as identity
 from central_portal.link import orders
 from central_portal.link.ports import OrderAnswer, OrderStanding
 from central_portal.workspaces import store
-from central_portal.workspaces.logic import NEVER_SENT, WorkspaceView, failed, fold, refused
+from central_portal.workspaces.logic import NEVER_SENT, WorkspaceView, failed, fold, refused, stop_refused
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Outcome
 from shared.identity import LinkState
@@ -53,7 +53,6 @@ def expire(now: float) -> Settled:
     done.ended += [(Verb.LAUNCH.value, "EXPIRED")] * len(done.orders)
     for order_id in done.orders:
         done.changed += store.changed(order_id, lambda row: failed(row, NEVER_SENT, now))
-    orders.forget(now)
     return done
 
 
@@ -73,6 +72,6 @@ def mean(facility_id: str, order: OrderStanding, answer: Answer, now: float) -> 
             return fold(row, report, now)
         if order.verb is Verb.LAUNCH:
             return refused(row, problem, now)
-        return replace(row, stop_requested_at=None)  # the facility would not: it can be asked again
+        return stop_refused(row, now)
 
     return store.changed(order.workspace, decide)

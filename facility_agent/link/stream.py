@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from shared.link.channel import COMMON_OPTIONS, METHOD, SERVICE
+from shared.link.channel import BULK_METHOD, COMMON_OPTIONS, METHOD
 from shared.link.pump import StreamLost
 from shared.wire.text import plain
 
@@ -21,9 +21,7 @@ _OPTIONS = (
     ("grpc.enable_retries", 0),
     ("grpc.keepalive_permit_without_calls", 1),
 )
-
-
-_PUT_BULK = f"/{SERVICE}/PutBulk"
+_BULK_WITHIN = 60.0
 _REFUSALS = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
 
 
@@ -64,7 +62,7 @@ class Stream:
         Without the stream's token, which was good once: the session that the first chunk names stands for it.
         """
         try:
-            return bytes(await self._channel.stream_unary(_PUT_BULK)(chunks))
+            return bytes(await self._channel.stream_unary(BULK_METHOD)(chunks, timeout=_BULK_WITHIN))
         except grpc.aio.AioRpcError as error:
             raise StreamLost(f"The hub did not take a large answer ({error.code().name}).") from error
 

@@ -150,10 +150,14 @@ class Database:
         self.store_id, self.boot_counter = rows["store_id"], int(rows["boots"])
 
 
+AHEAD = 2**32
+"""More changes than a workspace ever sees."""
+
+
 def renew_store_id(path: Path) -> str:
     """Gives a store that was restored from a backup a new identity, and returns it. Raises Unusable.
 
-    Refuses beside a journal: it is that of the lost store, and SQLite would play it into the restored one.
+    What it says of its workspaces counts as newer than what the lost one had said. Refuses beside a journal: it is that of the lost store, and SQLite would play it into the restored one.
     """
     journal = path.with_name(path.name + "-wal")
     if journal.exists():
@@ -164,7 +168,10 @@ def renew_store_id(path: Path) -> str:
     try:
         db = database.connection()
         store_id = str(uuid.uuid4())
+        db.execute("begin immediate")
         db.execute("update meta set value=? where key='store_id'", (store_id,))
+        db.execute("update workspace set sequence=sequence+?", (AHEAD,))
+        db.execute("commit")
         return store_id
     finally:
         database.close()

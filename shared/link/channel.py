@@ -1,4 +1,4 @@
-"""What both ends tell gRPC: the method, and options that find a dead peer.
+"""What both ends tell gRPC: the methods, and options that find a dead peer.
 
 `grpc.keepalive_timeout_ms` alone leaves a frozen peer unnoticed for a minute;
 `grpc.http2.ping_timeout_ms` is the one that works. Heartbeats are the first net, this the second.
@@ -12,6 +12,8 @@ SERVICE = "parasol.link.v1.Link"
 CONNECT = "Connect"
 METHOD = f"/{SERVICE}/{CONNECT}"
 SUBPROTOCOL = "parasol.link.v1"
+PUT_BULK = "PutBulk"
+BULK_METHOD = f"/{SERVICE}/{PUT_BULK}"
 
 COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 15_000),

@@ -167,6 +167,7 @@ async def test_a_watcher_is_told_what_a_change_of_the_facility_changes(clock: fl
         async with asyncio.timeout(5):
             assert await queue.get() == living
         assert queue.empty()
+    assert side.broadcaster._told is None, "a centre in one process remembers nothing of what it told"
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from central_portal.link import session
 from central_portal.link.hub import HubMisconfigured
 from central_portal.link.ports import SealedBody
 from shared.commands import Verb
@@ -183,6 +184,35 @@ async def test_events_reach_the_centre_newest_last(scene: Scene) -> None:
     assert described[2].name == "Alpha renewed"
     await eventually(lambda: [r[2].sequence for r in scene.events.of("reported")][-1:] == [3])
     assert scene.events.of("reported")[-1][2].state is WorkspaceState.ENDED
+
+
+async def test_what_is_reported_while_the_database_is_away_is_kept_later(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "AGAIN", 0.02)
+    core = SmallCore()
+    await scene.agent(core)
+    scene.events.failing = True
+    core.tell(replace(REPORT, sequence=2, state=WorkspaceState.ENDED))
+    await eventually(lambda: scene.events.refused >= 3)
+    assert scene.events.of("reported") == []
+    scene.events.failing = False
+    (reported,) = await scene.events.until("reported")
+    assert reported[2].state is WorkspaceState.ENDED
+    assert await scene.ask("after") == ["after"]
+    assert scene.events.of("disconnected") == []
+
+
+async def test_an_agent_whose_inventory_is_not_kept_comes_again_with_it(scene: Scene) -> None:
+    scene.events.failing = True
+    core = SmallCore()
+    link = scene.dial(core)
+    await scene.events.until("disconnected", 2)
+    assert not link.connected
+    assert not scene.hub.links.online("alpha")
+    scene.events.failing = False
+    await eventually(lambda: link.connected)
+    assert scene.events.of("connected")[-1][3] == core.inventory()
 
 
 async def test_one_facility_does_not_disturb_another(scene: Scene) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from central_portal import agents
 from central_portal.asgi import Entrance
+from central_portal.composition import Shape, compose
 from central_portal.database import in_database
 from central_portal.enrolment import operate
 from central_portal.enrolment.members import Roster, members, refuse_clashes
@@ -17,7 +22,7 @@ from central_portal.facilities.services import Facilities
 from central_portal.federation import FacilityTable, Federation
 from central_portal.link.ports import HelloFacts, HubPlace
 from central_portal.link.wakes_memory import MemoryWakes
-from central_portal.settings import SettingsError
+from central_portal.settings import CentreSettings, SettingsError
 from shared.errors import NotFound
 from shared.wire.facilities import encode_description
 from shared.wire.proof import token
@@ -142,6 +147,34 @@ async def test_a_running_centre_adopts_what_changed_before_anybody_is_let_in(slu
     assert facilities.version > version
     assert heard.count(slug) == 2
     assert entrance("another.example") is None
+
+
+async def test_a_hub_goes_on_when_a_facility_has_left(slug: str, tmp_path: Path) -> None:
+    settings = CentreSettings(data=tmp_path, hub_plaintext=True)
+    centre = compose(settings, FEDERATION, Shape.HUB)
+    adopted: list[Federation] = []
+    centre.roster.adopters.append(adopted.append)
+    await add(slug)
+    await centre.roster.look()
+    await do(operate.remove, FEDERATION, slug, 1.0)
+    await centre.roster.look()
+    assert [bool(federation.facility(slug)) for federation in adopted] == [True, False]
+    await centre.writer.close()
+
+
+async def test_the_operator_is_shown_every_agent(slug: str, capsys: pytest.CaptureFixture[str]) -> None:
+    await add(slug)
+    hello = HelloFacts("s", "i", 1, "store", description=encode_description(description(slug)))
+    await do(sessions.admit, slug, hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
+    assert await do(agents.show, as_json=True) == 0
+    (shown,) = [agent for agent in json.loads(capsys.readouterr().out) if agent["facility"] == slug]
+    assert (shown["state"], shown["hub"]) == ("online", "127.0.0.1:1")
+    copied = replace(hello, instance_id="copy")
+    assert (await do(sessions.admit, slug, copied, HubPlace("hub", "127.0.0.1:1"), 3600.0)).quarantined  # type: ignore[attr-defined]
+    assert await do(agents.show, as_json=False) == 1
+    assert f"{slug} is quarantined: Two agents run" in capsys.readouterr().out
+    assert await do(agents.release, slug) == 0
+    assert await do(agents.show, as_json=False) == 0
 
 
 def dict_of(headers: object) -> dict[bytes, bytes]:

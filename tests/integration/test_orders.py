@@ -6,9 +6,14 @@ import uuid
 from typing import Any
 
 import pytest
+from django.db.models import F
 
+from central_portal.database import in_database
+from central_portal.link import orders
+from central_portal.link.models import Order
 from central_portal.link.orders import OrderRows
 from central_portal.link.ports import OrderAnswer, Overtaken
+from central_portal.workspaces import store
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Outcome
 from shared.limits import LIMITS
@@ -88,6 +93,17 @@ async def test_what_was_never_sent_can_be_taken_back(scene: Scene) -> None:
     assert scene.asked == []
 
 
+async def test_what_was_taken_back_cannot_be_sent_any_more(scene: Scene) -> None:
+    await scene.launch()
+    queue, others = OrderRows(), Scene()
+    await others.begin()
+    await others.launch()
+    await scene.stop()
+    assert await queue.sent([scene.number, others.number]) == [others.number]
+    assert (await scene.look())["problem"] == {"code": "CANCELLED"}
+    assert (await others.stop())["workspace"]["state"] == "REQUESTED", "it may have been sent"
+
+
 async def test_stopping_waits_and_is_asked_once(scene: Scene) -> None:
     await scene.back()
     await scene.launch()
@@ -96,6 +112,9 @@ async def test_stopping_waits_and_is_asked_once(scene: Scene) -> None:
         stopped = await scene.stop()
         assert stopped["problem"] is None
         assert stopped["workspace"]["stopRequestedAt"] is not None
+    view = await in_database(store.get)(scene.number)
+    assert view is not None
+    assert view.changed_at == view.stop_requested_at, "so that who watches it in another process is told"
     await scene.portal.age_orders(30 * LIMITS.order_life)
     assert (await scene.look())["state"] == "UNKNOWN", "it is away, so nobody can tell"
     await scene.back()
@@ -114,6 +133,21 @@ async def test_a_launch_expires_when_it_was_never_sent(scene: Scene) -> None:
     assert (seen["state"], seen["problem"]) == ("FAILED", {"code": "EXPIRED"})
     await scene.back()
     assert scene.asked == []
+
+
+async def test_what_ended_long_ago_is_forgotten(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(orders, "AT_ONCE", 2)
+    scenes = [await Scene().begin() for _ in range(5)]
+    for each in scenes:
+        await each.launch()
+        await each.stop()
+    old = [uuid.UUID(each.number) for each in scenes[1:]]
+    aged = Order.objects.filter(pk__in=old).update
+    await in_database(aged)(settled_at=F("settled_at") - LIMITS.order_memory - 1)
+    await scene.portal.reports.forget()
+    left = [each.number for each in scenes if await in_database(orders.standing)(each.number)]
+    assert left == [scenes[0].number]
+    assert (await scenes[1].look())["state"] == "ENDED", "the workspace stays"
 
 
 async def test_what_may_have_been_sent_never_expires_at_the_centre(scene: Scene) -> None:

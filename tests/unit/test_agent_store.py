@@ -6,19 +6,25 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from facility_agent.ports.store import GrantRow, OrderRow, Transaction
+from facility_agent.ports.store import GrantRow, OrderRow, Transaction, WorkspaceRow
 from facility_agent.store.database import Unusable, renew_store_id
 from facility_agent.store.sqlite import GROUP, SqliteStore
 from shared.commands import Verb
 from shared.errors import BackendUnavailable, Conflict
 from shared.identity import Subject
+from shared.workspaces import WorkspaceState
 from tests.link_parts import eventually
 
 ADA = Subject("https://op", "ada")
+RUNNING = WorkspaceRow(
+    "w1", ADA, "7", "hash", "jupyter", "small", (), "T", 600, WorkspaceState.RUNNING, 3, "[]", "h", b"", "", "", 1.0,
+    None, None,
+)  # fmt: skip
 
 
 class Commits:
@@ -226,9 +232,15 @@ async def test_each_start_counts_and_a_restored_store_gets_a_new_name(path: Path
     with pytest.raises(Unusable, match="-wal"):
         renew_store_id(path)
     journal.unlink()
+    store = SqliteStore(path)
+    await store.transact(lambda tx: tx.put_workspace(RUNNING))
+    store.close()
     renewed = renew_store_id(path)
     store = SqliteStore(path)
     await store.probe()
+    (after,) = await store.transact(lambda tx: tx.workspaces(0.0))
+    assert after.sequence > 1_000_000, "what it says is newer than what the lost store had said"
+    assert after == replace(RUNNING, sequence=after.sequence)
     assert names == [names[0]] * 2
     assert store.store_id == renewed != names[0]
     store.close()

@@ -93,10 +93,7 @@ class OrderQueue(Protocol):
         ...
 
     async def sent(self, ids: Collection[str]) -> Collection[str]:
-        """These are about to be written to an agent: durable before it returns.
-
-        Those that may be: what was called off or has expired meanwhile must not.
-        """
+        """These, never sent before, are about to be: durable before it returns. Those that ended meanwhile are left out."""
         ...
 
     async def accepted(self, ids: Collection[str]) -> None:

@@ -79,9 +79,13 @@ class Registry(Protocol):
 
 
 class LinkEvents(Protocol):
-    """What the hub reports upward. Wired by `composition`; every method is quick and raises nothing but what it says."""
+    """What the hub reports upward. Wired by `composition`; every method raises nothing but what it says.
 
-    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
+    Those that give a bool say whether the hub is done with it; False when the database is away for now: then the
+    same may be said again.
+    """
+
+    async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> bool:
         """A session has opened; awaited before its Welcome is sent."""
         ...
 
@@ -89,11 +93,11 @@ class LinkEvents(Protocol):
         """The session of this epoch has ended."""
         ...
 
-    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> None:
+    async def described(self, facility_id: str, epoch: int, description: FacilityDescription) -> bool:
         """The agent described its facility anew. The receiver checks the epoch."""
         ...
 
-    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
+    async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> bool:
         """The agent reported on a workspace. The receiver checks that it is this facility's, and the epoch."""
         ...
 
