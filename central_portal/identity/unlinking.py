@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from shared import trace
 from shared.commands import Unlink, Verb
 from shared.limits import LIMITS
 from shared.wire.status import error_of
+
+log = logging.getLogger(__name__)
 
 
 class Unlinking:
@@ -44,6 +47,7 @@ class Unlinking:
         )
         with self._settlements.expect(order_id) as hint:
             await self._write(partial(_insert, order, online=online))
+            log.info("order %s (%s) for %s", order_id, order.verb.value, facility_id)
             self._links.deliver(facility_id)
             if not online:
                 return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
@@ -24,6 +25,8 @@ from shared.errors import Conflict, FlavourTooLarge, InvalidRequest, NotFound
 from shared.limits import LIMITS
 from shared.wire.status import error_of
 from shared.workspaces import LaunchRequest, WorkspaceState, is_workspace_id
+
+log = logging.getLogger(__name__)
 
 
 class Workspaces:
@@ -73,6 +76,7 @@ class Workspaces:
 
     async def _delivered(self, view: WorkspaceView, order: NewOrder, hint: asyncio.Event) -> WorkspaceView:
         """The row once the order is settled or the deadline is over; at once when the facility is away."""
+        log.info("order %s (%s) for %s", order.id, order.verb.value, order.facility)
         self._links.deliver(order.facility)
         if self._facilities.get(order.facility).online:
             await self._settlements.outcome(order.id, hint, self._deadline)
@@ -117,6 +121,7 @@ class Workspaces:
             if asked is None:
                 return await self.get(caller, workspace_id)  # somebody was faster: that order does it
             self._broadcaster.publish(asked)
+            log.info("order %s (%s) for %s", order_id, order.verb.value, view.facility)
             self._links.deliver(view.facility)
             if self._facilities.get(view.facility).online:
                 settled = await self._settlements.outcome(order_id, hint, self._deadline)
