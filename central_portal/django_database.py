@@ -8,6 +8,19 @@ from typing import Any
 CONNECTIONS = 8
 """Of one process; each carries one short transaction at a time."""
 
+CONNECTION = {
+    "application_name": "parasol",
+    "connect_timeout": 5,
+    # A server that is gone without a word is noticed in half a minute, not in hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    # A process of ours that freezes amid a transaction must not keep the rows that it has locked.
+    "options": "-c idle_in_transaction_session_timeout=15000",
+}
+"""What `PARASOL_DATABASE` may say otherwise: see libpq's parameters."""
+
 SQLITE = {
     "transaction_mode": "IMMEDIATE",
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;",
@@ -34,7 +47,7 @@ def database_table(url: str, password_file: Path | None, data: Path) -> dict[str
         "PORT": given.pop("port", ""),
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "parasol", "connect_timeout": 5, **given, "pool": pool},
+        "OPTIONS": {**CONNECTION, **given, "pool": pool},
     }
 
 
