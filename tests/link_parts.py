@@ -172,7 +172,7 @@ class MemoryQueue:
         found = [row for row in self.rows.values() if row.id not in facilities.get(row.facility, [row.id])]
         return found[:limit]
 
-    async def sent(self, ids: Collection[str]) -> list[str]:
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
         if self.before_sent is not None:
             await self.before_sent()
         self._advance(ids, OrderState.SENT)

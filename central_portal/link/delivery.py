@@ -96,9 +96,7 @@ class Delivery:
                 continue
             try:
                 ready[order.facility].deliver(order)
-            except (
-                ParasolError
-            ) as error:  # it has ended meanwhile; the next one gets them, and no other waits for it
+            except ParasolError as error:  # it has ended meanwhile: the next one gets them
                 log.info("The session of %s takes no order: %s", order.facility, error.message)
                 refusing.add(order.facility)
         return refusing

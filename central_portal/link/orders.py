@@ -134,11 +134,11 @@ class OrderRows:
 
     async def sent(self, ids: Collection[str]) -> Collection[str]:
         """See the port."""
-        return await in_database(_advance)(ids, [OrderState.WAITING], OrderState.SENT)
+        return await in_database(_send)(ids)
 
     async def accepted(self, ids: Collection[str]) -> None:
         """See the port."""
-        await in_database(_advance)(ids, [OrderState.WAITING, OrderState.SENT], OrderState.ACCEPTED)
+        await in_database(_accept)(ids)
 
 
 def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
@@ -157,12 +157,18 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     ]  # fmt: skip
 
 
-def _advance(ids: Collection[str], before: Sequence[OrderState], after: OrderState) -> list[str]:
-    """Those of them that were in such a state."""
+def _send(ids: Collection[str]) -> set[str]:
     keys = [uuid.UUID(order_id) for order_id in ids]
-    rows = Order.objects.filter(pk__in=keys, state__in=[state.value for state in before])
-    when = {"accepted_at": time.time()} if after is OrderState.ACCEPTED else {}
+    with transaction.atomic():  # locked, so that nobody calls one off between the look and the write
+        rows = Order.objects.select_for_update().filter(pk__in=keys, state__in=OPEN_STATES).order_by("pk")
+        still = list(rows.values_list("pk", flat=True))
+        Order.objects.filter(pk__in=still, state=OrderState.WAITING.value).update(state=OrderState.SENT.value)
+    return {str(key) for key in still}
+
+
+def _accept(ids: Collection[str]) -> None:
+    keys = [uuid.UUID(order_id) for order_id in ids]
+    before = [OrderState.WAITING.value, OrderState.SENT.value]
     with transaction.atomic():
-        found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
-        Order.objects.filter(pk__in=found).update(state=after.value, **when)
-    return [str(key) for key in found]
+        rows = Order.objects.filter(pk__in=keys, state__in=before)
+        rows.update(state=OrderState.ACCEPTED.value, accepted_at=time.time())

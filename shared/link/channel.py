@@ -13,6 +13,7 @@ CONNECT = "Connect"
 METHOD = f"/{SERVICE}/{CONNECT}"
 PUT_BULK = "PutBulk"
 BULK_METHOD = f"/{SERVICE}/{PUT_BULK}"
+SUBPROTOCOL = "parasol.link.v1"
 
 COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 15_000),

@@ -93,7 +93,10 @@ class OrderQueue(Protocol):
         ...
 
     async def sent(self, ids: Collection[str]) -> Collection[str]:
-        """These, never sent before, are about to be: durable before it returns. Those that ended meanwhile are left out."""
+        """These are about to be written to an agent: durable before it returns.
+
+        Those that may be: what was called off or has expired meanwhile must not.
+        """
         ...
 
     async def accepted(self, ids: Collection[str]) -> None:
