@@ -81,6 +81,13 @@ def lose(order_ids: Collection[str], now: float) -> None:
     Order.objects.filter(pk__in=keys).update(state=OrderState.LOST.value, settled_at=now, body=b"", mac=b"")
 
 
+def abandon(facility_id: str, now: float) -> None:
+    """This facility has left for good: nobody will say what became of its orders. What was never sent still expires."""
+    gone = Order.objects.filter(facility=facility_id, state__in=OPEN_STATES)
+    gone = gone.exclude(state=OrderState.WAITING.value, expires_at__isnull=False)
+    gone.update(state=OrderState.LOST.value, settled_at=now, body=b"", mac=b"")
+
+
 def expire(now: float) -> list[str]:
     """End what was never sent and whose life is over, so many at a time; their ids. Needs a transaction."""
     over = Order.objects.select_for_update().filter(state=OrderState.WAITING.value, expires_at__lte=now)

@@ -70,6 +70,8 @@ class Results:
                 await self._send_waiting()
             except BackendUnavailable as error:  # at the next look
                 log.debug("results wait: %s", error.message)
+            except Exception:  # a fault of ours must not keep everything else from the centre for ever
+                log.exception("Results could not be sent; they are tried again.")
 
     async def _note(self) -> None:
         order_ids, self._acknowledged = self._acknowledged, []

@@ -14,7 +14,7 @@ from shared.commands import Answer, Problem, Verb
 class OrderState(StrEnum):
     """WAITING (never sent) → SENT (may have been sent) → ACCEPTED (in the agent's store) → SETTLED.
 
-    Or EXPIRED and CANCELLED, which only what was never sent can become, or LOST with the agent's store.
+    Or EXPIRED and CANCELLED, which only what was never sent can become, or LOST with the agent's store or its facility.
     """
 
     WAITING = "WAITING"
