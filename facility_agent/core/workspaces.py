@@ -20,9 +20,7 @@ from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, nothing
 from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Vault, WorkspaceRow
 from shared.errors import AccountNotLinked, Conflict, NotFound, QuotaExceeded
-from shared.workspaces import LaunchRequest, StepName, WorkspaceInventory, WorkspaceReport, WorkspaceState
-
-CANCELLED = "CANCELLED"
+from shared.workspaces import LaunchRequest, StepName, Why, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
 
 class Workspaces:
@@ -43,7 +41,7 @@ class Workspaces:
         self._watcher.runs = self._runs
         self.probed, self.watch, self.look = self._watcher.probed, self._watcher.watch, self._watcher.look
         self.known, self.latest = self._rows.stored, self._rows.latest
-        self.stop = self._runs.cancel
+        self.leave = self._runs.leave
 
     def inventory(self) -> WorkspaceInventory:
         """All that live, those that ended within a day, and what runs without a row."""
@@ -140,7 +138,7 @@ class Workspaces:
         now = self._clock()
         return WorkspaceRow(
             workspace_id, order.subject, link.immutable_id, "", "", "", (), "", 0, WorkspaceState.ENDED, 1, "[]", "",
-            b"", CANCELLED, "It was cancelled before it started.", now, None, now,
+            b"", Why.CANCELLED.value, "It was cancelled before it started.", now, None, now,
         )  # fmt: skip
 
 
