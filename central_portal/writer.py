@@ -103,8 +103,8 @@ def _commit(works: Sequence[Work]) -> list[Outcome]:
     try:
         return _transaction(partial(_together, works))
     except _Undone as undone:
-        if len(works) == 1 and not undone.lost and not _is_deadlock(undone.__cause__):
-            return [(None, undone.__cause__)]
+        if len(works) == 1 and not undone.lost and not _is_deadlock(undone.why):
+            return [(None, undone.why)]
     outcomes = _each(works)
     for index, work in enumerate(works):
         for _ in range(_ATTEMPTS):
@@ -118,34 +118,35 @@ def _each(works: Sequence[Work]) -> list[Outcome]:
     try:
         return _transaction(lambda: [_in_savepoint(work) for work in works])
     except _Undone as undone:
-        assert undone.__cause__ is not None
         connection.close()  # a broken connection must not outlive the group that found it broken
-        raise undone.__cause__ from None
+        raise undone.why from None
 
 
 class _Undone(Exception):
-    """Carries what made a transaction be undone before its commit was asked for: nothing of it has happened.
+    """A transaction was undone before its commit was asked for: nothing of it has happened.
 
-    `lost` when the connection was gone: another one may do it.
+    `why` is what made it so; `lost` when the connection was gone: another one may do it.
     """
 
-    lost = False
+    def __init__(self, why: Exception, lost: bool) -> None:
+        super().__init__(str(why))
+        self.why, self.lost = why, lost
 
 
 def _transaction(work: Callable[[], T]) -> T:
     """Raises _Undone, or what the commit itself raises: then nobody knows what became of it."""
-    undone, asked = _Undone(), False
+    lost = asked = False
     try:
         with transaction.atomic():
             try:
                 done = work()
             except Exception:
-                undone.lost = getattr(connection.connection, "closed", False)
+                lost = getattr(connection.connection, "closed", False)
                 raise
             asked = True
     except Exception as error:
         if not asked:
-            raise undone from error
+            raise _Undone(error, lost) from error
         connection.close()
         raise
     return done

@@ -33,6 +33,14 @@ class Delivery:
         self._woken.add(facility_id)
         self._wake.set()
 
+    def hand(self, order: OpenOrder) -> bool:
+        """Deliver an order that was just stored as SENT; False when its session is not here or has others to take first."""
+        session = self._sessions.get(order.facility)
+        if session is None or order.facility in self._behind or session.orders.free < 1:
+            return False
+        session.deliver(order)
+        return True
+
     def room(self, facility_id: str) -> None:
         """Its agent has taken an order: it gets the next one if it had no room for all of them."""
         if facility_id in self._behind:
@@ -86,4 +94,8 @@ class Delivery:
         if unsent:
             await self._queue.sent(unsent)
         for order in chosen:
-            ready[order.facility].deliver(order)
+            orders = ready[order.facility].orders
+            if orders.free < 1:  # what was handed over meanwhile took its place
+                self._behind.add(order.facility)
+            elif order.id not in orders.delivered:
+                ready[order.facility].deliver(order)
