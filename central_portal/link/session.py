@@ -30,6 +30,8 @@ from shared.wire.workspaces import decode_inventory
 from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
+REPORTS_AT_ONCE = 16
+"""What an agent says of its workspaces is written while the next words are read: a result must not wait for that."""
 Read = Callable[[], Awaitable[bytes | None]]
 Admit = Callable[["Session", HelloFacts, WorkspaceInventory], Awaitable[Admission]]
 
@@ -67,6 +69,7 @@ class Session:
         self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
         self._charged = 0
         self._waiting: dict[int, asyncio.Future[pb.Result]] = {}
+        self._slots, self._reporting = asyncio.Semaphore(REPORTS_AT_ONCE), set[asyncio.Task[None]]()
         self.orders = SessionOrders(
             facility_id, self._end, events, changed=lambda: self._pump.wake(), room=lambda: dispatch.room(facility_id),
             overtaken=lambda: self.close(Ending.SUPERSEDED, "A newer session of this facility was opened."),
@@ -93,6 +96,8 @@ class Session:
             return await self._pump.run()
         finally:
             await self.orders.finish()
+            if self._reporting:
+                await asyncio.wait(self._reporting)
 
     def deliver(self, order: OpenOrder) -> None:
         """Queue an order; needs `orders.free`."""
@@ -199,7 +204,14 @@ class Session:
             if fact.facility_id == self.facility_id:
                 await self._events.described(self.facility_id, self._end.epoch, fact)
         elif fact is not None:
-            await self._events.reported(self.facility_id, self._end.epoch, fact)
+            await self._slots.acquire()
+            task = asyncio.create_task(self._events.reported(self.facility_id, self._end.epoch, fact))
+            self._reporting.add(task)
+            task.add_done_callback(self._kept)
+
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        self._reporting.discard(task)
+        self._slots.release()
 
 
 def _facts(session_id: str, hello: pb.Hello, description: FacilityDescription) -> HelloFacts:
