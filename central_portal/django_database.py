@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 CONNECTIONS = 8
-"""Of one process; each carries one short transaction at a time."""
+"""Of one process, beside that of its writer; each carries one short transaction at a time."""
 
 CONNECTION = {
     "application_name": "parasol",
@@ -37,7 +37,7 @@ def database_table(url: str, password_file: Path | None, data: Path) -> dict[str
     given = _read_url(url)
     # Threads come and go, so the pool is the one that keeps connections; Django must not keep any (CONN_MAX_AGE 0),
     # and looks at each before its use, or a restart of PostgreSQL would cost an error per pooled connection.
-    pool = {"min_size": 1, "max_size": CONNECTIONS, "timeout": 4.0, "max_idle": 60.0, "reconnect_timeout": 3.0}
+    pool = {"min_size": 1, "max_size": CONNECTIONS + 1, "timeout": 4.0, "max_idle": 60.0, "reconnect_timeout": 3.0}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": given.pop("dbname"),

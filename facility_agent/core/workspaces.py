@@ -22,6 +22,9 @@ from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Va
 from shared.errors import AccountNotLinked, Conflict, NotFound, QuotaExceeded
 from shared.workspaces import LaunchRequest, StepName, Why, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
+_AT_ONCE = (StepName.ASK, StepName.ACCOUNT, StepName.DATA, StepName.QUEUE)
+"""The steps that are behind a workspace when it is admitted."""
+
 
 class Workspaces:
     """All workspaces of this facility. `clock` is this machine's POSIX time in seconds."""
@@ -63,14 +66,14 @@ class Workspaces:
         Raises NotFound, FlavourTooLarge, ProposalDenied, AccountNotLinked, AccessDenied, IdentityRefused,
         BackendUnavailable; its transaction QuotaExceeded, AccountNotLinked, Conflict.
         """
-        before = await self._rows.stored(order.order_id)
+        before, link = await self._rows.known(order.order_id, order.subject)
         if before is not None and _answers(before, order):
             return Effect(lambda tx: report(before, self._clock()))
         offer, flavour = self._offers.choose(request)
-        account = await self._accounts.account_of(order)
+        account = await self._accounts.account_by(link, order)
         mounts = await self._runs.mounts(request.proposals, account)
         now, secret = self._clock(), secrets.token_urlsafe(32)
-        steps = json.dumps([[StepName.ASK, now, ""], [StepName.ACCOUNT, now, ""], [StepName.DATA, now, ""]])
+        steps = json.dumps([[name, now, ""] for name in _AT_ONCE])
         row = WorkspaceRow(
             order.order_id, order.subject, account.immutable_id, order.order_hash, offer.environment.id, flavour.id,
             request.proposals, request.title, request.lifetime_s, WorkspaceState.STARTING, 1, steps, "",

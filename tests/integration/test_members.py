@@ -177,8 +177,7 @@ async def test_who_leaves_for_good_leaves_no_order_behind(slug: str) -> None:
         for verb, expires, online in asked
     ]
     other = NewOrder(str(uuid.uuid4()), "pinned", Verb.STOP, 1, "", SealedBody(b"b"), 1.0, None)
-    for order, online in [*made, (other, True)]:
-        await do(orders.insert, order, online=online)
+    await do(orders.insert, [*made, (other, True)])
     await do(operate.remove, FEDERATION, slug, 5.0)
     states = [(await do(orders.standing, order.id)).state.value for order, _ in [*made, (other, True)]]  # type: ignore[attr-defined]
     assert states == ["WAITING", "LOST", "LOST", "LOST", "SENT"], "what was never sent expires by itself"

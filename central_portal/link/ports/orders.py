@@ -46,6 +46,10 @@ class NewOrder:
     expires_at: float | None
     traceparent: str = ""
 
+    def sent(self) -> OpenOrder:
+        """The same once it was stored as SENT."""
+        return OpenOrder(self.id, self.facility, OrderState.SENT, self.sealed, self.traceparent)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenOrder:
