@@ -6,7 +6,20 @@ from pathlib import Path
 from typing import Any
 
 CONNECTIONS = 8
-"""Of one process; each carries one short transaction at a time."""
+"""Of one process, beside that of its writer; each carries one short transaction at a time."""
+
+CONNECTION = {
+    "application_name": "parasol",
+    "connect_timeout": 5,
+    # A server that is gone without a word is noticed in half a minute, not in hours.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    # A process of ours that freezes amid a transaction must not keep the rows that it has locked.
+    "options": "-c idle_in_transaction_session_timeout=15000",
+}
+"""What `PARASOL_DATABASE` may say otherwise: see libpq's parameters."""
 
 SQLITE = {
     "transaction_mode": "IMMEDIATE",
@@ -24,7 +37,7 @@ def database_table(url: str, password_file: Path | None, data: Path) -> dict[str
     given = _read_url(url)
     # Threads come and go, so the pool is the one that keeps connections; Django must not keep any (CONN_MAX_AGE 0),
     # and looks at each before its use, or a restart of PostgreSQL would cost an error per pooled connection.
-    pool = {"min_size": 1, "max_size": CONNECTIONS, "timeout": 4.0, "max_idle": 60.0, "reconnect_timeout": 3.0}
+    pool = {"min_size": 1, "max_size": CONNECTIONS + 1, "timeout": 4.0, "max_idle": 60.0, "reconnect_timeout": 3.0}
     return {
         "ENGINE": "django.db.backends.postgresql",
         "NAME": given.pop("dbname"),
@@ -34,7 +47,7 @@ def database_table(url: str, password_file: Path | None, data: Path) -> dict[str
         "PORT": given.pop("port", ""),
         "CONN_MAX_AGE": 0,
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {"application_name": "parasol", "connect_timeout": 5, **given, "pool": pool},
+        "OPTIONS": {**CONNECTION, **given, "pool": pool},
     }
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import logging
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 from facility_agent.config import ConfigError, Located, load
-from shared import resolver
+from shared import resolver, trace
 
 
 def main() -> None:
     """Entry point. A mistake in the configuration is one sentence and exit code 2."""
     arguments = _parser().parse_args()
     resolver.install()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    trace.log_to_stderr()
     try:
         if arguments.command == "hash-password":
             _hash_password()

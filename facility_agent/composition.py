@@ -235,7 +235,7 @@ class Agent:
             await self._listen(stack)
             await self._store_ready()
             await self.workspaces.recover()
-            stack.push_async_callback(self.workspaces.stop)
+            stack.push_async_callback(self.workspaces.leave)
             stack.push_async_callback(self.orders.stop)
             link = AgentLink(
                 self._link_settings(self._located), self._core, ways=self._certificates, desk=self.orders,

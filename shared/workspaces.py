@@ -76,6 +76,19 @@ class LaunchRequest:
             raise InvalidRequest("A title has at most 200 characters.")
 
 
+class Why(StrEnum):
+    """Reasons beside those of `shared.errors`: why a workspace stands as it does though nothing failed.
+
+    LIFETIME: it reached its end. TIMED_OUT: it did not start in time. CANCELLED: stopped before it had begun.
+    STORE_LOST: it runs at a facility whose records do not know it.
+    """
+
+    LIFETIME = "LIFETIME"
+    TIMED_OUT = "TIMED_OUT"
+    CANCELLED = "CANCELLED"
+    STORE_LOST = "STORE_LOST"
+
+
 @dataclass(frozen=True, slots=True)
 class StepReport:
     """A step that was entered: how long ago (seconds, the agent's clock) and a plain detail."""
@@ -89,8 +102,8 @@ class StepReport:
 class WorkspaceReport:
     """The facility's word on one workspace. `sequence` rises with every change of this workspace.
 
-    `ends_in` is in seconds, None when it has no end yet; `reason` and `message` are set when FAILED
-    and may be set when ENDED.
+    `ends_in` is in seconds, None when it has no end yet; `reason` (of `shared.errors` or `Why`) and `message` are set
+    when FAILED and may be set when ENDED.
     """
 
     workspace_id: str

@@ -252,7 +252,7 @@ class Agent:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.orders.stop()
-        await self.workspaces.stop()
+        await self.workspaces.leave()
         await asyncio.to_thread(self.store.close)
 
     async def linked(self, *names: str) -> None:

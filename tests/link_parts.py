@@ -159,11 +159,11 @@ class MemoryQueue:
     looks: int = 0
     before_sent: Callable[[], Awaitable[None]] | None = None
 
-    def add(self, order_id: str, facility_id: str = "alpha", title: str = "T") -> None:
+    def add(self, order_id: str, facility_id: str = "alpha", title: str = "T", traceparent: str = "") -> None:
         request = LaunchRequest("env", "small", (), "", title, 600)
         body = command_body(facility_id, order_id, Verb.LAUNCH, request, 1)
         sealed = SealedBody(body, "grant-1", b"m" * 32)
-        self.rows[order_id] = OpenOrder(order_id, facility_id, OrderState.WAITING, sealed)
+        self.rows[order_id] = OpenOrder(order_id, facility_id, OrderState.WAITING, sealed, traceparent)
 
     async def open_of(self, facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
         self.looks += 1
@@ -172,7 +172,7 @@ class MemoryQueue:
         found = [row for row in self.rows.values() if row.id not in facilities.get(row.facility, [row.id])]
         return found[:limit]
 
-    async def sent(self, ids: Collection[str]) -> list[str]:
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
         if self.before_sent is not None:
             await self.before_sent()
         self._advance(ids, OrderState.SENT)

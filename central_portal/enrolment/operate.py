@@ -13,6 +13,7 @@ from central_portal.enrolment.authority import Authority, hub_authorities
 from central_portal.enrolment.members import table_of
 from central_portal.enrolment.models import Member
 from central_portal.federation import Federation
+from central_portal.link import orders
 from central_portal.link.settings import HubMisconfigured, HubSettings
 from central_portal.settings import CentreSettings, SettingsError, explain
 from shared.wire.addresses import is_loopback
@@ -60,10 +61,11 @@ def switch(federation: Federation, facility: str, *, enabled: bool) -> None:
 
 
 def remove(federation: Federation, facility: str, now: float) -> None:
-    """Take a facility out; its agents are revoked for good."""
+    """Take a facility out; its agents are revoked for good, and its orders are over."""
     with transaction.atomic():
         row = _row(federation, facility)
         store.revoke(facility, None, now)
+        orders.abandon(facility, now)
         row.delete()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable
@@ -18,6 +19,8 @@ from shared import trace
 from shared.commands import Unlink, Verb
 from shared.limits import LIMITS
 from shared.wire.status import error_of
+
+log = logging.getLogger(__name__)
 
 
 class Unlinking:
@@ -42,17 +45,18 @@ class Unlinking:
         order = NewOrder(
             order_id, facility_id, Verb.UNLINK, caller.person_id, "", sealed, now, None, trace.current()
         )
-        with self._settlements.expect(order_id) as hint:
+        with self._settlements.expect(order_id) as expected:
             await self._write(partial(_insert, order, online=online))
-            self._links.deliver(facility_id)
+            log.info("order %s (%s) for %s", order_id, order.verb.value, facility_id)
+            self._links.deliver(facility_id, order.sent() if online else None)
             if not online:
                 return False
-            settled = await self._settlements.outcome(order_id, hint, self._deadline)
+            settled = await self._settlements.outcome(order_id, expected, self._deadline)
         if settled is not None and settled.problem is not None:
             raise error_of(settled.problem)
         return settled is not None and settled.state.value not in OPEN_STATES
 
 
 def _insert(order: NewOrder, *, online: bool) -> None:
-    orders.insert(order, online=online)
+    orders.insert([(order, online)])
     store.drop_grants(order.person, order.facility)

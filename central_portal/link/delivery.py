@@ -34,6 +34,14 @@ class Delivery:
         self._woken.add(facility_id)
         self._wake.set()
 
+    def hand(self, order: OpenOrder) -> bool:
+        """Deliver an order that was just stored as SENT; False when its session is not here or has others to take first."""
+        session = self._sessions.get(order.facility)
+        if session is None or order.facility in self._behind or session.orders.free < 1:
+            return False
+        session.deliver(order)
+        return True
+
     def room(self, facility_id: str) -> None:
         """Its agent has taken an order: it gets the next one if it had no room for all of them."""
         if facility_id in self._behind:
@@ -92,11 +100,15 @@ class Delivery:
         ended = unsent.difference(await self._queue.sent(unsent)) if unsent else unsent
         refusing: set[str] = set()
         for order in chosen:
-            if order.id in ended or order.facility in refusing:
+            session = ready[order.facility]
+            if order.id in ended or order.facility in refusing or order.id in session.orders.delivered:
+                continue
+            if session.orders.free < 1:  # what was handed over meanwhile took its place
+                self._behind.add(order.facility)
                 continue
             try:
-                ready[order.facility].deliver(order)
-            except ParasolError as error:  # it has ended: the next one gets them, and no other waits for it
+                session.deliver(order)
+            except ParasolError as error:  # it has ended meanwhile: the next one gets them
                 log.info("The session of %s takes no order: %s", order.facility, error.message)
                 refusing.add(order.facility)
         return refusing

@@ -168,12 +168,11 @@ class Hub:
             session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.wait([self._renewing])
+        kept = [task for task in (self._renewing, self._delivering) if task is not None]
+        for task in kept:
+            task.cancel()
+        await asyncio.gather(*kept, return_exceptions=True)
         await asyncio.gather(self._websockets.stop(), *(server.stop(grace=1.0) for server in self._servers))
-        if self._delivering is not None:
-            self._delivering.cancel()
 
     async def _connect(self, _frames: Any, context: Any) -> None:
         """One RPC: the caller first, then the session, in a task of its own that outlives a cancelled RPC."""
@@ -188,7 +187,9 @@ class Hub:
         await self._carry(caller, stream_of(context))
 
     async def _carry(self, caller: Caller, stream: Stream) -> None:
-        """One session on a stream of a proven caller."""
+        """One session on a stream of a proven caller; none when the hub stops."""
+        if self._stopping:
+            return
         session = Session(caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery)
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task

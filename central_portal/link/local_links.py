@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from central_portal.link.delivery import Delivery
-from central_portal.link.ports import SealedBody
+from central_portal.link.ports import OpenOrder, SealedBody
 from central_portal.link.session import Session
 from shared.commands import Answer, Verb
 from shared.errors import FacilityUnavailable
@@ -29,6 +29,7 @@ class LocalLinks:
             raise FacilityUnavailable
         return await session.ask(verb, command, timeout_s)
 
-    def deliver(self, facility_id: str) -> None:
+    def deliver(self, facility_id: str, order: OpenOrder | None = None) -> None:
         """See `ports.Links.deliver`."""
-        self._delivery.wake(facility_id)
+        if order is None or not self._delivery.hand(order):
+            self._delivery.wake(facility_id)

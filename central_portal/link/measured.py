@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from central_portal.link.metrics import ASKS
-from central_portal.link.ports import Links, SealedBody
+from central_portal.link.ports import Links, OpenOrder, SealedBody
 from shared.commands import Answer, Verb
 from shared.errors import ParasolError
 
@@ -20,9 +20,9 @@ class MeasuredLinks:
         """See `ports.Links`."""
         return self._links.online(facility_id)
 
-    def deliver(self, facility_id: str) -> None:
+    def deliver(self, facility_id: str, order: OpenOrder | None = None) -> None:
         """See `ports.Links`."""
-        self._links.deliver(facility_id)
+        self._links.deliver(facility_id, order)
 
     async def ask(self, facility_id: str, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
         """See `ports.Links`."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from django.db import transaction
 from django.db.models import Count, Min, Q
 
+from central_portal.bulk import update_rows
 from central_portal.database import in_database
 from central_portal.link.models import Order
 from central_portal.link.ports import (
@@ -26,14 +27,17 @@ from shared.limits import LIMITS
 AT_ONCE = 500
 
 
-def insert(order: NewOrder, *, online: bool) -> None:
-    """Store an order: SENT when its facility is online, since from now on it may have been sent."""
-    Order.objects.create(
-        id=uuid.UUID(order.id), facility=order.facility, verb=order.verb.value, person=order.person,
-        workspace=uuid.UUID(order.workspace) if order.workspace else None, body=order.sealed.body,
-        grant_id=order.sealed.grant_id, mac=order.sealed.mac,
-        state=(OrderState.SENT if online else OrderState.WAITING).value, created_at=order.created_at,
-        expires_at=order.expires_at, traceparent=order.traceparent,
+def insert(orders: Iterable[tuple[NewOrder, bool]]) -> None:
+    """Store orders: SENT when the facility is online (the second of each), since from now on it may have been sent."""
+    Order.objects.bulk_create(
+        Order(
+            id=uuid.UUID(order.id), facility=order.facility, verb=order.verb.value, person=order.person,
+            workspace=uuid.UUID(order.workspace) if order.workspace else None, body=order.sealed.body,
+            grant_id=order.sealed.grant_id, mac=order.sealed.mac,
+            state=(OrderState.SENT if online else OrderState.WAITING).value, created_at=order.created_at,
+            expires_at=order.expires_at, traceparent=order.traceparent,
+        )
+        for order, online in orders
     )  # fmt: skip
 
 
@@ -43,11 +47,11 @@ def standing(order_id: str) -> OrderStanding | None:
     return _standing(row) if row else None
 
 
-def open_about(workspace_id: str, verb: Verb) -> OrderStanding | None:
-    """The open order of this verb about a workspace, None when there is none."""
-    rows = Order.objects.filter(workspace=uuid.UUID(workspace_id), verb=verb.value, state__in=OPEN_STATES)
-    row = rows.defer("body", "mac").first()
-    return _standing(row) if row else None
+def asked_about(workspace_ids: Collection[str], verb: Verb) -> set[str]:
+    """Those of these workspaces that have an open order of this verb."""
+    keys = [uuid.UUID(workspace_id) for workspace_id in workspace_ids]
+    rows = Order.objects.filter(workspace__in=keys, verb=verb.value, state__in=OPEN_STATES)
+    return {str(key) for key in rows.values_list("workspace", flat=True)}
 
 
 def cancel_waiting(order_id: str, now: float) -> bool:
@@ -56,22 +60,40 @@ def cancel_waiting(order_id: str, now: float) -> bool:
     return rows.update(state=OrderState.CANCELLED.value, settled_at=now, body=b"", mac=b"") == 1
 
 
-def take_open(order_id: str, facility_id: str) -> OrderStanding | None:
-    """An open order of this facility, locked until the transaction ends; None for any other id."""
+def take_open(facilities: Mapping[str, str]) -> dict[str, OrderStanding]:
+    """The open ones of these orders (each with its facility), locked until the transaction ends."""
+    keys = {key: facility for order_id, facility in facilities.items() if (key := _key(order_id)) is not None}
+    rows = Order.objects.select_for_update().filter(pk__in=sorted(keys), state__in=OPEN_STATES).order_by("pk")
+    return {
+        str(key): OrderStanding(str(key), Verb(verb), OrderState(state), person=person, workspace=str(about or ""), grant_id=grant)
+        for key, facility, verb, state, person, about, grant in rows.values_list(
+            "pk", "facility", "verb", "state", "person", "workspace", "grant_id"
+        )
+        if facility == keys[key]
+    }  # fmt: skip
+
+
+def _key(order_id: str) -> uuid.UUID | None:
     try:
-        key = uuid.UUID(order_id)
+        return uuid.UUID(order_id)
     except ValueError:
         return None
-    rows = Order.objects.select_for_update().filter(pk=key, facility=facility_id, state__in=OPEN_STATES)
-    row = rows.defer("body", "mac").first()
-    return _standing(row) if row else None
 
 
-def settle(order_id: str, answer: Answer, epoch: int, now: float) -> None:
-    """Write what became of an order."""
-    Order.objects.filter(pk=uuid.UUID(order_id)).update(
-        state=OrderState.SETTLED.value, outcome=answer.outcome.value, settled_at=now, epoch=epoch, body=b"", mac=b"",
-        problem=asdict(answer.problem) if answer.problem else None,
+_SETTLED = ("state", "outcome", "settled_at", "epoch", "body", "mac", "problem")
+
+
+def settle(answers: Iterable[tuple[str, Answer, int]], now: float) -> None:
+    """Write what became of orders: (id, answer, epoch of the session that brought it)."""
+    update_rows(
+        Order, _SETTLED,
+        {
+            uuid.UUID(order_id): (
+                OrderState.SETTLED.value, answer.outcome.value, now, epoch, b"", b"",
+                asdict(answer.problem) if answer.problem else None,
+            )
+            for order_id, answer, epoch in answers
+        },
     )  # fmt: skip
 
 
@@ -79,6 +101,13 @@ def lose(order_ids: Collection[str], now: float) -> None:
     """The agent's store that had accepted these is gone, though what they started may still run."""
     keys = [uuid.UUID(order_id) for order_id in order_ids]
     Order.objects.filter(pk__in=keys).update(state=OrderState.LOST.value, settled_at=now, body=b"", mac=b"")
+
+
+def abandon(facility_id: str, now: float) -> None:
+    """This facility has left for good: nobody will say what became of its orders. What was never sent still expires."""
+    gone = Order.objects.filter(facility=facility_id, state__in=OPEN_STATES)
+    gone = gone.exclude(state=OrderState.WAITING.value, expires_at__isnull=False)
+    gone.update(state=OrderState.LOST.value, settled_at=now, body=b"", mac=b"")
 
 
 def expire(now: float) -> list[str]:
@@ -134,11 +163,11 @@ class OrderRows:
 
     async def sent(self, ids: Collection[str]) -> Collection[str]:
         """See the port."""
-        return await in_database(_advance)(ids, [OrderState.WAITING], OrderState.SENT)
+        return await in_database(_send)(ids)
 
     async def accepted(self, ids: Collection[str]) -> None:
         """See the port."""
-        await in_database(_advance)(ids, [OrderState.WAITING, OrderState.SENT], OrderState.ACCEPTED)
+        await in_database(_accept)(ids)
 
 
 def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
@@ -157,12 +186,21 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     ]  # fmt: skip
 
 
-def _advance(ids: Collection[str], before: Sequence[OrderState], after: OrderState) -> list[str]:
-    """Those of them that were in such a state."""
+def _send(ids: Collection[str]) -> set[str]:
     keys = [uuid.UUID(order_id) for order_id in ids]
-    rows = Order.objects.filter(pk__in=keys, state__in=[state.value for state in before])
-    when = {"accepted_at": time.time()} if after is OrderState.ACCEPTED else {}
+    with transaction.atomic():  # locked, so that nobody calls one off between the look and the write
+        rows = Order.objects.select_for_update().filter(pk__in=keys, state__in=OPEN_STATES).order_by("pk")
+        still = list(rows.values_list("pk", flat=True))
+        Order.objects.filter(pk__in=still, state=OrderState.WAITING.value).update(state=OrderState.SENT.value)
+    return {str(key) for key in still}
+
+
+def _accept(ids: Collection[str]) -> None:
+    before = [OrderState.WAITING.value, OrderState.SENT.value]
     with transaction.atomic():
-        found = list(rows.select_for_update().order_by("pk").values_list("pk", flat=True))
-        Order.objects.filter(pk__in=found).update(state=after.value, **when)
-    return [str(key) for key in found]
+        # What a result is being written of is passed over: waiting for it would be waiting in a circle.
+        rows = Order.objects.select_for_update(skip_locked=True).filter(
+            pk__in=[uuid.UUID(order_id) for order_id in ids], state__in=before
+        )
+        free = list(rows.values_list("pk", flat=True))
+        Order.objects.filter(pk__in=free).update(state=OrderState.ACCEPTED.value, accepted_at=time.time())

@@ -13,7 +13,7 @@ import grpc
 import grpc.aio
 
 from central_portal.link.metrics import RELAY_RETRIES
-from central_portal.link.ports import HubPlace, Places, SealedBody, Topic, Wakes
+from central_portal.link.ports import HubPlace, OpenOrder, Places, SealedBody, Topic, Wakes
 from central_portal.link.relay import FACILITY, METHOD, PROBLEM, TAKEN, RelayKey
 from shared import trace
 from shared.commands import Answer, Verb
@@ -88,7 +88,7 @@ class RelayLinks:
             at = await self._places.look(facility_id)
         raise FacilityUnavailable
 
-    def deliver(self, facility_id: str) -> None:
+    def deliver(self, facility_id: str, order: OpenOrder | None = None) -> None:
         """See `ports.Links.deliver`."""
         self._wakes.tell(Topic.ORDER, facility_id)
 

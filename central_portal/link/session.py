@@ -30,6 +30,8 @@ from shared.wire.workspaces import decode_inventory
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 log = logging.getLogger(__name__)
+REPORTS_AT_ONCE = 16
+"""What an agent says of its workspaces is written while the next words are read: a result must not wait for that."""
 Read = Callable[[], Awaitable[bytes | None]]
 Admit = Callable[["Session", HelloFacts, WorkspaceInventory], Awaitable[Admission]]
 
@@ -67,6 +69,7 @@ class Session:
         self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
         self._charged = 0
         self._waiting: dict[int, asyncio.Future[pb.Result]] = {}
+        self._slots, self._reporting = asyncio.Semaphore(REPORTS_AT_ONCE), set[asyncio.Task[None]]()
         self.orders = SessionOrders(
             facility_id, self._end, events, changed=lambda: self._pump.wake(), room=lambda: dispatch.room(facility_id),
             overtaken=lambda: self.close(Ending.SUPERSEDED, "A newer session of this facility was opened."),
@@ -93,6 +96,8 @@ class Session:
             return await self._pump.run()
         finally:
             await self.orders.finish()
+            if self._reporting:
+                await asyncio.wait(self._reporting)
 
     def deliver(self, order: OpenOrder) -> None:
         """Queue an order; needs `orders.free`."""
@@ -195,18 +200,29 @@ class Session:
         except Malformed:
             log.warning("An event of %s cannot be read.", self.facility_id)
             return
-        if fact is None or (isinstance(fact, FacilityDescription) and fact.facility_id != self.facility_id):
-            return
+        if isinstance(fact, FacilityDescription):
+            if fact.facility_id == self.facility_id:
+                await self._keep(fact)
+        elif fact is not None:
+            await self._slots.acquire()
+            task = asyncio.create_task(self._keep(fact))
+            self._reporting.add(task)
+            task.add_done_callback(self._kept)
+
+    async def _keep(self, fact: FacilityDescription | WorkspaceReport) -> None:
+        """Until it is kept. With too many that are not, nothing more is read: the agent comes again with all it knows."""
         while self._end.closed is None:
-            if await self._kept(fact):
+            if isinstance(fact, FacilityDescription):
+                kept = await self._events.described(self.facility_id, self._end.epoch, fact)
+            else:
+                kept = await self._events.reported(self.facility_id, self._end.epoch, fact)
+            if kept:
                 return
-            # Nothing more is read meanwhile: when that takes too long the agent comes again, with everything it knows.
             await asyncio.sleep(AGAIN)
 
-    async def _kept(self, fact: FacilityDescription | WorkspaceReport) -> bool:
-        if isinstance(fact, FacilityDescription):
-            return await self._events.described(self.facility_id, self._end.epoch, fact)
-        return await self._events.reported(self.facility_id, self._end.epoch, fact)
+    def _kept(self, task: asyncio.Task[None]) -> None:
+        self._reporting.discard(task)
+        self._slots.release()
 
 
 def _facts(session_id: str, hello: pb.Hello, description: FacilityDescription) -> HelloFacts:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
@@ -30,7 +31,7 @@ class WebSocketListener:
 
     def __init__(self, prove: Prove, session: Serve) -> None:
         self._prove, self._session = prove, session
-        self._callers: dict[ServerConnection, Caller] = {}
+        self._callers: MutableMapping[ServerConnection, Caller] = WeakKeyDictionary()
         self._server: Server | None = None
 
     async def start(self, address: Address) -> int:

@@ -7,7 +7,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from shared.commands import Problem
-from shared.workspaces import STEPS, LaunchRequest, StepName, WorkspaceReport, WorkspaceState, accepts, shown_state
+from shared.errors import Expired
+from shared.workspaces import (
+    STEPS,
+    LaunchRequest,
+    StepName,
+    Why,
+    WorkspaceReport,
+    WorkspaceState,
+    accepts,
+    shown_state,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,11 @@ def fold(view: WorkspaceView, report: WorkspaceReport, now: float) -> WorkspaceV
 
 
 NEVER_SENT = Problem(
-    "EXPIRED",
+    Expired.reason,
     "The facility was not connected for ten minutes, so it never heard of this; ask again.",
     retryable=True,
 )
-CANCELLED = Problem("CANCELLED", "You stopped it before the facility had heard of it.")
+CANCELLED = Problem(Why.CANCELLED.value, "You stopped it before the facility had heard of it.")
 
 
 def absent(view: WorkspaceView, now: float) -> WorkspaceView:
@@ -89,7 +99,7 @@ def absent(view: WorkspaceView, now: float) -> WorkspaceView:
 
 
 LOST = Problem(
-    "STORE_LOST",
+    Why.STORE_LOST.value,
     "The facility lost its records, but this still runs there; its operator can end it or give it back.",
 )
 

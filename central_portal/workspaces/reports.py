@@ -6,16 +6,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence, Set
+from dataclasses import dataclass
 from functools import partial
 
-from central_portal.facilities.fence import fence
+from central_portal.facilities.fence import fence, fence_all
 from central_portal.link import orders
 from central_portal.link.metrics import ORDERS
-from central_portal.link.ports import OrderAnswer, Topic, Wakes
+from central_portal.link.ports import OrderAnswer
+from central_portal.link.settlements import Settlements
 from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, absent, fold, orphaned
-from central_portal.workspaces.settling import Settled, expire, settle
+from central_portal.workspaces.settling import Brought, Settled, expire, settle
 from central_portal.writer import Writer
 from shared.workspaces import WorkspaceInventory, WorkspaceReport, is_workspace_id
 
@@ -28,9 +30,11 @@ class Reports:
     """Writes in groups; a facility that says much costs few commits."""
 
     def __init__(
-        self, writer: Writer, broadcaster: Broadcaster, wakes: Wakes, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._write, self._broadcaster, self._wakes, self._clock = writer, broadcaster, wakes, clock
+        self, writer: Writer, broadcaster: Broadcaster, settlements: Settlements,
+        clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
+        self._write, self._broadcaster, self._clock = writer, broadcaster, clock
+        self._settlements = settlements
 
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
         """Fold a report. One about another facility's workspace is ignored. Raises Overtaken."""
@@ -49,11 +53,13 @@ class Reports:
         )
 
     async def _fold(self, facility_id: str, epoch: int, reports: Sequence[WorkspaceReport]) -> None:
-        self._publish(await self._write(partial(_fold_reports, facility_id, epoch, reports, self._clock())))
+        self._publish(
+            await self._write.batched(_fold_reports, _Reported(facility_id, epoch, reports, self._clock()))
+        )
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:
         """Commit results of orders. Raises Overtaken; see `link.ports.LinkEvents.settled`."""
-        done = await self._write(partial(settle, facility_id, epoch, answers, self._clock()))
+        done = await self._write.batched(settle, Brought(facility_id, epoch, answers, self._clock()))
         self._tell(done)
         return done.orders
 
@@ -82,24 +88,37 @@ class Reports:
 
     def _tell(self, done: Settled) -> None:
         self._publish(done.changed)
-        for verb, outcome in done.ended:
-            ORDERS.labels(verb, outcome).inc()
-        for order_id in done.orders:
-            self._wakes.tell(Topic.SETTLED, order_id)
+        views = {view.id: view for view in done.changed}
+        for standing in done.ended:
+            ORDERS.labels(standing.verb.value, standing.outcome or standing.state.value).inc()
+            self._settlements.tell(standing, views.get(standing.workspace))
 
     def _publish(self, changed: Sequence[WorkspaceView]) -> None:
         for view in changed:
             self._broadcaster.publish(view)
 
 
-def _fold_reports(
-    facility_id: str, epoch: int, reports: Sequence[WorkspaceReport], now: float
-) -> list[WorkspaceView]:
-    fence(facility_id, epoch)
-    changed: list[WorkspaceView] = []
-    for report in reports:
-        if is_workspace_id(report.workspace_id):
-            changed += store.changed(report.workspace_id, partial(_folded, facility_id, report, now))
+@dataclass(frozen=True, slots=True)
+class _Reported:
+    facility: str
+    epoch: int
+    reports: Sequence[WorkspaceReport]
+    now: float
+
+
+def _fold_reports(said: Sequence[_Reported]) -> list[list[WorkspaceView]]:
+    fence_all({(group.facility, group.epoch) for group in said})
+    folds: list[tuple[list[WorkspaceView], str, store.Decide]] = []
+    changed: list[list[WorkspaceView]] = [[] for _ in said]
+    for group, mine in zip(said, changed, strict=True):
+        folds += [
+            (mine, report.workspace_id, partial(_folded, group.facility, report, group.now))
+            for report in group.reports
+            if is_workspace_id(report.workspace_id)
+        ]
+    done = store.change_all([(workspace_id, decide) for _, workspace_id, decide in folds])
+    for (mine, _, _), result in zip(folds, done, strict=True):
+        mine += [result[0]] if result is not None and result[1] else []
     return changed
 
 
@@ -111,7 +130,7 @@ def _fold_silence(
     facility_id: str, epoch: int, named: Set[str], unowned: Collection[str], now: float
 ) -> list[WorkspaceView]:
     fence(facility_id, epoch)
-    orders.lose([order_id for order_id in unowned if orders.take_open(order_id, facility_id)], now)
+    orders.lose(orders.take_open(dict.fromkeys(unowned, facility_id)), now)
     changed: list[WorkspaceView] = []
     for view in store.living(facility_id):
         if view.id in unowned:

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
+import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 
+from django.db import IntegrityError
+
 from central_portal.database import in_database
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
 from central_portal.link import orders
-from central_portal.link.ports import Links, NewOrder
-from central_portal.link.settlements import Settlements
-from central_portal.workspaces import store
+from central_portal.link.ports import Links, NewOrder, OrderStanding
+from central_portal.link.settlements import Expected, Settlements
+from central_portal.workspaces import asking, store
 from central_portal.workspaces.broadcast import Broadcaster
-from central_portal.workspaces.logic import WorkspaceView, cancelled, stop_asked
+from central_portal.workspaces.logic import WorkspaceView, cancelled
 from central_portal.writer import Writer
 from shared import trace
 from shared.commands import Stop, Verb
-from shared.errors import Conflict, FlavourTooLarge, InvalidRequest, NotFound
+from shared.errors import Conflict, FlavourTooLarge, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 from shared.wire.status import error_of
 from shared.workspaces import LaunchRequest, WorkspaceState, is_workspace_id
+
+log = logging.getLogger(__name__)
 
 
 class Workspaces:
@@ -48,35 +52,40 @@ class Workspaces:
         """
         if not is_workspace_id(workspace_id):
             raise InvalidRequest("The id of a launch is a lower-case UUID.")
-        known = await in_database(store.get)(workspace_id)
-        if known is None:
-            wanted = self._check(caller, facility_id, workspace_id, request)
-            sealed = await self._identity.order(caller, facility_id, Verb.LAUNCH, request, workspace_id)
-            order = NewOrder(
-                workspace_id, facility_id, Verb.LAUNCH, caller.person_id, workspace_id, sealed, wanted.requested_at,
-                wanted.requested_at + LIMITS.order_life, trace.current(),
-            )  # fmt: skip
-            with self._settlements.expect(workspace_id) as hint:
-                known = await self._write(partial(self._insert, wanted, order))
-                if known is None:
-                    self._broadcaster.publish(wanted)
-                    return await self._delivered(wanted, order, hint)
+        try:
+            return await self._ask_for(caller, facility_id, workspace_id, request)
+        except (ParasolError, IntegrityError):
+            known = await in_database(store.get)(workspace_id)
+            if known is None:
+                raise
         if not known.is_answer_to(caller.person_id, facility_id, request):
             raise Conflict("This launch id was already used for something else.")
         return known  # whatever the facility offers by now
 
-    def _insert(self, wanted: WorkspaceView, order: NewOrder) -> WorkspaceView | None:
-        known = store.insert(wanted)
-        if known is None:
-            orders.insert(order, online=self._facilities.get(order.facility).online)
-        return known
+    async def _ask_for(
+        self, caller: Caller, facility_id: str, workspace_id: str, request: LaunchRequest
+    ) -> WorkspaceView:
+        """A new one. Raises IntegrityError when its id was used before."""
+        wanted = self._check(caller, facility_id, workspace_id, request)
+        sealed = await self._identity.order(caller, facility_id, Verb.LAUNCH, request, workspace_id)
+        order = NewOrder(
+            workspace_id, facility_id, Verb.LAUNCH, caller.person_id, workspace_id, sealed, wanted.requested_at,
+            wanted.requested_at + LIMITS.order_life, trace.current(),
+        )  # fmt: skip
+        online = self._facilities.get(facility_id).online
+        with self._settlements.expect(workspace_id) as expected:
+            await self._write.batched(asking.launch, asking.Launch(wanted, order, online))
+            self._broadcaster.publish(wanted)
+            await self._settled(order, online, expected)
+        return expected.made or await in_database(store.get)(workspace_id) or wanted
 
-    async def _delivered(self, view: WorkspaceView, order: NewOrder, hint: asyncio.Event) -> WorkspaceView:
-        """The row once the order is settled or the deadline is over; at once when the facility is away."""
-        self._links.deliver(order.facility)
-        if self._facilities.get(order.facility).online:
-            await self._settlements.outcome(order.id, hint, self._deadline)
-        return await in_database(store.get)(view.id) or view
+    async def _settled(self, order: NewOrder, online: bool, expected: Expected) -> OrderStanding | None:
+        """How the order stands once it is settled or the deadline is over; None at once when the facility is away."""
+        log.info("order %s (%s) for %s", order.id, order.verb.value, order.facility)
+        self._links.deliver(order.facility, order.sent() if online else None)
+        if not self._facilities.get(order.facility).online:
+            return None
+        return await self._settlements.outcome(order.id, expected, self._deadline)
 
     def _check(self, caller: Caller, facility_id: str, workspace_id: str, request: LaunchRequest) -> WorkspaceView:
         view = self._facilities.get(facility_id)
@@ -103,33 +112,26 @@ class Workspaces:
         view = await self.get(caller, workspace_id)
         if view.state.is_final:
             return view
-        taken_back = await self._write(partial(_take_back, view.id, self._clock()))
-        if taken_back is not None:
-            self._broadcaster.publish(taken_back)
-            return taken_back
+        if view.sequence == 0:  # otherwise its facility knows it
+            taken_back = await self._write(partial(_take_back, view.id, self._clock()))
+            if taken_back is not None:
+                self._broadcaster.publish(taken_back)
+                return taken_back
         order_id, now = str(uuid.uuid4()), self._clock()
         sealed = await self._identity.order(caller, view.facility, Verb.STOP, Stop(view.id), order_id)
         order = NewOrder(
             order_id, view.facility, Verb.STOP, caller.person_id, view.id, sealed, now, None, trace.current()
         )
-        with self._settlements.expect(order_id) as hint:
-            asked = await self._write(partial(self._insert_stop, order))
+        online = self._facilities.get(view.facility).online
+        with self._settlements.expect(order_id) as expected:
+            asked = await self._write.batched(asking.stop, asking.Stop(order, online))
             if asked is None:
                 return await self.get(caller, workspace_id)  # somebody was faster: that order does it
             self._broadcaster.publish(asked)
-            self._links.deliver(view.facility)
-            if self._facilities.get(view.facility).online:
-                settled = await self._settlements.outcome(order_id, hint, self._deadline)
-                if settled is not None and settled.problem is not None:
-                    raise error_of(settled.problem)
-        return await self.get(caller, workspace_id)
-
-    def _insert_stop(self, order: NewOrder) -> WorkspaceView | None:
-        if orders.open_about(order.workspace, Verb.STOP) is not None:
-            return None
-        orders.insert(order, online=self._facilities.get(order.facility).online)
-        done = store.change(order.workspace, lambda row: stop_asked(row, order.created_at))
-        return done[0] if done else None
+            settled = await self._settled(order, online, expected)
+            if settled is not None and settled.problem is not None:
+                raise error_of(settled.problem)
+        return expected.made or await self.get(caller, workspace_id)
 
     async def get(self, caller: Caller, workspace_id: str) -> WorkspaceView:
         """One of the caller's own. Raises NotFound."""

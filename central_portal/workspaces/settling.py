@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from central_portal.facilities.fence import fence
+from central_portal.facilities.fence import fence_all
 from central_portal.identity import store as identity
 from central_portal.link import orders
-from central_portal.link.ports import OrderAnswer, OrderStanding
+from central_portal.link.ports import OrderAnswer, OrderStanding, OrderState
 from central_portal.workspaces import store
 from central_portal.workspaces.logic import NEVER_SENT, WorkspaceView, failed, fold, refused, stop_refused
 from shared.commands import Answer, Problem, Verb
@@ -19,52 +19,76 @@ from shared.workspaces import WorkspaceReport
 SILENT = Problem("BACKEND_FAILED", "The facility did not say why.")
 
 
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """Results that a session brought, at a POSIX second of the centre's clock."""
+
+    facility: str
+    epoch: int
+    answers: Sequence[OrderAnswer]
+    now: float
+
+
 @dataclass
 class Settled:
-    """What was written: the orders that may be acknowledged or told of, and the workspaces that changed.
-
-    `ended` has verb and outcome of each order that ended now.
-    """
+    """What was written: the orders that may be acknowledged, those that ended now, and the workspaces that changed."""
 
     orders: list[str] = field(default_factory=list)
+    ended: list[OrderStanding] = field(default_factory=list)
     changed: list[WorkspaceView] = field(default_factory=list)
-    ended: list[tuple[str, str]] = field(default_factory=list)
 
 
-def settle(facility_id: str, epoch: int, answers: Sequence[OrderAnswer], now: float) -> Settled:
-    """Write these results. Raises Overtaken, and then nothing is written."""
-    fence(facility_id, epoch)
-    done = Settled()
-    for answered in answers:
-        done.orders.append(answered.order_id)
-        standing = orders.take_open(answered.order_id, facility_id)
-        if standing is None:
-            continue  # settled before, or none of ours: the agent need not say it again
-        answer = answered.read(standing.verb)
-        orders.settle(standing.id, answer, epoch, now)
-        done.ended.append((standing.verb.value, answer.outcome.value))
-        done.changed += mean(facility_id, standing, answer, now)
-    return done
+def settle(brought: Sequence[Brought]) -> list[Settled]:
+    """Write these results. Raises Overtaken when one of the sessions is not its facility's newest."""
+    fence_all({(group.facility, group.epoch) for group in brought})
+    is_open = orders.take_open({said.order_id: group.facility for group in brought for said in group.answers})
+    settled: list[Settled] = []
+    written: list[tuple[str, Answer, int]] = []
+    decisions: list[tuple[Settled, str, store.Decide]] = []
+    for group in brought:
+        done = Settled([said.order_id for said in group.answers])
+        settled.append(done)
+        for said in group.answers:
+            standing = is_open.pop(said.order_id, None)
+            if standing is None:
+                continue  # settled before, or none of ours: the agent need not say it again
+            answer = said.read(standing.verb)
+            written.append((standing.id, answer, group.epoch))
+            done.ended.append(_ended(standing, answer))
+            decide = mean(group.facility, standing, answer, group.now)
+            if decide is not None:
+                decisions.append((done, standing.workspace, decide))
+    orders.settle(written, brought[0].now)
+    results = store.change_all([(workspace_id, decide) for _, workspace_id, decide in decisions])
+    for (done, _, _), result in zip(decisions, results, strict=True):
+        done.changed += [result[0]] if result is not None and result[1] else []
+    return settled
+
+
+def _ended(standing: OrderStanding, answer: Answer) -> OrderStanding:
+    return replace(standing, state=OrderState.SETTLED, outcome=answer.outcome.value, problem=answer.problem)
 
 
 def expire(now: float) -> Settled:
     """End the launches that waited for their facility longer than they live."""
     done = Settled(orders.expire(now))
-    done.ended += [(Verb.LAUNCH.value, "EXPIRED")] * len(done.orders)
+    done.ended += [
+        OrderStanding(order_id, Verb.LAUNCH, OrderState.EXPIRED, workspace=order_id) for order_id in done.orders
+    ]
     for order_id in done.orders:
         done.changed += store.changed(order_id, lambda row: failed(row, NEVER_SENT, now))
     return done
 
 
-def mean(facility_id: str, order: OrderStanding, answer: Answer, now: float) -> Iterable[WorkspaceView]:
-    """Write what the answer to an order means; the workspaces that changed."""
+def mean(facility_id: str, order: OrderStanding, answer: Answer, now: float) -> store.Decide | None:
+    """Write what the answer to an order means; what it means for its workspace, if it is about one."""
     if answer.outcome is Outcome.NOT_LINKED or (order.verb is Verb.UNLINK and answer.outcome is Outcome.OK):
         identity.learn_link(order.person, facility_id, LinkState.NOT_LINKED, now)
         identity.drop_grants(order.person, facility_id)
     elif answer.outcome is Outcome.SIGN_IN_NEEDED:
         identity.drop_dead_grant(facility_id, order.grant_id)
     if not order.workspace:
-        return ()
+        return None
     report, problem = answer.payload, answer.problem or SILENT
 
     def decide(row: WorkspaceView) -> WorkspaceView:
@@ -74,4 +98,4 @@ def mean(facility_id: str, order: OrderStanding, answer: Answer, now: float) -> 
             return refused(row, problem, now)
         return stop_refused(row, now)
 
-    return store.changed(order.workspace, decide)
+    return decide

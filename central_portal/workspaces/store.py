@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Collection
-from dataclasses import asdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
+from django.db.models import QuerySet
 
+from central_portal.bulk import update_rows
 from central_portal.workspaces.logic import Step, WorkspaceView
 from central_portal.workspaces.models import Workspace
 from shared.workspaces import StepName, WorkspaceState
@@ -15,57 +17,79 @@ from shared.workspaces import StepName, WorkspaceState
 _FINAL = [state.value for state in WorkspaceState if state.is_final]
 
 
-def view_of(row: Workspace) -> WorkspaceView:
-    """A row as a value."""
-    return WorkspaceView(
-        id=str(row.id), person_id=row.person_id, facility=row.facility, environment=row.environment,
-        environment_title=row.environment_title, flavour=row.flavour, proposals=tuple(row.proposals),
-        dataset=row.dataset, title=row.title, lifetime_s=row.lifetime_s, state=WorkspaceState(row.state),
-        sequence=row.sequence, steps=tuple(Step(StepName(n), at, detail) for n, at, detail in row.steps),
-        reason=row.reason, message=row.message, requested_at=row.requested_at, changed_at=row.changed_at,
-        seen_at=row.seen_at, ends_at=row.ends_at, stop_requested_at=row.stop_requested_at,
+Decide = Callable[[WorkspaceView], WorkspaceView]
+_COLUMNS = (
+    "id", "person_id", "facility", "environment", "environment_title", "flavour", "proposals", "dataset", "title",
+    "lifetime_s", "state", "sequence", "steps", "reason", "message", "requested_at", "changed_at", "seen_at", "ends_at",
+    "stop_requested_at",
+)  # fmt: skip
+_MUTABLE = (
+    "state", "sequence", "steps", "reason", "message", "changed_at", "seen_at", "ends_at", "stop_requested_at",
+)  # fmt: skip
+
+
+def _views(rows: QuerySet[Workspace]) -> list[WorkspaceView]:
+    """Rows as values. Made of tuples: a model's instance costs as much as its query."""
+    return [_view(row) for row in rows.values_list(*_COLUMNS)]
+
+
+def _view(row: tuple[Any, ...]) -> WorkspaceView:
+    key, *said, proposals, dataset, title, lifetime_s, state, sequence, steps = row[:13]
+    entered = tuple(Step(StepName(name), at, detail) for name, at, detail in steps)
+    values = (*said, tuple(proposals), dataset, title, lifetime_s, WorkspaceState(state), sequence, entered)
+    return WorkspaceView(str(key), *values, *row[13:])
+
+
+def _steps(view: WorkspaceView) -> list[list[object]]:
+    return [[step.name.value, step.entered_at, step.detail] for step in view.steps]
+
+
+def _mutable(view: WorkspaceView) -> tuple[object, ...]:
+    return (
+        view.state.value, view.sequence, _steps(view), view.reason, view.message, view.changed_at, view.seen_at,
+        view.ends_at, view.stop_requested_at,
     )  # fmt: skip
 
 
-def _fields(view: WorkspaceView) -> dict[str, object]:
-    fields = asdict(view)
-    return fields | {
-        "id": uuid.UUID(view.id),
-        "state": view.state.value,
-        "proposals": list(view.proposals),
-        "steps": [[step.name.value, step.entered_at, step.detail] for step in view.steps],
-    }
+def insert(views: Iterable[WorkspaceView]) -> None:
+    """Store new rows. Raises IntegrityError when an id was used."""
+    Workspace.objects.bulk_create(
+        Workspace(
+            id=uuid.UUID(v.id), person_id=v.person_id, facility=v.facility, environment=v.environment,
+            environment_title=v.environment_title, flavour=v.flavour, proposals=list(v.proposals), dataset=v.dataset,
+            title=v.title, lifetime_s=v.lifetime_s, requested_at=v.requested_at,
+            **dict(zip(_MUTABLE, _mutable(v), strict=True)),
+        )
+        for v in views
+    )  # fmt: skip
 
 
-def insert(view: WorkspaceView) -> WorkspaceView | None:
-    """Store a new row; the row that is there already when the id was used, None when it was stored."""
-    try:
-        with transaction.atomic():
-            Workspace.objects.create(**_fields(view))
-    except IntegrityError:
-        row = Workspace.objects.filter(pk=uuid.UUID(view.id)).first()
-        if row is None:
-            raise
-        return view_of(row)
-    return None
+def change_all(decisions: Sequence[tuple[str, Decide]]) -> list[tuple[WorkspaceView, bool] | None]:
+    """Read, decide and write rows in one transaction; of each (row, whether it changed), None when there is none."""
+    keys = sorted({uuid.UUID(workspace_id) for workspace_id, _ in decisions})
+    done: list[tuple[WorkspaceView, bool] | None] = []
+    with transaction.atomic(savepoint=False):
+        rows = _views(Workspace.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+        views, written = {view.id: view for view in rows}, {}
+        for workspace_id, decide in decisions:
+            before = views.get(workspace_id)
+            if before is None:
+                done.append(None)
+                continue
+            after = views[workspace_id] = decide(before)
+            done.append((after, after != before))
+            if after != before:
+                written[uuid.UUID(workspace_id)] = _mutable(after)
+        update_rows(Workspace, _MUTABLE, written)
+    return done
 
 
-def change(
-    workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]
-) -> tuple[WorkspaceView, bool] | None:
-    """Read, decide and write one row in one transaction; (row, whether it changed), None when there is none."""
-    with transaction.atomic():
-        row = Workspace.objects.select_for_update().filter(pk=uuid.UUID(workspace_id)).first()
-        if row is None:
-            return None
-        before = view_of(row)
-        after = decide(before)
-        if after != before:
-            Workspace.objects.filter(pk=row.pk).update(**_fields(after))
-    return after, after != before
+def change(workspace_id: str, decide: Decide) -> tuple[WorkspaceView, bool] | None:
+    """The same for one row."""
+    return change_all([(workspace_id, decide)])[0]
 
 
-def changed(workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView]) -> list[WorkspaceView]:
+def changed(workspace_id: str, decide: Decide) -> list[WorkspaceView]:
     """Like `change`: the row in a list when it changed, an empty list otherwise."""
     done = change(workspace_id, decide)
     return [done[0]] if done is not None and done[1] else []
@@ -73,8 +97,7 @@ def changed(workspace_id: str, decide: Callable[[WorkspaceView], WorkspaceView])
 
 def get(workspace_id: str) -> WorkspaceView | None:
     """One row."""
-    row = Workspace.objects.filter(pk=uuid.UUID(workspace_id)).first()
-    return view_of(row) if row else None
+    return next(iter(_views(Workspace.objects.filter(pk=uuid.UUID(workspace_id)))), None)
 
 
 def of_person(
@@ -82,7 +105,7 @@ def of_person(
 ) -> tuple[list[WorkspaceView], int]:
     """A person's rows at these facilities, newest first, and how many there are."""
     rows = Workspace.objects.filter(person_id=person_id, facility__in=facilities).order_by("-requested_at", "id")
-    return [view_of(row) for row in rows[offset : offset + first]], rows.count()
+    return _views(rows[offset : offset + first]), rows.count()
 
 
 def living(facility: str | None = None, person_id: int | None = None) -> list[WorkspaceView]:
@@ -92,10 +115,10 @@ def living(facility: str | None = None, person_id: int | None = None) -> list[Wo
         rows = rows.filter(facility=facility)
     if person_id is not None:
         rows = rows.filter(person_id=person_id)
-    return [view_of(row) for row in rows.order_by("requested_at", "id")]
+    return _views(rows.order_by("requested_at", "id"))
 
 
 def changed_since(person_ids: Collection[int], since: float) -> list[WorkspaceView]:
     """Rows of these persons that changed after an instant, in the order in which they did."""
     rows = Workspace.objects.filter(changed_at__gte=since, person_id__in=person_ids)
-    return [view_of(row) for row in rows.order_by("changed_at", "id")]
+    return _views(rows.order_by("changed_at", "id"))

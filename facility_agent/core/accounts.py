@@ -96,7 +96,10 @@ class Accounts:
 
         Raises AccountNotLinked, AccessDenied, IdentityRefused, BackendUnavailable.
         """
-        row = await self._store.transact(lambda tx: tx.link_of(asker.subject))
+        return await self.account_by(await self._store.transact(lambda tx: tx.link_of(asker.subject)), asker)
+
+    async def account_by(self, row: LinkRow | None, asker: Asker) -> Account:
+        """The same by the asker's link as it was just read."""
         if row is None or row.generation != asker.generation:
             raise AccountNotLinked
         return await self._usable(row)

@@ -227,6 +227,7 @@ class Orders:
         if isinstance(outcome, Effect):
             outcome.after()
         self._meters.order(row.verb.value, answer.outcome.value)
+        log.info("order %s (%s) is settled: %s", row.order_id, row.verb.value, answer.outcome.value)
         return result
 
     def _refused(self, order_id: str, error: ParasolError) -> bytes:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from facility_agent.core.reports import entered, report
-from facility_agent.ports.store import Store, Transaction, WorkspaceRow
+from facility_agent.ports.store import LinkRow, Store, Transaction, WorkspaceRow
+from shared.identity import Subject
 from shared.workspaces import StepName, WorkspaceInventory, WorkspaceState
 
 REMEMBERED = 86_400.0
@@ -39,6 +40,10 @@ class Rows:
     async def stored(self, workspace_id: str) -> WorkspaceRow | None:
         """One row, whatever its state and age."""
         return await self._store.transact(lambda tx: tx.workspace(workspace_id))
+
+    async def known(self, workspace_id: str, subject: Subject) -> tuple[WorkspaceRow | None, LinkRow | None]:
+        """The same, and the account link of a subject."""
+        return await self._store.transact(lambda tx: (tx.workspace(workspace_id), tx.link_of(subject)))
 
     async def strays(self, found: Mapping[str, str]) -> tuple[str, ...]:
         """Which of these run without a row."""

@@ -67,7 +67,7 @@ class Runs:
         if workspace_id not in self._stopping:
             self._task(self._stopping, workspace_id, self._stop(workspace_id, state, reason, message))
 
-    async def cancel(self) -> None:
+    async def leave(self) -> None:
         """Leave everything as it is."""
         tasks = (*self._starting.values(), *self._stopping.values())
         for task in tasks:

@@ -13,13 +13,13 @@ from facility_agent.core.runs import START_WITHIN, Runs
 from facility_agent.ports.compute import ComputeBackend, Observation, RunState
 from facility_agent.ports.store import WorkspaceRow
 from shared.errors import BackendError, ParasolError
-from shared.workspaces import StepName, WorkspaceState
+from shared.workspaces import StepName, Why, WorkspaceState
 
 log = logging.getLogger(__name__)
 QUICK, SLOW = 0.05, 2.0
 PROBE_EVERY = 30.0
-AT_ITS_END = ("LIFETIME", "It reached its end.")
-TOO_LONG = ("TIMED_OUT", "It did not start within 10 minutes.")
+AT_ITS_END = (Why.LIFETIME.value, "It reached its end.")
+TOO_LONG = (Why.TIMED_OUT.value, "It did not start within 10 minutes.")
 
 
 class Watcher:

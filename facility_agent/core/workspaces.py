@@ -20,9 +20,10 @@ from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, nothing
 from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Vault, WorkspaceRow
 from shared.errors import AccountNotLinked, Conflict, NotFound, QuotaExceeded
-from shared.workspaces import LaunchRequest, StepName, WorkspaceInventory, WorkspaceReport, WorkspaceState
+from shared.workspaces import LaunchRequest, StepName, Why, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
-CANCELLED = "CANCELLED"
+_AT_ONCE = (StepName.ASK, StepName.ACCOUNT, StepName.DATA, StepName.QUEUE)
+"""The steps that are behind a workspace when it is admitted."""
 
 
 class Workspaces:
@@ -43,7 +44,7 @@ class Workspaces:
         self._watcher.runs = self._runs
         self.probed, self.watch, self.look = self._watcher.probed, self._watcher.watch, self._watcher.look
         self.known, self.latest = self._rows.stored, self._rows.latest
-        self.stop = self._runs.cancel
+        self.leave = self._runs.leave
 
     def inventory(self) -> WorkspaceInventory:
         """All that live, those that ended within a day, and what runs without a row."""
@@ -65,14 +66,14 @@ class Workspaces:
         Raises NotFound, FlavourTooLarge, ProposalDenied, AccountNotLinked, AccessDenied, IdentityRefused,
         BackendUnavailable; its transaction QuotaExceeded, AccountNotLinked, Conflict.
         """
-        before = await self._rows.stored(order.order_id)
+        before, link = await self._rows.known(order.order_id, order.subject)
         if before is not None and _answers(before, order):
             return Effect(lambda tx: report(before, self._clock()))
         offer, flavour = self._offers.choose(request)
-        account = await self._accounts.account_of(order)
+        account = await self._accounts.account_by(link, order)
         mounts = await self._runs.mounts(request.proposals, account)
         now, secret = self._clock(), secrets.token_urlsafe(32)
-        steps = json.dumps([[StepName.ASK, now, ""], [StepName.ACCOUNT, now, ""], [StepName.DATA, now, ""]])
+        steps = json.dumps([[name, now, ""] for name in _AT_ONCE])
         row = WorkspaceRow(
             order.order_id, order.subject, account.immutable_id, order.order_hash, offer.environment.id, flavour.id,
             request.proposals, request.title, request.lifetime_s, WorkspaceState.STARTING, 1, steps, "",
@@ -140,7 +141,7 @@ class Workspaces:
         now = self._clock()
         return WorkspaceRow(
             workspace_id, order.subject, link.immutable_id, "", "", "", (), "", 0, WorkspaceState.ENDED, 1, "[]", "",
-            b"", CANCELLED, "It was cancelled before it started.", now, None, now,
+            b"", Why.CANCELLED.value, "It was cancelled before it started.", now, None, now,
         )  # fmt: skip
 
 

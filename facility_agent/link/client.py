@@ -7,7 +7,6 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
 
 from facility_agent.link.backoff import Backoff
 from facility_agent.link.orders import Floor, NoOrders, Orders
@@ -233,8 +232,10 @@ class AgentLink:
 
     def _on_event(self, event: Event) -> None:
         for session in self._sessions:
-            with suppress(Exception):
+            try:
                 session.report(event)
+            except Exception:  # one session's fault is no other's
+                log.exception("An event could not be reported in a session.")
 
     def _set_connected(self, *, connected: bool) -> None:
         if connected is not self.connected:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from facility_agent.ports.link import AskedOrder, OrderDesk, WaitingResult
+from shared import trace
 from shared.commands import refusal
 from shared.errors import BackendUnavailable, ParasolError, Unsupported
 from shared.link.outputs import OrderArrived
+from shared.wire.commands import verb_of
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.orders import encode_order_result
 
@@ -105,7 +107,9 @@ class Orders:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _carry(self, session: Taker, order: OrderArrived) -> None:
+        trace.enter(order.traceparent)
         name = order.order_id
+        log.debug("An order arrived: %s %s", verb_of(order.body), name)
         asked = AskedOrder(name, order.body, order.grant_id, order.mac)
         try:
             await self._floor.save()

@@ -12,6 +12,7 @@ from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 
 log = logging.getLogger(__name__)
 _AT_ONCE = 64
+_GATHER = 0.05
 LOOK_EVERY = 8.0
 
 
@@ -34,12 +35,13 @@ class Results:
         self._desk, self._look_every = desk, look_every
         self._session: Carrier | None = None
         self._acknowledged: list[str] = []
+        self._behind = False
         self._place: WaitingResult | None = None
         self._wake = asyncio.Event()
 
     def opened(self, session: Carrier) -> None:
         """Send everything in this session, from the beginning."""
-        self._session, self._place = session, None
+        self._session, self._place, self._behind = session, None, True
         self._wake.set()
 
     def closed(self, session: Carrier) -> None:
@@ -49,7 +51,7 @@ class Results:
 
     def offer(self, _order_id: str, result: bytes) -> None:
         """Send one that was stored just now, if that is possible."""
-        self._send(result)
+        self._behind |= not self._send(result)
 
     def acknowledged(self, order_id: str) -> None:
         """The centre has it."""
@@ -63,13 +65,21 @@ class Results:
                 async with asyncio.timeout(self._look_every):
                     await self._wake.wait()
             except TimeoutError:
-                self._place = None
+                self._place, self._behind = None, True
             self._wake.clear()
             try:
+                if not self._behind:
+                    await asyncio.sleep(
+                        _GATHER
+                    )  # each note is a commit; what is noted late is at worst sent again
                 await self._note()
-                await self._send_waiting()
+                if self._behind:
+                    self._behind = False
+                    await self._send_waiting()
             except BackendUnavailable as error:  # at the next look
                 log.debug("results wait: %s", error.message)
+            except Exception:  # a fault of ours must not keep everything else from the centre for ever
+                log.exception("Results could not be sent; they are tried again.")
 
     async def _note(self) -> None:
         order_ids, self._acknowledged = self._acknowledged, []
@@ -82,6 +92,7 @@ class Results:
             waiting = await self._desk.waiting(self._place, _AT_ONCE)
             for result in waiting:
                 if session is not self._session or not self._send(result.result):
+                    self._behind = True
                     return
                 self._place = result
             if len(waiting) < _AT_ONCE:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from facility_agent.ports.link import Core
+from shared import trace
 from shared.commands import Answer, refusal
 from shared.errors import BackendError, DeadlineExceeded, InvalidRequest, ParasolError
 from shared.link.outputs import CommandArrived
@@ -41,7 +42,9 @@ class Running:
         await asyncio.gather(*self._queries, return_exceptions=True)
 
     async def _answer(self, command: CommandArrived, reply: Reply) -> None:
+        trace.enter(command.traceparent)
         verb = verb_of(command.body)
+        log.debug("A query arrived: %s", verb)
         try:
             async with asyncio.timeout(command.timeout_s + _LATER), self._slots:
                 answer = await self._judge(command)

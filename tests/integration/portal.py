@@ -74,7 +74,7 @@ class Agents:
         except TimeoutError:
             raise DeadlineExceeded from None
 
-    def deliver(self, facility_id: str) -> None:
+    def deliver(self, facility_id: str, order: Any = None) -> None:
         """What is committed reaches a facility that is online, each order once."""
         if facility_id in self.replies:
             task = asyncio.create_task(self._deliver(facility_id))
@@ -145,7 +145,7 @@ class Portal:
         self.identity = Identity(self.agents, encode_body, 3600, SessionWatch(wakes))
         self.facilities = Facilities(self.federation, wakes)
         self.facilities.subscribe(broadcaster.facility_changed)
-        self.reports = Reports(writer, broadcaster, wakes)
+        self.reports = Reports(writer, broadcaster, settlements)
         self.agents.settled = self.reports.settled
         parts = (self.identity, self.facilities, self.agents, settlements, writer)
         self.workspaces = Workspaces(*parts, broadcaster, deadline)

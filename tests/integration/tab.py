@@ -80,8 +80,8 @@ class Tab:
         kind = {"Content_Type": "application/x-www-form-urlencoded", "Origin": self.origin}
         return self.ask("POST", path, urlencode(form or {}), **(kind | headers))
 
-    def graphql(self, query: str) -> Any:
-        headers = {"Content_Type": "application/json", "Origin": self.origin}
+    def graphql(self, query: str, **more: str) -> Any:
+        headers = {"Content_Type": "application/json", "Origin": self.origin} | more
         return orjson.loads(self.ask("POST", "/graphql", orjson.dumps({"query": query}), **headers).body)["data"]
 
     def me(self) -> str | None:

@@ -69,7 +69,7 @@ async def workspace(person: int, clock: float) -> WorkspaceView:
         str(uuid.uuid4()), person, "alpha", "jupyter", "Notebook", "small", (), "", "T", 60,
         WorkspaceState.REQUESTED, 0, (), "", "", clock, clock,
     )  # fmt: skip
-    assert await in_database(store.insert)(view) is None
+    await in_database(store.insert)([view])
     return view
 
 

@@ -123,7 +123,7 @@ async def test_a_result_is_sent_in_each_session_until_it_is_acknowledged(scene: 
     scene.hub.newest.order(scene.facility.order(W2, LAUNCH))
     await eventually(lambda: W2 in scene.hub.newest.results)
     assert W1 not in scene.hub.newest.results
-    assert scene.facility.scheduler.started == [W1, W2]
+    await eventually(lambda: scene.facility.scheduler.started == [W1, W2])
 
 
 async def test_an_order_delivered_again_in_a_later_session_is_answered_from_the_store(scene: Scene) -> None:

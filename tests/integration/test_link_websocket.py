@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import time
 import uuid
 from collections.abc import AsyncIterator
@@ -70,6 +71,17 @@ async def test_an_agent_comes_back_after_its_socket_broke(scene: WebSockets) -> 
     await scene.events.until("disconnected")
     await scene.events.until("connected", 2)
     assert await scene.ask("again") == ["again"]
+
+
+async def test_who_proves_itself_and_opens_no_socket_leaves_nothing(scene: WebSockets) -> None:
+    head = f"GET /link HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {good_token(scene)}\r\n\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", scene.hub.websocket_port)
+    writer.write(head.encode())
+    answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 426"), "the token was good, the request is no WebSocket's"
+    await eventually(lambda: gc.collect() >= 0 and not scene.hub._websockets._callers)
+    assert scene.events.seen == []
 
 
 async def test_a_session_by_websocket_and_one_by_grpc_are_alike(scene: WebSockets) -> None:

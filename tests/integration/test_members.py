@@ -20,9 +20,11 @@ from central_portal.enrolment.models import Member
 from central_portal.facilities import sessions
 from central_portal.facilities.services import Facilities
 from central_portal.federation import FacilityTable, Federation
-from central_portal.link.ports import HelloFacts, HubPlace
+from central_portal.link import orders
+from central_portal.link.ports import HelloFacts, HubPlace, NewOrder, SealedBody
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.settings import CentreSettings, SettingsError
+from shared.commands import Verb
 from shared.errors import NotFound
 from shared.wire.facilities import encode_description
 from shared.wire.proof import token
@@ -160,6 +162,25 @@ async def test_a_hub_goes_on_when_a_facility_has_left(slug: str, tmp_path: Path)
     await centre.roster.look()
     assert [bool(federation.facility(slug)) for federation in adopted] == [True, False]
     await centre.writer.close()
+
+
+async def test_who_leaves_for_good_leaves_no_order_behind(slug: str) -> None:
+    await add(slug)
+    asked = [
+        (Verb.LAUNCH, 9.0, False),
+        (Verb.LAUNCH, 9.0, True),
+        (Verb.STOP, None, False),
+        (Verb.UNLINK, None, True),
+    ]
+    made = [
+        (NewOrder(str(uuid.uuid4()), slug, verb, 1, "", SealedBody(b"b"), 1.0, expires), online)
+        for verb, expires, online in asked
+    ]
+    other = NewOrder(str(uuid.uuid4()), "pinned", Verb.STOP, 1, "", SealedBody(b"b"), 1.0, None)
+    await do(orders.insert, [*made, (other, True)])
+    await do(operate.remove, FEDERATION, slug, 5.0)
+    states = [(await do(orders.standing, order.id)).state.value for order, _ in [*made, (other, True)]]  # type: ignore[attr-defined]
+    assert states == ["WAITING", "LOST", "LOST", "LOST", "SENT"], "what was never sent expires by itself"
 
 
 async def test_the_operator_is_shown_every_agent(slug: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,17 +93,6 @@ async def test_what_was_never_sent_can_be_taken_back(scene: Scene) -> None:
     assert scene.asked == []
 
 
-async def test_what_was_taken_back_cannot_be_sent_any_more(scene: Scene) -> None:
-    await scene.launch()
-    queue, others = OrderRows(), Scene()
-    await others.begin()
-    await others.launch()
-    await scene.stop()
-    assert await queue.sent([scene.number, others.number]) == [others.number]
-    assert (await scene.look())["problem"] == {"code": "CANCELLED"}
-    assert (await others.stop())["workspace"]["state"] == "REQUESTED", "it may have been sent"
-
-
 async def test_stopping_waits_and_is_asked_once(scene: Scene) -> None:
     await scene.back()
     await scene.launch()

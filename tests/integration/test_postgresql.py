@@ -32,6 +32,19 @@ def server(database: Path) -> Iterator[Postgres]:
 
 
 @pytest.fixture
+def short_patience() -> Iterator[None]:
+    """With a second instead of a quarter of a minute for a transaction in which nothing happens."""
+    options = connection.settings_dict["OPTIONS"]
+    kept = options["options"]
+    options["options"] = kept.replace("=15000", "=1000")
+    assert options["options"] != kept
+    connection.close_pool()
+    yield
+    options["options"] = kept
+    connection.close_pool()
+
+
+@pytest.fixture
 async def facilities(server: Postgres) -> list[str]:
     """Three facilities with a session each, at epoch 1."""
     await in_database(FacilitySession.objects.all().delete)()
@@ -112,6 +125,27 @@ async def test_groups_that_wait_for_each_other_are_both_written(
         assert await asyncio.gather(*asked) == [None] * 6
     written = await in_database(lambda: {r.slug: r.software for r in FacilitySession.objects.all()})()
     assert {written[one], written[two]} <= {"first", "second"}
+
+
+async def test_who_freezes_amid_a_transaction_keeps_no_facility_from_coming_back(
+    facilities: list[str], short_patience: None
+) -> None:
+    holding, go = threading.Event(), threading.Event()
+
+    def frozen() -> None:
+        with transaction.atomic():
+            fence("one", 1)
+            holding.set()
+            assert go.wait(20)
+
+    freezing = asyncio.ensure_future(in_database(frozen)())
+    assert await asyncio.to_thread(holding.wait, 10)
+    async with asyncio.timeout(10):
+        admission = await FacilityRegistry(Federation()).admit("one", HELLO, HUB)
+    go.set()
+    assert admission.epoch == 2
+    with pytest.raises(DatabaseError):
+        await freezing
 
 
 async def test_the_pool_gets_its_connections_back(facilities: list[str]) -> None:

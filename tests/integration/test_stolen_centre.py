@@ -188,7 +188,7 @@ async def dialled(scene: FacilityScene, folder: Path, hub: str) -> AsyncIterator
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await scene.orders.stop()
-        await scene.workspaces.stop()
+        await scene.workspaces.leave()
 
 
 async def ready(link: AgentLink, connected: bool = True) -> None:

@@ -33,7 +33,7 @@ async def test_a_launch_takes_its_steps_and_runs(at: FacilityScene) -> None:
     workspace_id, answer = await at.launch(held, title="Mine", proposals=("P-1", "P-open"))
     first = reported(answer)
     assert (first.state, first.workspace_id) == (S.STARTING, workspace_id)
-    assert [step.name for step in first.steps] == [StepName.ASK, StepName.ACCOUNT, StepName.DATA]
+    assert [step.name for step in first.steps] == [StepName.ASK, StepName.ACCOUNT, StepName.DATA, StepName.QUEUE]
     await at.until(workspace_id, S.RUNNING)
     told = at.reports(workspace_id)
     assert [step.name for step in told[-1].steps] == list(StepName)

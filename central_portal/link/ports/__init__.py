@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from central_portal.link.ports.commands import CommandWriter, HubPlace, Links, Places, SealedBody, Whereabouts
+from central_portal.link.ports.commands import CommandWriter, HubPlace, Places, SealedBody, Whereabouts
 from central_portal.link.ports.enrolment import (
     Caller,
     EnrolmentRefused,
@@ -11,6 +11,7 @@ from central_portal.link.ports.enrolment import (
     Issued,
     ServerIdentity,
 )
+from central_portal.link.ports.links import Links
 from central_portal.link.ports.orders import (
     OPEN_STATES,
     NewOrder,

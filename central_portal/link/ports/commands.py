@@ -1,11 +1,11 @@
-"""What a command is to the link, and the way to the agents."""
+"""What a command is to the link, and where the agents are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.commands import Answer, Parameters, Verb
+from shared.commands import Parameters, Verb
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,27 +24,6 @@ class CommandWriter(Protocol):
         self, facility_id: str, command_id: str, verb: Verb, parameters: Parameters, expires_ms: int
     ) -> bytes:
         """The body as it will be authenticated and sent. `expires_ms` is of the agent's clock."""
-        ...
-
-
-class Links(Protocol):
-    """The way to the agents."""
-
-    def online(self, facility_id: str) -> bool:
-        """Whether a session of this facility's agent is open and alive."""
-        ...
-
-    async def ask(self, facility_id: str, verb: Verb, command: SealedBody, timeout_s: float) -> Answer:
-        """The agent's answer.
-
-        Raises FacilityUnavailable when no session is open or it ended before the answer,
-        DeadlineExceeded after `timeout_s` (a late answer changes nothing), RateLimited when the
-        agent's queue is full. A refusal by the facility is an Answer, not an error.
-        """
-        ...
-
-    def deliver(self, facility_id: str) -> None:
-        """A hint that orders of this facility were committed. Never blocks, never raises; losing it costs a second."""
         ...
 
 

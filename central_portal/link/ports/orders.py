@@ -14,7 +14,7 @@ from shared.commands import Answer, Problem, Verb
 class OrderState(StrEnum):
     """WAITING (never sent) → SENT (may have been sent) → ACCEPTED (in the agent's store) → SETTLED.
 
-    Or EXPIRED and CANCELLED, which only what was never sent can become, or LOST with the agent's store.
+    Or EXPIRED and CANCELLED, which only what was never sent can become, or LOST with the agent's store or its facility.
     """
 
     WAITING = "WAITING"
@@ -45,6 +45,10 @@ class NewOrder:
     created_at: float
     expires_at: float | None
     traceparent: str = ""
+
+    def sent(self) -> OpenOrder:
+        """The same once it was stored as SENT."""
+        return OpenOrder(self.id, self.facility, OrderState.SENT, self.sealed, self.traceparent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,10 @@ class OrderQueue(Protocol):
         ...
 
     async def sent(self, ids: Collection[str]) -> Collection[str]:
-        """These, never sent before, are about to be: durable before it returns. Those that ended meanwhile are left out."""
+        """These are about to be written to an agent: durable before it returns.
+
+        Those that may be: what was called off or has expired meanwhile must not.
+        """
         ...
 
     async def accepted(self, ids: Collection[str]) -> None:
