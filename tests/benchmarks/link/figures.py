@@ -95,7 +95,15 @@ def _pgbench(server: Postgres, database: str) -> float:
     script.write_text("insert into one values (1, repeat('x', 300));\n")
     script.parent.chmod(0o755)
     subprocess.run(
-        [programs / "psql", database, "-qc", "create table if not exists one (n int, t text)"], check=True
+        [
+            programs / "psql",
+            database,
+            "-qXc",
+            "set client_min_messages = error",
+            "-c",
+            "drop table if exists one; create table one (n int, t text)",
+        ],
+        check=True,
     )
     command = [programs / "pgbench", "-n", "-f", script, "-c", str(WRITERS), "-j", "2", "-T", str(int(SECONDS)), database]  # fmt: skip
     said = subprocess.run([*_as_somebody(), *command], check=True, capture_output=True, text=True, cwd="/").stdout
