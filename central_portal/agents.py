@@ -7,10 +7,12 @@ import sys
 import time
 from typing import Any
 
+from central_portal.enrolment.members import members
 from central_portal.facilities import sessions
 from central_portal.facilities.sessions import SessionRow
 from central_portal.link.orders import Queue, queues
 from central_portal.settings import federation
+from central_portal.table import columns
 
 _COLUMNS = (
     ("facility", "FACILITY"), ("state", "STATE"), ("for", "FOR"), ("hub", "HUB"), ("epoch", "EPOCH"),
@@ -24,7 +26,8 @@ def show(*, as_json: bool) -> int:
     now = time.time()
     known, queued = {row.slug: row for row in sessions.rows_of()}, queues()
     listed = [
-        described(f.id, known.get(f.id), now) | _queue(queued.get(f.id), now) for f in federation().facilities
+        described(f, known.get(f), now, enabled=enabled) | _queue(queued.get(f), now)
+        for f, enabled in _facilities().items()
     ]
     if as_json:
         print(json.dumps(listed, indent=2))  # noqa: T201
@@ -37,13 +40,21 @@ def show(*, as_json: bool) -> int:
     return 1 if any(agent["quarantined"] for agent in listed) else 0
 
 
-def described(facility_id: str, row: SessionRow | None, now: float) -> dict[str, Any]:
+def _facilities() -> dict[str, bool]:
+    """Every facility, and whether it is switched on."""
+    found = members(federation())
+    return dict.fromkeys((table.id for table in found.tables), True) | dict.fromkeys(sorted(found.disabled), False)
+
+
+def described(facility_id: str, row: SessionRow | None, now: float, *, enabled: bool = True) -> dict[str, Any]:
     """One agent as `--json` shows it."""
     if row is None:
         return dict.fromkeys(
             ("since", "hub", "rtt_ms", "last_ending", "software", "certificate_days", "quarantined")
-        ) | {"facility": facility_id, "state": "never connected", "epoch": 0}
+        ) | {"facility": facility_id, "state": "never connected" if enabled else "disabled", "epoch": 0}
     state = "quarantined" if row.quarantined_why else "online" if row.mark.alive else "offline"
+    if not enabled and state == "offline":
+        state = "disabled"
     days = None if row.certificate_until is None else round((row.certificate_until - now) / 86_400, 1)
     return {
         "facility": facility_id,
@@ -67,14 +78,11 @@ def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
 
 def _table(listed: list[dict[str, Any]]) -> list[str]:
     now = time.time()
-    cells = [[title for _, title in _COLUMNS]]
+    rows = [[title for _, title in _COLUMNS]]
     for agent in listed:
         shown = agent | {"for": _ago(agent["since"], now)}
-        cells.append(["-" if shown[key] is None else str(shown[key]) for key, _ in _COLUMNS])
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    ]
+        rows.append(["-" if shown[key] is None else str(shown[key]) for key, _ in _COLUMNS])
+    return columns(rows)
 
 
 def _ago(since: float | None, now: float) -> str | None:
@@ -90,5 +98,7 @@ def release(facility_id: str) -> int:
     if sessions.release(facility_id):
         print(f"{facility_id} is released: the next agent to come is believed.")  # noqa: T201
         return 0
-    print(f"{facility_id} is not quarantined.", file=sys.stderr)  # noqa: T201
+    known = facility_id in _facilities()
+    said = f"{facility_id} is not quarantined." if known else f"There is no facility {facility_id}."
+    print(said, file=sys.stderr)  # noqa: T201
     return 1

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback
+from shared.wire.addresses import is_loopback, parse_zone
 
 
 def _on_this_machine(host: str) -> bool:
@@ -78,7 +78,7 @@ class FacilityTable(_Table):
         default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
     )
     gateway: str
-    workspace_zone: str = Field(min_length=1, max_length=253)
+    workspace_zone: str
 
     @field_validator("id")
     @classmethod
@@ -91,6 +91,15 @@ class FacilityTable(_Table):
     @classmethod
     def _gateway(cls, value: str) -> str:
         return origin_of(value)
+
+    @field_validator("workspace_zone")
+    @classmethod
+    def _zone(cls, value: str, info: ValidationInfo) -> str:
+        zone = parse_zone(value)
+        gateway = urlsplit(info.data.get("gateway", "")).hostname or ""
+        if f".{gateway}".endswith("." + zone.partition(":")[0]):
+            raise ValueError("the gateway lies in it; the two need different registrable domains")
+        return zone
 
     def workspace_url(self, workspace_id: str) -> str:
         """The address of one workspace, on the gateway's scheme."""
