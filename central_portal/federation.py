@@ -96,9 +96,9 @@ class FacilityTable(_Table):
     @classmethod
     def _zone(cls, value: str, info: ValidationInfo) -> str:
         zone = parse_zone(value)
-        gateway = urlsplit(info.data.get("gateway", "")).hostname or ""
-        if f".{gateway}".endswith("." + zone.partition(":")[0]):
-            raise ValueError("the gateway lies in it; the two need different registrable domains")
+        gateway, domain = urlsplit(info.data.get("gateway", "")).hostname or "", zone.partition(":")[0]
+        if gateway and (f".{gateway}".endswith("." + domain) or domain.endswith("." + gateway)):
+            raise ValueError("it and the gateway lie in one another; they need two registrable domains")
         return zone
 
     def workspace_url(self, workspace_id: str) -> str:
