@@ -8,7 +8,7 @@ WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -p
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo demo-check test check bench setup web wheel format
+.PHONY: help demo demo-check test check bench chaos setup web wheel format
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ bench: setup web ## Figures, each beside a floor measured in the same run
 wheel: setup web ## What operators install: dist/parasol_portal-….whl, the web client within
 	@$(PY) -m pip wheel --quiet --no-deps -w dist .
 	@ls dist/*.whl
+
+chaos: setup ## Kill, freeze, cut off and fill up what runs under load, each fault many times (15 min)
+	$(PY) -m deploy.setup.ordinary_user $(PY) -m tests.chaos $(CHAOS)
 
 format: setup ## Format the Python code
 	.venv/bin/ruff check --fix . && .venv/bin/ruff format .

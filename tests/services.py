@@ -22,7 +22,7 @@ class Postgres:
     """A server on a Unix socket, without fsync unless asked for. `url` is what PARASOL_DATABASE takes."""
 
     def __init__(self, folder: Path, *, fsync: bool = False) -> None:
-        self._bin, self._folder = Path(path_of("postgresql")), folder
+        self._bin, self.folder = Path(path_of("postgresql")), folder
         options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c max_connections=200"
         self._options = options if fsync else f"{options} -c fsync=off"
         self.url = f"postgresql://app@/postgres?host={folder}"
@@ -30,7 +30,7 @@ class Postgres:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        self._run("pg_ctl", "-w", "-o", self._options, "-l", str(self._folder / "log"), "start")
+        self._run("pg_ctl", "-w", "-o", self._options, "-l", str(self.folder / "log"), "start")
 
     def stop(self, mode: str = "fast") -> None:
         """Stop it; with `immediate` as in a crash."""
@@ -45,14 +45,14 @@ class Postgres:
             capture_output=True,
             env={"PGUSER": "app"},
         )
-        return f"postgresql://app@/{name}?host={self._folder}"
+        return f"postgresql://app@/{name}?host={self.folder}"
 
     def _run(self, program: str, *arguments: str) -> None:
-        command = [*_as_somebody(), str(self._bin / program), "-D", str(self._folder / "data"), *arguments]
+        command = [*_as_somebody(), str(self._bin / program), "-D", str(self.folder / "data"), *arguments]
         # Its children must not inherit a pipe: nobody would see its end.
-        with (self._folder / f"{program}.out").open("wb") as out:
+        with (self.folder / f"{program}.out").open("wb") as out:
             done = subprocess.run(command, stdout=out, stderr=out, cwd="/")
-        text = (self._folder / f"{program}.out").read_text()
+        text = (self.folder / f"{program}.out").read_text()
         assert done.returncode == 0, f"{program}: {text}"
 
 

@@ -82,8 +82,9 @@ class Delivery:
                 self._behind.add(order.facility)
         if len(found) == BATCH:
             self._behind |= ready.keys()
-        unsent = [order.id for order in chosen if order.state is OrderState.WAITING]
+        unsent = {order.id for order in chosen if order.state is OrderState.WAITING}
         if unsent:
-            await self._queue.sent(unsent)
+            unsent -= set(await self._queue.sent(unsent))
         for order in chosen:
-            ready[order.facility].deliver(order)
+            if order.id not in unsent:
+                ready[order.facility].deliver(order)

@@ -127,13 +127,13 @@ class OrderRows:
         """See the port."""
         return await in_database(_open_of)(facilities, limit)
 
-    async def sent(self, ids: Collection[str]) -> None:
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
         """See the port."""
-        await in_database(_advance)(ids, [OrderState.WAITING], OrderState.SENT)
+        return await in_database(_send)(ids)
 
     async def accepted(self, ids: Collection[str]) -> None:
         """See the port."""
-        await in_database(_advance)(ids, [OrderState.WAITING, OrderState.SENT], OrderState.ACCEPTED)
+        await in_database(_accept)(ids)
 
 
 def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[OpenOrder]:
@@ -152,11 +152,18 @@ def _open_of(facilities: Mapping[str, Collection[str]], limit: int) -> list[Open
     ]  # fmt: skip
 
 
-def _advance(ids: Collection[str], before: Sequence[OrderState], after: OrderState) -> None:
+def _send(ids: Collection[str]) -> set[str]:
     keys = [uuid.UUID(order_id) for order_id in ids]
-    rows = Order.objects.filter(pk__in=keys, state__in=[state.value for state in before])
+    with transaction.atomic():  # locked, so that nobody calls one off between the look and the write
+        rows = Order.objects.select_for_update().filter(pk__in=keys, state__in=OPEN_STATES).order_by("pk")
+        still = list(rows.values_list("pk", flat=True))
+        Order.objects.filter(pk__in=still, state=OrderState.WAITING.value).update(state=OrderState.SENT.value)
+    return {str(key) for key in still}
+
+
+def _accept(ids: Collection[str]) -> None:
+    keys = [uuid.UUID(order_id) for order_id in ids]
+    before = [OrderState.WAITING.value, OrderState.SENT.value]
     with transaction.atomic():
-        if after is OrderState.ACCEPTED:
-            rows.update(state=after.value, accepted_at=time.time())
-        else:
-            rows.update(state=after.value)
+        rows = Order.objects.filter(pk__in=keys, state__in=before)
+        rows.update(state=OrderState.ACCEPTED.value, accepted_at=time.time())

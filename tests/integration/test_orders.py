@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from central_portal.link.orders import OrderRows
 from central_portal.link.ports import OrderAnswer, Overtaken
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Outcome
@@ -171,3 +172,19 @@ async def test_unlinking_waits_too_and_the_grants_go_at_once(scene: Scene) -> No
     assert refused["data"]["launchWorkspace"]["problem"]["code"] == "SIGN_IN_NEEDED"
     await scene.back()
     assert scene.asked == [Verb.UNLINK]
+
+
+async def test_what_is_taken_back_while_it_goes_out_is_not_sent(scene: Scene) -> None:
+    await scene.launch()
+    queue = OrderRows()
+    (order,) = (order for order in await queue.open_of({"alpha": ()}, 500) if order.id == scene.number)
+    await scene.stop()
+    assert await queue.sent([order.id]) == set()
+    assert (await scene.look())["problem"] == {"code": "CANCELLED"}
+
+
+async def test_what_goes_out_cannot_be_taken_back(scene: Scene) -> None:
+    await scene.launch()
+    assert await OrderRows().sent([scene.number, str(uuid.uuid4())]) == {scene.number}
+    await scene.stop()
+    assert (await scene.look())["problem"] is None, "only the facility can say whether it had begun"

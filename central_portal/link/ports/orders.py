@@ -92,8 +92,11 @@ class OrderQueue(Protocol):
         """The oldest open orders of each facility without those named beside it, at most `limit` in all."""
         ...
 
-    async def sent(self, ids: Collection[str]) -> None:
-        """These are about to be written to an agent: durable before it returns."""
+    async def sent(self, ids: Collection[str]) -> Collection[str]:
+        """These are about to be written to an agent: durable before it returns.
+
+        Those that may be: what was called off or has expired meanwhile must not.
+        """
         ...
 
     async def accepted(self, ids: Collection[str]) -> None:

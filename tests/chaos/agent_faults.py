@@ -1,0 +1,153 @@
+"""What happens to an agent's process, its clock and its store."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import sqlite3
+import time
+from contextlib import closing
+from dataclasses import replace
+
+import psutil
+
+from tests.chaos.faults import RANDOM, fault
+from tests.chaos.proxy import FaultProxy
+from tests.chaos.site import CONNECTED, Site
+from tests.chaos.world import World, faked
+from tests.waiting import alive, until
+
+MOMENTS = {
+    "F01": "before-store", "F02": "after-store", "F03": "before-effect", "F04": "during-effect", "F05": "after-effect",
+    "F06": "before-result", "F07": "before-acknowledged",
+}  # fmt: skip
+AGE = 8 * 86_400
+
+
+def _killed_at(id_: str, moment: str) -> None:
+    @fault(id_, f"agent killed {moment}")
+    def act(_world: World, site: Site) -> None:
+        site.stop()
+        site.start(wait=False, PARASOL_CRASH_AT=f"{moment}:{RANDOM.randint(1, 3)}")
+        site.died()
+        site.start()
+
+
+for _id, _moment in MOMENTS.items():
+    _killed_at(_id, _moment)
+
+
+@fault("F08", "agent killed during gc")
+def during_gc(_world: World, site: Site) -> None:
+    """There is something to forget: what was acknowledged is made old enough."""
+    site.stop()
+    with closing(sqlite3.connect(site.state / "agent.sqlite3")) as db, db:
+        db.execute(
+            "update order_ set acknowledged_at = acknowledged_at - ? where acknowledged_at is not null", (AGE,)
+        )
+    site.start(wait=False, PARASOL_CRASH_AT="during-gc")
+    site.died()
+    site.start()
+
+
+@fault("F18", "a copy of the agent's state runs beside it")
+def cloned(world: World, site: Site) -> float:
+    """Both are shut out until the operator says which one is believed."""
+    folder = world.folder / f"c{RANDOM.randrange(10**6)}"
+    shutil.copytree(site.folder, folder, ignore=lambda *_: ["run"])
+    begun = time.monotonic()
+    clone = replace(site, folder=folder, proxy=FaultProxy(*site.proxy.targets), hub=site.hub, process=None)
+    clone.write(site.people)
+    (folder / "ledger").unlink(missing_ok=True)
+    (folder / "ledger").symlink_to(site.ledger)
+    clone.start(wait=False)
+    try:
+        until(lambda: _state(world, site) == "quarantined", "the clone is noticed", 30)
+        noticed = time.monotonic() - begun
+    finally:
+        clone.close()
+    site.kill()
+    assert world.run("agents", "release", site.name).returncode == 0
+    site.start()
+    return noticed
+
+
+def _state(world: World, site: Site) -> object:
+    return next(a["state"] for a in world.agents() if a["facility"] == site.name)
+
+
+def _jumps(shift: str) -> None:
+    @fault("F19", f"agent's clock jumps by {shift}", needs=("libfaketime",))
+    def act(world: World, site: Site) -> None:
+        """While it is connected and again when it starts; nothing is accepted that should not be, nothing is lost."""
+        site.stop()
+        clock = site.folder / "clock"
+        clock.write_text("+0")
+        site.start(**faked(clock))
+        clock.write_text(shift)
+        orders_go_by(world, site, 6)
+        site.stop()
+        site.start()
+
+
+def orders_go_by(world: World, site: Site, count: int) -> None:
+    """Wait until so many more were asked for."""
+    load, begun = world.loads[site.name], time.monotonic()
+    until(lambda: len(load.between(begun, time.monotonic())) >= count, "orders are given", 30)
+
+
+for _shift in ("+1h", "-1h", "+1d", "-1d"):
+    _jumps(_shift)
+
+
+@fault("F21", "agent's disk is full")
+def disk_full(world: World, site: Site) -> None:
+    """No file of the agent's may grow beyond what its store has now: RLIMIT_FSIZE needs no privilege."""
+    assert site.process is not None
+    process, size = psutil.Process(site.process.pid), (site.state / "agent.sqlite3-wal").stat().st_size
+    before = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (size, before[1]))
+    orders_go_by(world, site, 5)
+    process.rlimit(psutil.RLIMIT_FSIZE, before)
+    assert alive(site.process), "it survives"
+
+
+@fault("F21", "agent's store is damaged, and mended from a copy")
+def damaged(_world: World, site: Site) -> None:
+    """It starts nothing on it, and says so."""
+    site.stop()
+    store = site.state / "agent.sqlite3"
+    whole = store.read_bytes()
+    store.write_bytes(whole[:100] + b"\xff" * 4000 + whole[4100:])
+    site.start(wait=False)
+    until(lambda: "store" in site.news().lower() or not alive(site.process), "it says so", 20)  # type: ignore[arg-type]
+    assert not CONNECTED.search(site.news()), "nothing is begun on a damaged store"
+    site.kill()
+    for leftover in site.state.glob("agent.sqlite3-*"):
+        leftover.unlink()
+    store.write_bytes(whole)
+    site.start()
+
+
+@fault("F27", "agent stalls for less than it may")
+def agent_stalls(_world: World, site: Site) -> None:
+    """A long collection of garbage is no death."""
+    _stall(site, site.timers.dead_after * 0.2)
+
+
+def _stall(site: Site, seconds: float) -> None:
+    assert site.process is not None
+    epochs = site.epochs()
+    site.send(signal.SIGSTOP)
+    try:
+        pause(seconds)
+    finally:
+        site.send(signal.SIGCONT)
+    pause(site.timers.heartbeat * 2)
+    assert site.epochs() == epochs, "the session outlives it"
+
+
+def pause(seconds: float) -> None:
+    """A fault that lasts: nothing can be waited for but the time itself."""
+    end = time.monotonic() + seconds
+    until(lambda: time.monotonic() >= end, "time passes", seconds + 5)
