@@ -29,7 +29,7 @@ def main() -> None:
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--LabApp.extension_manager=readonly",
             "--FileContentsManager.delete_to_trash=False",
-            "--LabServerApp.app_settings_dir=" + str(work.parent / "settings"),
+            f"--LabServerApp.app_settings_dir={Path(__file__).parent / 'settings'}",
             "--ServerApp.preferred_dir=" + str(work),
         ],
     )
