@@ -14,7 +14,9 @@ def main() -> None:
     notebook = work / "analysis.ipynb"
     if not notebook.exists():
         shutil.copy(Path(__file__).with_name("analysis.ipynb"), notebook)
-    os.environ.setdefault("SILX_OPENCL", "0")  # pyFAI integrates on the CPU and need not warn that OpenCL is missing
+    os.environ.setdefault(
+        "SILX_OPENCL", "0"
+    )  # pyFAI integrates on the CPU and need not warn that OpenCL is missing
     lab = Path(sys.executable).with_name("jupyter-lab")
     os.execv(
         sys.executable,
