@@ -8,16 +8,16 @@ WEB_SOURCES := $(shell find $(WEB) -type f -not -path '*/node_modules/*' -not -p
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo demo-check test check bench chaos setup web format
+.PHONY: help demo demo-check test check bench chaos setup web wheel format
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 demo: setup web ## Run the whole federation here; DATA=folder serves that folder
-	$(PY) -m deploy.demo run $(if $(DATA),--data "$(DATA)")
+	@$(PY) -m deploy.demo run $(if $(DATA),--data "$(DATA)")
 
 demo-check: setup web ## Take the whole journey without a screen; DATA=folder on that data
-	$(PY) -m deploy.demo check $(if $(DATA),--data "$(DATA)")
+	@$(PY) -m deploy.demo check $(if $(DATA),--data "$(DATA)")
 
 test: setup web ## Every test this machine can run; lists what it skipped and why
 ifdef PYTEST
@@ -40,6 +40,10 @@ check: setup web ## Lint, types, import directions, generated files, client chec
 bench: setup web ## Figures, each beside a floor measured in the same run
 	$(PY) -m deploy.setup.ordinary_user $(PY) -m tests.benchmarks $(BENCH)
 
+wheel: setup web ## What operators install: dist/parasol_portal-….whl, the web client within
+	@$(PY) -m pip wheel --quiet --no-deps -w dist .
+	@ls dist/*.whl
+
 chaos: setup ## Kill, freeze, cut off and fill up what runs under load, each fault many times (15 min)
 	$(PY) -m deploy.setup.ordinary_user $(PY) -m tests.chaos $(CHAOS)
 
@@ -52,14 +56,14 @@ setup: .make/python
 	@mkdir -p .make
 	@echo "Setting up Python in .venv …"
 	@deploy/setup/venv.sh
-	@$(PY) -m pip install --quiet -c constraints.txt -e '.[dev]'
+	@$(PY) -m pip install --quiet --use-pep517 -c constraints.txt -e '.[dev]'
 	@touch $@
 
 web: .make/web
 
 .make/node: $(WEB)/package-lock.json .make/python
 	@echo "Installing the web client's packages …"
-	@cd $(WEB) && $(NPM) ci --silent --no-audit --no-fund
+	@cd $(WEB) && $(NPM) ci --loglevel=error --no-audit --no-fund
 	@touch $@
 
 .make/web: .make/node $(WEB_SOURCES)

@@ -10,8 +10,10 @@ from typing import Any
 from central_portal.enrolment.members import members
 from central_portal.facilities import sessions
 from central_portal.facilities.sessions import SessionRow
+from central_portal.federation import Federation
 from central_portal.link.orders import Queue, queues
 from central_portal.settings import federation
+from central_portal.table import columns
 
 _COLUMNS = (
     ("facility", "FACILITY"), ("state", "STATE"), ("for", "FOR"), ("hub", "HUB"), ("epoch", "EPOCH"),
@@ -22,28 +24,42 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 def show(*, as_json: bool) -> int:
     """Print them; the exit status is 1 when a facility is quarantined."""
-    now = time.time()
-    known, queued = {row.slug: row for row in sessions.rows_of()}, queues()
-    tables = members(federation()).tables
-    listed = [described(f.id, known.get(f.id), now) | _queue(queued.get(f.id), now) for f in tables]
+    agents = listed(federation())
+    quarantined = [agent for agent in agents if agent["quarantined"]]
     if as_json:
-        print(json.dumps(listed, indent=2))  # noqa: T201
+        print(json.dumps(agents, indent=2))  # noqa: T201
     else:
-        for line in _table(listed):
+        for line in _table(agents):
             print(line)  # noqa: T201
-        for agent in listed:
-            if agent["quarantined"]:
-                print(f"{agent['facility']} is quarantined: {agent['quarantined']}")  # noqa: T201
-    return 1 if any(agent["quarantined"] for agent in listed) else 0
+        for agent in quarantined:
+            print(f"{agent['facility']} is quarantined: {agent['quarantined']}")  # noqa: T201
+    return 1 if quarantined else 0
 
 
-def described(facility_id: str, row: SessionRow | None, now: float) -> dict[str, Any]:
+def listed(federation: Federation) -> list[dict[str, Any]]:
+    """The agent of every facility, of federation.toml or added, switched off or not."""
+    now, known, queued = time.time(), {row.slug: row for row in sessions.rows_of()}, queues()
+    return [
+        described(f, known.get(f), now, enabled=enabled) | _queue(queued.get(f), now)
+        for f, enabled in _facilities(federation).items()
+    ]
+
+
+def _facilities(federation: Federation) -> dict[str, bool]:
+    """Every facility, and whether it is switched on."""
+    found = members(federation)
+    return dict.fromkeys((table.id for table in found.tables), True) | dict.fromkeys(sorted(found.disabled), False)
+
+
+def described(facility_id: str, row: SessionRow | None, now: float, *, enabled: bool = True) -> dict[str, Any]:
     """One agent as `--json` shows it."""
     if row is None:
         return dict.fromkeys(
             ("since", "hub", "rtt_ms", "last_ending", "software", "certificate_days", "quarantined")
-        ) | {"facility": facility_id, "state": "never connected", "epoch": 0}
+        ) | {"facility": facility_id, "state": "never connected" if enabled else "disabled", "epoch": 0}
     state = "quarantined" if row.quarantined_why else "online" if row.mark.alive else "offline"
+    if not enabled and state == "offline":
+        state = "disabled"
     days = None if row.certificate_until is None else round((row.certificate_until - now) / 86_400, 1)
     return {
         "facility": facility_id,
@@ -65,16 +81,13 @@ def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
     return {"orders": sum(queue.states.values()), "oldest_order_s": round(max(0.0, now - queue.oldest), 1)}
 
 
-def _table(listed: list[dict[str, Any]]) -> list[str]:
+def _table(agents: list[dict[str, Any]]) -> list[str]:
     now = time.time()
-    cells = [[title for _, title in _COLUMNS]]
-    for agent in listed:
+    rows = [[title for _, title in _COLUMNS]]
+    for agent in agents:
         shown = agent | {"for": _ago(agent["since"], now)}
-        cells.append(["-" if shown[key] is None else str(shown[key]) for key, _ in _COLUMNS])
-    widths = [max(len(row[column]) for row in cells) for column in range(len(_COLUMNS))]
-    return [
-        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip() for row in cells
-    ]
+        rows.append(["-" if shown[key] is None else str(shown[key]) for key, _ in _COLUMNS])
+    return columns(rows)
 
 
 def _ago(since: float | None, now: float) -> str | None:
@@ -90,5 +103,7 @@ def release(facility_id: str) -> int:
     if sessions.release(facility_id):
         print(f"{facility_id} is released: the next agent to come is believed.")  # noqa: T201
         return 0
-    print(f"{facility_id} is not quarantined.", file=sys.stderr)  # noqa: T201
+    known = facility_id in _facilities(federation())
+    said = f"{facility_id} is not quarantined." if known else f"There is no facility {facility_id}."
+    print(said, file=sys.stderr)  # noqa: T201
     return 1

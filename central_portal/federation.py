@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from central_portal.setting_types import MaybeProviderUrl, Origin, ProviderUrl
 from shared.facilities import is_facility_id
+from shared.wire.addresses import parse_zone
 
 Algorithm = Literal["ES256", "ES384", "ES512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "Ed25519"]
 
@@ -44,7 +45,7 @@ class FacilityTable(_Table):
         default="", description="Only for an agent that is not enrolled: the output of `facility-agent key`."
     )
     gateway: Origin
-    workspace_zone: str = Field(min_length=1, max_length=253)
+    workspace_zone: str
 
     @field_validator("id")
     @classmethod
@@ -52,6 +53,15 @@ class FacilityTable(_Table):
         if not is_facility_id(value):
             raise ValueError("must be a slug: lower-case letters, digits and hyphens, at most 40")
         return value
+
+    @field_validator("workspace_zone")
+    @classmethod
+    def _zone(cls, value: str, info: ValidationInfo) -> str:
+        zone = parse_zone(value)
+        gateway, domain = urlsplit(info.data.get("gateway", "")).hostname or "", zone.partition(":")[0]
+        if gateway and (f".{gateway}".endswith("." + domain) or domain.endswith("." + gateway)):
+            raise ValueError("it and the gateway lie in one another; they need two registrable domains")
+        return zone
 
     def workspace_url(self, workspace_id: str) -> str:
         """The address of one workspace, on the gateway's scheme."""

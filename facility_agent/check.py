@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -126,9 +126,15 @@ def _adapters(located: Located) -> Iterator[Finding]:
         yield Finding("agent.state", f"{state} cannot be written.", "Create it for this user, mode 0700.")
         return
     try:
-        adapters(located)
+        made = adapters(located)
     except ConfigError as error:
         yield Finding("adapters", f"{error}.", "Mend that table.")
+        return
+    for port in fields(made):
+        adapter, table = getattr(made, port.name), getattr(located.config, port.name)
+        for fault in adapter.faults() if hasattr(adapter, "faults") else ():
+            key = f"{port.name}.{table['adapter']}.{fault.setting}"
+            yield Finding(key, fault.what, fault.mend, fault.fatal)
 
 
 def _can_write(path: Path) -> bool:

@@ -93,7 +93,7 @@ def _check(located: Located) -> None:
     found = problems(located)
     for problem in found:
         print(problem)
-    print(f"{len(found)} problems" if found else "no problems found")
+    print("1 problem" if len(found) == 1 else f"{len(found) or 'no'} problems")
     if any(problem.fatal for problem in found):
         sys.exit(1)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +17,7 @@ from pydantic import (
 
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback, parse_address, parse_hub
+from shared.wire.addresses import is_loopback, parse_address, parse_hub, parse_zone
 
 
 class ConfigError(Exception):
@@ -43,7 +42,6 @@ def _host_port(value: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 HubAddress = Annotated[str, AfterValidator(lambda text: str(parse_hub(text)) if text else text)]
-_ZONE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?")
 
 
 class ServiceTable(Table):
@@ -178,9 +176,7 @@ class GatewayTable(Table):
     @field_validator("workspace_zone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        if not _ZONE.fullmatch(value.lower()):
-            raise ValueError('must be a domain like "workspaces-example.net", without https:// and without *')
-        return value.lower()
+        return parse_zone(value)
 
 
 class GrantsTable(Table):

@@ -23,8 +23,21 @@ class Site:
     config_folder: Path
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What an adapter finds wrong with what it was given: which of its settings, what, and the mend."""
+
+    setting: str
+    what: str
+    mend: str
+    fatal: bool = True
+
+
 class Plugin(Protocol):
-    """An adapter's entry: its settings model, and how to build it. Building does no I/O beyond opening its state."""
+    """An adapter's entry: its settings model, and how to build it. Building does no I/O beyond opening its state.
+
+    An adapter that has a method `faults() -> Iterable[Fault]` is asked by `facility-agent check`; it may read, not write.
+    """
 
     settings: type[BaseModel]
 

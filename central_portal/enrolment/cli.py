@@ -7,6 +7,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from central_portal.table import columns
+
 if TYPE_CHECKING:  # importing the settings reads the environment, which --help must not need
     from central_portal.federation import Federation
     from central_portal.link.settings import HubSettings
@@ -50,13 +52,17 @@ def run(arguments: argparse.Namespace, settings: CentreSettings, federation: Fed
     elif arguments.verb == "set":
         given = {key: getattr(arguments, key) for key in ("name", "gateway", "workspace_zone")}
         operate.change(federation, arguments.facility, **{k: v for k, v in given.items() if v is not None})
+        print(f"{arguments.facility} is changed; running processes know it within 5 s")
     elif arguments.verb in ("enable", "disable"):
         operate.switch(federation, arguments.facility, enabled=arguments.verb == "enable")
+        then = "its agent may connect again" if arguments.verb == "enable" else "its session ends within 5 s"
+        print(f"{arguments.facility} is {arguments.verb}d; {then}")
     elif arguments.verb == "remove":
         operate.remove(federation, arguments.facility, time.time())
+        print(f"{arguments.facility} is removed and its agents are revoked")
     else:
-        for one in operate.listed(federation):
-            print(f"{one.id}\t{one.state}\t{one.name}\t{one.gateway}\t{one.workspace_zone}")
+        rows = [(f.id, f.state, f.name, f.gateway, f.workspace_zone) for f in operate.listed(federation)]
+        print(*columns([("FACILITY", "STATE", "NAME", "GATEWAY", "WORKSPACE ZONE"), *rows]), sep="\n")
 
 
 def _agent(
@@ -67,7 +73,9 @@ def _agent(
 
     if arguments.verb == "revoke":
         count = operate.revoke(arguments.facility, arguments.serial, time.time())
-        print(f"{count} certificates of {arguments.facility} are revoked; its session ends within 5 s")
+        certificates = "1 certificate" if count == 1 else f"{count} certificates"
+        also = "" if arguments.serial else " with its keys and unspent tokens"
+        print(f"revoked {certificates} of {arguments.facility}{also}; a session under them ends within 5 s")
         return
     authority, now = authority_of(settings), time.time()
     print(operate.token(settings, hub, federation, authority, arguments.facility, now))

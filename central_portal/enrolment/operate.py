@@ -36,20 +36,24 @@ def add(federation: Federation, facility: str, name: str, gateway: str, workspac
     """Let a facility take part."""
     if federation.facility(facility) is not None:
         raise SettingsError(f"facility {facility} is in federation.toml already")
-    row = _checked(Member(slug=facility, name=name, gateway=gateway, workspace_zone=workspace_zone))
     with transaction.atomic():
         if Member.objects.filter(slug=facility).exists():
             raise SettingsError(f"facility {facility} was added before; change it with `facility set`")
+        row = _checked(
+            federation, Member(slug=facility, name=name, gateway=gateway, workspace_zone=workspace_zone)
+        )
         row.save(force_insert=True)
 
 
 def change(federation: Federation, facility: str, **fields: str) -> None:
     """Change name, gateway or workspace zone of a facility."""
+    if not fields:
+        raise SettingsError("nothing to change: give --name, --gateway or --workspace-zone")
     with transaction.atomic():
         row = _row(federation, facility)
         for key, value in fields.items():
             setattr(row, key, value)
-        _checked(row).save()
+        _checked(federation, row).save()
 
 
 def switch(federation: Federation, facility: str, *, enabled: bool) -> None:
@@ -109,6 +113,8 @@ def token(
 
 def revoke(facility: str, serial: str | None, now: float) -> int:
     """Revoke an agent's certificates, or the one of a serial number in any usual notation; how many."""
+    if not store.was_enrolled(facility):
+        raise SettingsError(f"facility {facility} has no agent and no token that could be revoked")
     try:
         count = store.revoke(facility, f"{int(serial.replace(':', ''), 16):x}" if serial else None, now)
     except ValueError:
@@ -127,10 +133,16 @@ def _row(federation: Federation, facility: str) -> Member:
     return row
 
 
-def _checked(row: Member) -> Member:
-    """The row, written as federation.toml would have it read."""
+def _checked(federation: Federation, row: Member) -> Member:
+    """The row, written as federation.toml would have it read, with addresses that no other facility has."""
     try:
-        row.gateway = table_of(row).gateway
+        table = table_of(row)
     except ValidationError as error:
         raise SettingsError(explain(error, f"facility {row.slug}")) from None
+    row.gateway, row.workspace_zone = table.gateway, table.workspace_zone
+    for other in listed(federation):
+        if other.id != row.slug and other.gateway == row.gateway:
+            raise SettingsError(f"facility {row.slug}: gateway: is that of facility {other.id}")
+        if other.id != row.slug and other.workspace_zone == row.workspace_zone:
+            raise SettingsError(f"facility {row.slug}: workspace_zone: is that of facility {other.id}")
     return row

@@ -125,6 +125,11 @@ def members() -> list[Member]:
     return list(Member.objects.order_by("slug"))
 
 
+def was_enrolled(facility: str) -> bool:
+    """Whether a facility has had an agent or a token."""
+    return any(kind.objects.filter(facility=facility).exists() for kind in (Agent, EnrolmentToken))
+
+
 def revoke(facility: str, serial: str | None, now: float) -> int:
     """Revoke one certificate, or every agent of a facility with all its certificates and unspent tokens; how many."""
     with transaction.atomic():

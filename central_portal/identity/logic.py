@@ -13,7 +13,7 @@ _OUTCOME_OF_OAUTH = {
     "login_required": Outcome.SIGN_IN_NEEDED,
     "interaction_required": Outcome.NOT_LINKED,
     "account_not_linked": Outcome.NOT_LINKED,
-    "temporarily_unavailable": Outcome.FAILED,
+    "temporarily_unavailable": Outcome.TIMED_OUT,
 }
 
 

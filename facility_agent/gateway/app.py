@@ -23,6 +23,7 @@ from facility_agent.gateway.verdicts import Verdicts
 from facility_agent.gateway.workspaces import WorkspaceDoors
 from facility_agent.ports.doorkeeper import Doorkeeper
 from shared.door import Door, Site, security_headers
+from shared.errors import ParasolError
 from shared.limits import LIMITS
 from shared.serving import serve as shared_serve
 from shared.workspaces import is_workspace_id
@@ -59,7 +60,8 @@ class Gateway:
                 Route("/umbrella/backchannel", sign_in.backchannel, methods=["POST"]),
                 Route("/open", self._doors.open),
                 Mount("/static", StaticFiles(directory=HERE / "static")),
-            ]
+            ],
+            exception_handlers={ParasolError: pages.unexpected, Exception: pages.unexpected},
         )
         self._own = self._own_site()
         self.app = Door(self._pages, lambda host: self._own if self._is_own(host.lower()) else None)

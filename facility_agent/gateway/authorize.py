@@ -14,7 +14,7 @@ from facility_agent.gateway.sessions import Sessions, with_data
 from facility_agent.gateway.settings import GatewaySettings
 from facility_agent.gateway.sign_in import SignIn, address
 from facility_agent.ports.doorkeeper import Doorkeeper, GatewaySession, LinkInfo, LocalIdentity
-from shared.errors import AccountNotLinked, Conflict, ParasolError
+from shared.errors import AccountNotLinked, BackendUnavailable, Conflict, ParasolError
 from shared.identity import Scope
 from shared.wire.proof import hashed, same, token
 
@@ -53,6 +53,14 @@ class Authorize:
             or len(query.get("code_challenge", "")) != 43
         ):
             return self._back("invalid_request", state)
+        try:
+            return await self._answer(request, state, scopes)
+        except BackendUnavailable:
+            return self._back("temporarily_unavailable", state)
+
+    async def _answer(self, request: Request, state: str, scopes: frozenset[Scope]) -> Response:
+        """A well-formed request's next step: sign in, ask, or give a code."""
+        query = request.query_params
         quiet, session = query.get("prompt") == "none", await self._sessions.of(request)
         if "silent" in query and quiet:
             return self._back("login_required", state)
@@ -69,6 +77,8 @@ class Authorize:
             )
         except AccountNotLinked:
             return self._back("interaction_required", state)
+        except BackendUnavailable:
+            raise
         except ParasolError as error:
             return self._back("login_required" if error.reason == "SIGN_IN_NEEDED" else "invalid_request", state)
         response = self._back("", state, code=code.code, key=code.key)
@@ -100,10 +110,13 @@ class Authorize:
             return self._start_again()
         return self._sign_on_page(session)
 
-    def _sign_on_page(self, session: GatewaySession, status: int = 200, error: str = "") -> Response:
+    def _sign_on_page(
+        self, session: GatewaySession, status: int = 200, error: str = "", username: str = ""
+    ) -> Response:
         return self._pages.page(
-            "sign_on", status, name=session.data.get("name", ""), title=self._settings.sign_on_title, error=error
-        )
+            "sign_on", status, name=session.data.get("name", ""), title=self._settings.sign_on_title, error=error,
+            username=username,
+        )  # fmt: skip
 
     async def sign_on_with_password(self, request: Request) -> Response:
         """`POST /sign-on`."""
@@ -112,10 +125,12 @@ class Authorize:
             return self._start_again()
         form = await request.form()
         username, password = (str(form.get(name, "")) for name in ("username", "password"))
+        username = username.strip()[:64]
         try:
-            identity = await self._door.check_password(username.strip()[:64], password[:256])
+            identity = await self._door.check_password(username, password[:256])
         except ParasolError as error:
-            return self._sign_on_page(session, 429 if error.reason == "RATE_LIMITED" else 403, error.message)
+            status = 429 if error.reason == "RATE_LIMITED" else 403
+            return self._sign_on_page(session, status, error.message, username)
         return await self._proven(request, session, identity)
 
     async def sign_on_elsewhere(self, request: Request) -> Response:

@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
+
+from shared.errors import ParasolError
 
 HERE = Path(__file__).parent
 _templates = Environment(
@@ -26,6 +29,12 @@ class Pages:
         """One page; never cached."""
         body = _templates.get_template(f"{template}.html").render(**self._common, **values)
         return HTMLResponse(body, status, {"cache-control": "no-store"})
+
+    async def unexpected(self, _: Request, error: Exception) -> HTMLResponse:
+        """What no page has foreseen: the agent does not answer, or a fault of ours, of which only its kind is told."""
+        known = error if isinstance(error, ParasolError) else ParasolError()
+        sentence = f"{known.message} Go back to the portal and try again in a moment."
+        return self.problem(503 if known.retryable else 500, "This did not work", sentence, code=known.reason)
 
     def problem(self, status: int, title: str, sentence: str, **values: Any) -> HTMLResponse:
         """An error: what happened and what to do; a link back to the portal."""

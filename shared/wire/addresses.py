@@ -1,12 +1,14 @@
-"""Addresses: `host:port` of the hub, what loopback is, and which links may be shown to people."""
+"""Addresses: `host:port` of the hub, what loopback is, workspace zones, and which links may be shown to people."""
 
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 URL_LENGTH = 2000
+_ZONE = re.compile(r"(?=.{1,253}$)[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,13 @@ def parse_hub(text: str) -> Address:
     if parts.scheme == "ws" and not is_loopback(host):
         raise ValueError("ws:// is for a hub on this machine; write wss://.")
     return Address(host, port, text)
+
+
+def parse_zone(text: str) -> str:
+    """Reads a workspace zone: a domain, with a port where one is needed. Raises ValueError with one sentence."""
+    if not _ZONE.fullmatch(text.lower()):
+        raise ValueError('must be a domain like "workspaces-example.net", without https:// and without *')
+    return text.lower()
 
 
 def is_loopback(host: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from central_portal import agents
+from central_portal.agents import listed
 from central_portal.asgi import Entrance
 from central_portal.composition import Shape, compose
 from central_portal.database import in_database
@@ -49,7 +50,7 @@ async def do(work: object, *arguments: object, **named: object) -> object:
 
 
 async def add(slug: str) -> None:
-    await do(operate.add, FEDERATION, slug, "Row", "https://Row.example", "w-row.example")
+    await do(operate.add, FEDERATION, slug, "Row", "https://Row.example", "W-row.example")
 
 
 async def test_a_row_takes_part_like_a_table_and_each_change_is_another_version(slug: str) -> None:
@@ -69,6 +70,9 @@ async def test_a_row_takes_part_like_a_table_and_each_change_is_another_version(
     await do(operate.switch, FEDERATION, slug, enabled=False)
     assert await changed() is None
     assert (await do(members, FEDERATION)).refusal(slug) == "This facility is switched off at the centre."  # type: ignore[attr-defined]
+    shown = {agent["facility"]: agent["state"] for agent in await do(listed, FEDERATION)}  # type: ignore[attr-defined]
+    assert shown["pinned"] == "never connected"
+    assert shown[slug] == "disabled"
     await do(operate.remove, FEDERATION, slug, 1.0)
     assert await changed() is None
     assert len(set(versions)) == 4
@@ -76,17 +80,23 @@ async def test_a_row_takes_part_like_a_table_and_each_change_is_another_version(
 
 
 @pytest.mark.parametrize(
-    ("slug_", "gateway", "says"),
+    ("slug_", "gateway", "zone", "says"),
     [
-        ("pinned", "https://x.example", "facility pinned is in federation.toml already"),
-        ("Not-A-Slug", "https://x.example", "id: must be a slug"),
-        ("fine", "http://x.example", "gateway: must be https"),
-        ("fine", "https://x.example/path", "gateway: must be an origin"),
+        ("pinned", "https://x.example", "w.example", "facility pinned is in federation.toml already"),
+        ("Not-A-Slug", "https://x.example", "w.example", "id: must be a slug"),
+        ("fine", "http://x.example", "w.example", "gateway: must be https"),
+        ("fine", "https://x.example/path", "w.example", "gateway: must be an origin"),
+        ("fine", "https://x.example", "*.w.example", r"workspace_zone: must be a domain .* without \*"),
+        ("fine", "https://x.example", "https://w.example", "workspace_zone: must be a domain"),
+        ("fine", "https://x.example", "example", "workspace_zone: it and the gateway lie in one another"),
+        ("fine", "https://x.example", "w.x.example", "workspace_zone: it and the gateway lie in one another"),
+        ("fine", PINNED.gateway, "w.example", "gateway: is that of facility pinned"),
+        ("fine", "https://x.example", PINNED.workspace_zone, "workspace_zone: is that of facility pinned"),
     ],
 )
-async def test_what_cannot_take_part_is_refused(slug_: str, gateway: str, says: str) -> None:
+async def test_what_cannot_take_part_is_refused(slug_: str, gateway: str, zone: str, says: str) -> None:
     with pytest.raises(SettingsError, match=says):
-        await do(operate.add, FEDERATION, slug_, "Name", gateway, "w.example")
+        await do(operate.add, FEDERATION, slug_, "Name", gateway, zone)
     assert not await do(Member.objects.filter(slug=slug_).exists)
 
 
@@ -103,6 +113,10 @@ async def test_what_is_pinned_in_the_file_is_changed_there(slug: str) -> None:
     await add(slug)
     with pytest.raises(SettingsError, match="was added before"):
         await add(slug)
+    with pytest.raises(SettingsError, match="nothing to change"):
+        await do(operate.change, FEDERATION, slug)
+    with pytest.raises(SettingsError, match="has no agent and no token"):
+        await do(operate.revoke, slug, None, 1.0)
     with pytest.raises(SettingsError, match="gateway: must be https"):
         await do(operate.change, FEDERATION, slug, gateway="ftp://x")
     assert (await do(Member.objects.get, slug=slug)).gateway == "https://row.example"  # type: ignore[attr-defined]

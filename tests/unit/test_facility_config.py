@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
 from facility_agent import check
 from facility_agent.adapters.compute.process import ProcessSettings
@@ -280,6 +281,41 @@ def test_an_environment_that_cannot_run_is_named(folder: Path) -> None:
     finding = found(folder)["environments.jupyter.command"]
     assert finding.fatal
     assert "/no/such/program" in finding.what
+
+
+def test_what_an_adapter_misses_is_named_with_its_mend(folder: Path) -> None:
+    (folder / "data").rmdir()
+    (folder / "accounts.toml").chmod(0o666)
+    named = found(folder)
+    assert "is not a folder" in named["catalogue.nexus_folder.folder"].what
+    assert "writable by others" in named["accounts.file.path"].what
+    assert named["catalogue.nexus_folder.folder"].fatal
+    assert named["accounts.file.path"].fatal
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "fatal", "says"),
+    [
+        ("uid = 20001", "uid = 0", False, "Account asmith has uid 0"),
+        ("uid = 20001\n", "", False, "Account asmith has no uid"),
+        ("uid = 20001", 'uid = "x"', True, "accounts.0.uid"),
+        ("[[accounts]]", "[[accounts]", True, "at line"),
+        ("$argon2id$", "$1$", False, "is no argon2 hash"),
+        ("[[accounts]]", "[[accounts]]\nsecret = 1", True, "accounts.0.secret"),
+    ],
+)
+def test_accounts_that_nobody_can_use_are_named(
+    folder: Path, right: str, wrong: str, fatal: bool, says: str
+) -> None:
+    path = folder / "accounts.toml"
+    hashed = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash("a password")
+    path.write_text(path.read_text().replace("$argon2id$v=19$m=65536,t=3,p=4$…", hashed))
+    assert not [f for f in problems(loaded(folder)) if f.key.startswith("accounts")]
+    assert right in path.read_text()
+    path.write_text(path.read_text().replace(right, wrong, 1))
+    (finding,) = [f for f in problems(loaded(folder)) if f.key.startswith("accounts")]
+    assert (finding.fatal, says in finding.what) == (fatal, True), finding
+    assert hashed not in str(finding)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,9 @@ def main() -> None:
     notebook = work / "analysis.ipynb"
     if not notebook.exists():
         shutil.copy(Path(__file__).with_name("analysis.ipynb"), notebook)
+    os.environ.setdefault(
+        "SILX_OPENCL", "0"
+    )  # pyFAI integrates on the CPU and need not warn that OpenCL is missing
     lab = Path(sys.executable).with_name("jupyter-lab")
     os.execv(
         sys.executable,
@@ -29,7 +32,7 @@ def main() -> None:
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
             "--LabApp.extension_manager=readonly",
             "--FileContentsManager.delete_to_trash=False",
-            "--LabServerApp.app_settings_dir=" + str(work.parent / "settings"),
+            f"--LabServerApp.app_settings_dir={Path(__file__).parent / 'settings'}",
             "--ServerApp.preferred_dir=" + str(work),
         ],
     )

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 import tomllib
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from facility_agent.plugins import Site
+from facility_agent.plugins import Fault, Site
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.sign_on import Attempts, PasswordSignOn
@@ -59,6 +59,30 @@ class _Loaded:
     accounts: dict[str, AccountTable]
 
 
+def _read(path: Path, mode: int) -> dict[str, AccountTable]:
+    """The accounts by username. Raises OSError, or ValueError with one sentence for a file that cannot be trusted."""
+    if mode & 0o022:
+        raise ValueError("is writable by others than its owner; run chmod go-w on it")
+    try:
+        tables = _File.model_validate(tomllib.loads(path.read_text())).accounts
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+    for key in ("username", "immutable_id"):
+        values = [getattr(table, key) for table in tables]
+        if len(set(values)) != len(values):
+            raise ValueError(f"two accounts have the same {key}")
+    return {table.username: table for table in tables}
+
+
+def _is_hash(text: str) -> bool:
+    try:
+        extract_parameters(text)
+    except InvalidHashError:
+        return False
+    return True
+
+
 class FileAccounts(Directory, PasswordSignOn, AccessRules):
     """All three account ports on one file."""
 
@@ -76,16 +100,33 @@ class FileAccounts(Directory, PasswordSignOn, AccessRules):
             stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
             if self._loaded is not None and self._loaded.stamp == stamp:
                 return self._loaded.accounts
-            if stat.st_mode & 0o022:
-                raise BackendUnavailable("The facility's accounts cannot be read.")
-            tables = _File.model_validate(tomllib.loads(self._path.read_text())).accounts
-        except (OSError, ValueError) as error:  # TOML, text and the model's own mistakes are ValueErrors
+            accounts = _read(self._path, stat.st_mode)
+        except (OSError, ValueError) as error:
             raise BackendUnavailable("The facility's accounts cannot be read.") from error
-        accounts = {table.username: table for table in tables}
-        if len(accounts) != len(tables) or len({t.immutable_id for t in tables}) != len(tables):
-            raise BackendUnavailable("The facility's accounts cannot be read.")
         self._loaded = _Loaded(stamp, accounts)
         return accounts
+
+    def faults(self) -> Iterator[Fault]:
+        """What keeps the file from being read, and accounts that nobody can use."""
+        try:
+            accounts = _read(self._path, self._path.stat().st_mode)
+        except OSError as error:
+            yield Fault(
+                "path", f"{self._path}: {error.strerror}.", "Put the accounts there, readable by this user."
+            )
+            return
+        except ValueError as error:
+            yield Fault("path", f"{self._path}: {error}.", "Until then nobody can link an account.")
+            return
+        for name, table in accounts.items():
+            if not table.uid:
+                what = "has no uid" if table.uid is None else "has uid 0"
+                yield Fault("path", f"Account {name} {what}, so it is refused.", "Give it its uid.", fatal=False)
+            if table.password and not _is_hash(table.password):
+                yield Fault(
+                    "path", f"The password of account {name} is no argon2 hash, so it lets nobody in.",
+                    "Make one with `facility-agent hash-password`.", fatal=False,
+                )  # fmt: skip
 
     async def account(self, username: str) -> Account:
         """The account of a username."""

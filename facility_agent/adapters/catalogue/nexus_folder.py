@@ -9,7 +9,7 @@ import os
 import shutil
 import sqlite3
 import threading
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from facility_agent.adapters.catalogue.nexus_index import Index
 from facility_agent.adapters.catalogue.nexus_reader import Reader
-from facility_agent.plugins import Site
+from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
@@ -124,6 +124,13 @@ class NexusFolder(CatalogueBackend):
     async def open_proposals(self) -> Set[str]:
         """Proposals that anyone may read."""
         return self._open
+
+    def faults(self) -> Iterator[Fault]:
+        """What keeps it from reading its folder."""
+        if not self._root.is_dir():
+            yield Fault("folder", f"{self._root} is not a folder.", "Create it, mount it or mend the path.")
+        elif not os.access(self._root, os.R_OK | os.X_OK):
+            yield Fault("folder", f"{self._root} cannot be read.", "Let this user read it.")
 
     def problems(self) -> list[tuple[str, str]]:
         """(relative path, why) of files that could not be read."""

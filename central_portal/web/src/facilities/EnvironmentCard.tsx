@@ -3,6 +3,7 @@ import { Link } from '@tanstack/react-router';
 import { FlavourText } from '../launch/FlavourText';
 import { Status } from '../ui/Status';
 import { CARRIED_BY, USED_AS } from '../words/states';
+import { mayAsk } from './links';
 import type { EnvironmentFull, FacilityFull } from './queries';
 
 /** One thing that can be started: what it is for, its software, its recommended size. */
@@ -53,7 +54,7 @@ export function EnvironmentCard({ environment, facility }: { environment: Enviro
           </dd>
         </div>
       </dl>
-      {facility.state === 'ONLINE' ? (
+      {facility.state === 'ONLINE' || mayAsk(facility, 'RUN') ? (
         <div className="row card-foot">
           <Link className="btn" to="/launch" search={{ facility: facility.slug, environment: environment.slug }}>
             <Trans>Start {environment.title}</Trans>

@@ -73,7 +73,7 @@ function FacilityCard({ facility }: { facility: FacilitySummary }) {
         {facility.state === 'OFFLINE' ? (
           <p>
             {facility.stateSince ? <Trans>Not connected for <LongSince iso={facility.stateSince} />.</Trans> : <Trans>Not connected.</Trans>}{' '}
-            <Trans>Workspaces there keep running; searching and starting wait until it is back.</Trans>
+            <Trans>Workspaces there keep running. Its data cannot be searched until it is back.</Trans>
           </p>
         ) : facility.description ? (
           <p className="clamp">{facility.description}</p>

@@ -98,7 +98,7 @@ export function FacilityPage() {
           <Head facility={facility} />
           {facility.state === 'OFFLINE' ? (
             <Notice tone="bad" title={<Trans>{facility.name} is not connected to the portal at the moment.</Trans>}>
-              <Trans>Running workspaces can still be opened. Searching and starting wait until it is back.</Trans>
+              <Trans>Running workspaces can still be opened. Its data cannot be searched until it is back; a start waits for it.</Trans>
             </Notice>
           ) : null}
           <div className="with-aside">

@@ -89,14 +89,14 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
 
   return (
     <form className="launch-form" onSubmit={(event) => void submit(event)}>
+      {blocker ? <BlockedNotice blocker={blocker} facility={facility} /> : null}
+      {!blocker && !unread && facility.state === 'OFFLINE' ? <WaitingNotice facility={facility} /> : null}
       <EnvironmentField facility={facility} offer={offer} onChange={(environment) => change({ environment, flavour: '' })} />
       <SizeField offer={offer} onChange={(flavour) => change({ flavour })} />
       <LifetimeField offer={offer} lifetime={choice.lifetime} onChange={(lifetime) => change({ lifetime })} />
       <ProposalsField proposals={choice.proposals} known={facility.openProposals} onChange={(proposals) => change({ proposals })} />
       <TitleField title={wanted.title} fallback={offer.environment.title} onChange={(title) => change({ title })} />
       <div ref={end} className="stack-tight">
-        {blocker ? <BlockedNotice blocker={blocker} facility={facility} /> : null}
-        {!blocker && !unread && facility.state === 'OFFLINE' ? <WaitingNotice facility={facility} /> : null}
         <LaunchOutcome result={result} facility={facility} back={back} />
       </div>
       <div className="dialog-actions">

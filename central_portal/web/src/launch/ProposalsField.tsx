@@ -54,8 +54,8 @@ export function ProposalsField({ proposals, known, onChange }: ProposalsFieldPro
           <input
             type="text"
             className="grow"
-            aria-label={t`Another proposal`}
-            placeholder={t`Another proposal`}
+            aria-label={proposals.length ? t`Another proposal` : t`A proposal`}
+            placeholder={proposals.length ? t`Another proposal` : t`A proposal`}
             value={typed}
             maxLength={200}
             list={id}

@@ -9,6 +9,11 @@ import { USED_AS } from '../words/states';
 import type { Offer } from './choice';
 import { FlavourText } from './FlavourText';
 
+/** "Notebook", "Mantid (Desktop)": what it is used as goes without saying when its title says so. */
+function named(title: string, usedAs: string): string {
+  return title.toLowerCase().includes(usedAs.toLowerCase()) ? title : `${title} (${usedAs})`;
+}
+
 /** Which environment; the line below tells what is in it and as whom it runs. */
 export function EnvironmentField({ facility, offer, onChange }: { facility: FacilityFull; offer: Offer; onChange: (slug: string) => void }) {
   const { i18n } = useLingui();
@@ -29,7 +34,7 @@ export function EnvironmentField({ facility, offer, onChange }: { facility: Faci
             .filter((each) => each.flavours.length > 0)
             .map((each) => (
               <option key={each.id} value={each.slug}>
-                {each.title} ({i18n._(USED_AS[each.usedAs])})
+                {named(each.title, i18n._(USED_AS[each.usedAs]))}
               </option>
             ))}
         </select>

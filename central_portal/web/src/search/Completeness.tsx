@@ -34,6 +34,7 @@ export function Completeness({ search }: { search: FederatedSearch }) {
   const { outcomes } = search.progress;
   const incomplete = outcomes.filter((outcome) => COMPLETENESS[outcome.outcome] !== 'complete');
   const bad = incomplete.some((outcome) => COMPLETENESS[outcome.outcome] === 'missing');
+  const own = incomplete.every((outcome) => ['LINK', 'CONNECT'].includes(OUTCOMES[outcome.outcome]('', 0).mend));
   return (
     <div className="outcome-slot">
       {outcomes.length > 0 ? (
@@ -41,11 +42,19 @@ export function Completeness({ search }: { search: FederatedSearch }) {
           <Button slot="trigger" className="outcomes-head">
             {incomplete.length > 0 ? (
               <Status tone={bad ? 'warn' : 'info'}>
-                <Plural
-                  value={incomplete.length}
-                  one="# facility is missing or incomplete: what to do"
-                  other="# facilities are missing or incomplete: what to do"
-                />
+                {own ? (
+                  <Plural
+                    value={incomplete.length}
+                    one="Your own data at # facility is not included yet: what to do"
+                    other="Your own data at # facilities is not included yet: what to do"
+                  />
+                ) : (
+                  <Plural
+                    value={incomplete.length}
+                    one="# facility is missing or incomplete: what to do"
+                    other="# facilities are missing or incomplete: what to do"
+                  />
+                )}
               </Status>
             ) : (
               <Status tone="ok">

@@ -9,7 +9,7 @@ function Sources({ progress }: { progress: Progress }) {
     return <Plural value={all} one="# facility has answered so far …" other="# facilities have answered so far …" />;
   }
   if (part + missing === 0) {
-    return <Plural value={all} one="from # facility" other="from all # facilities" />;
+    return <Plural value={all} one="from # facility" _2="from both facilities" other="from all # facilities" />;
   }
   return (
     <>

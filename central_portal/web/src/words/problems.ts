@@ -12,7 +12,7 @@ export interface ProblemData {
 /** Every reason of `shared/errors.py`; a test compares the two. */
 export const REASONS = [
   'INTERNAL', 'INVALID_REQUEST', 'NOT_FOUND', 'CONFLICT', 'UNAUTHENTICATED', 'SIGN_IN_NEEDED', 'ACCOUNT_NOT_LINKED',
-  'ACCESS_DENIED', 'PROPOSAL_DENIED', 'SCOPE_DENIED', 'IDENTITY_REFUSED', 'EXPIRED', 'REPLAYED', 'QUOTA_EXCEEDED',
+  'ACCESS_DENIED', 'PROPOSAL_DENIED', 'SCOPE_DENIED', 'CODE_NOT_VALID', 'IDENTITY_REFUSED', 'EXPIRED', 'REPLAYED', 'QUOTA_EXCEEDED',
   'FLAVOUR_TOO_LARGE', 'RATE_LIMITED', 'UNSUPPORTED', 'FACILITY_UNAVAILABLE', 'DEADLINE_EXCEEDED', 'BACKEND_FAILED',
   'BACKEND_UNAVAILABLE',
 ] as const;
@@ -39,6 +39,7 @@ export const PROBLEMS: Record<Reason, Write> = {
   ACCESS_DENIED: (name) => bad(msg`${name} does not allow this for your account. Its user office can change that.`, 'NONE', true),
   PROPOSAL_DENIED: (name) => bad(msg`Your account at ${name} is not a member of this proposal. Its main proposer can add you.`, 'NONE', true),
   SCOPE_DENIED: (name) => warn(msg`You have not allowed the portal to do this at ${name}. Sign in there to allow it.`, 'CONNECT'),
+  CODE_NOT_VALID: (name) => warn(msg`This way in at ${name} was used already or is too old. Open it again from the portal.`),
   IDENTITY_REFUSED: (name) => bad(msg`${name} could not establish a usable account for you. Its user office can help.`, 'NONE', true),
   EXPIRED: (name) => warn(msg`${name} has not received this in time, so nothing was started.`, 'ASK_AGAIN'),
   REPLAYED: () => warn(msg`This was asked once already. What came of it is in your workspaces.`),

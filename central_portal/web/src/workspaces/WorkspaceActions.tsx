@@ -39,7 +39,11 @@ function StopButton({ workspace, onFailure }: { workspace: Workspace; onFailure:
       onConfirm={() => void confirmed()}
     >
       <p>
-        <Trans>Everything that runs in it ends, and what lies in its own folder is lost.</Trans>
+        {workspace.state === 'REQUESTED' ? (
+          <Trans>It has not started yet. Should the facility have begun meanwhile, what runs in it ends.</Trans>
+        ) : (
+          <Trans>Everything that runs in it ends, and what lies in its own folder is lost.</Trans>
+        )}
       </p>
     </Confirm>
   );
