@@ -256,7 +256,7 @@ def _with_certificates(environment: dict[str, str], folder: Path) -> dict[str, s
 def faked(clock: Path) -> dict[str, str]:
     """Variables of a process whose time of day is shifted by what stands in a file, such as +1h."""
     return {
-        "LD_PRELOAD": path_of("libfaketime"), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_NO_CACHE": "1",
+        "LD_PRELOAD": path_of("libfaketime"), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_CACHE_DURATION": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
 
