@@ -109,7 +109,7 @@ def _check() -> int:
 
     settings, members = centre_settings(), federation()
     hub = hub_settings(settings)
-    hub.address(), hub.mutual_address()
+    hub.address(), hub.mutual_address(), hub.websocket_address()
     if hub.certificate is None and not hub.plaintext:
         hub.dialled()
     FacilityRegistry(members)

@@ -90,8 +90,10 @@ def hub_settings(settings: CentreSettings) -> HubSettings:
         key=settings.hub_key,
         plaintext=settings.hub_plaintext,
         mutual_listen=settings.hub_mutual_listen,
+        websocket_listen=settings.hub_websocket_listen,
         dial=settings.hub_address,
         lease=settings.hub_lease,
+        session_age=settings.hub_session_age,
         advertise=settings.hub_advertise,
         terms=replace(DEFAULT, heartbeat_every=settings.hub_heartbeat, dead_after=settings.hub_dead_after),
     )
@@ -136,7 +138,9 @@ def _hub(
     enrolment = Enrolment(
         authority, roster, lambda: hub_authorities(settings, authority), settings.certificate_hours * 3600
     )
-    registry = FacilityRegistry(federation, roster, settings.hub_lease, tokens=hub.mutual_address() is None)
+    registry = FacilityRegistry(
+        federation, roster, settings.hub_lease, tokens=hub.mutual_address() is None or bool(hub.websocket_listen)
+    )
     return Hub(
         hub, registry, events, orders,
         relay_key=relay_key(settings) if shape is Shape.HUB else None, enrolments=enrolment, authority=authority,

@@ -37,39 +37,77 @@ class CentreSettings(BaseSettings):
         env_prefix="PARASOL_", extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
-    origin: str = "http://portal.localhost:8000"
-    listen: str = "127.0.0.1:8000"
-    data: Path = Path("parasol-data")
-    database: str = ""
-    database_password_file: Path | None = None
-    redis: str = ""
-    relay_key_file: Path | None = None
-    metrics: str = ""
-    federation: Path | None = None
-    hub_listen: str = "127.0.0.1:7443"
-    hub_mutual_listen: str = "127.0.0.1:7444"
-    hub_address: str = ""
-    hub_audience: str = "parasol-hub"
-    hub_certificate: Path | None = None
-    hub_key: Path | None = None
-    hub_ca: Path | None = None
-    hub_plaintext: bool = False
-    hub_advertise: str = ""
-    hub_name: str = ""
-    hub_lease: float = Field(default=30.0, gt=0, le=600)
-    hub_heartbeat: float = Field(default=LIMITS.heartbeat_every, ge=0.1, le=60)
-    hub_dead_after: float = Field(default=LIMITS.dead_after, ge=0.3, le=300)
-    certificate_hours: float = Field(default=48.0, ge=24, le=72)
-    query_deadline: float = Field(default=5.0, gt=0, le=60)
-    crash_at: str = ""
-    session_hours: float = Field(default=12.0, gt=0, le=168)
+    origin: str = Field(default="http://portal.localhost:8000", description="The portal as browsers reach it.")
+    listen: str = Field(
+        default="127.0.0.1:8000", description="host:port of the web server; TLS ends in front of it."
+    )
+    data: Path = Field(default=Path("parasol-data"), description="Private folder: SQLite, authority, keys.")
+    database: str = Field(default="", description="postgresql://…; empty for SQLite in the data folder.")
+    database_password_file: Path | None = Field(default=None, description="Its password, in a private file.")
+    redis: str = Field(default="", description="redis://… for hints between processes; not needed by `serve`.")
+    relay_key_file: Path | None = Field(
+        default=None, description="Shared by web and hub processes; made in the data folder by default."
+    )
+    metrics: str = Field(
+        default="", description="host:port on loopback for Prometheus and health; empty for none."
+    )
+    federation: Path | None = Field(default=None, description="Path of federation.toml.")
+    hub_listen: str = Field(
+        default="127.0.0.1:7443", description="Where agents enrol, and connect with signed tokens."
+    )
+    hub_mutual_listen: str = Field(default="127.0.0.1:7444", description="Where agents connect with certificates.")
+    hub_websocket_listen: str = Field(
+        default="", description="host:port on loopback for agents behind HTTP/1.1 proxies; empty for none."
+    )
+    hub_address: str = Field(
+        default="", description="`hub_listen` as agents reach it; goes into enrolment tokens."
+    )
+    hub_audience: str = Field(default="parasol-hub", description="What agents' signed tokens are for.")
+    hub_certificate: Path | None = Field(
+        default=None, description="PEM; without it the centre's own authority gives the hub one."
+    )
+    hub_key: Path | None = Field(default=None, description="Its key, PEM.")
+    hub_ca: Path | None = Field(default=None, description="The authority that signed it, PEM.")
+    hub_plaintext: bool = Field(default=False, description="No TLS; only on loopback.")
+    hub_advertise: str = Field(
+        default="", description="This hub as web processes reach it; where it listens by default."
+    )
+    hub_name: str = Field(
+        default="", description="The name in the hubs' certificate, when web processes dial another."
+    )
+    hub_session_age: float = Field(
+        default=3600.0, gt=0, description="After about how long an agent opens its next session, in seconds."
+    )
+    hub_lease: float = Field(
+        default=30.0,
+        gt=0,
+        le=600,
+        description="How long a session counts as alive when its hub is silent, in seconds.",
+    )
+    hub_heartbeat: float = Field(
+        default=LIMITS.heartbeat_every,
+        ge=0.1,
+        le=60,
+        description="How often both ends of a link say so, in seconds.",
+    )
+    hub_dead_after: float = Field(
+        default=LIMITS.dead_after, ge=0.3, le=300, description="Silence after which both give it up, in seconds."
+    )
+    certificate_hours: float = Field(default=48.0, ge=24, le=72, description="Life of an agent's certificate.")
+    query_deadline: float = Field(
+        default=5.0, gt=0, le=60, description="How long one facility may take, in seconds."
+    )
+    crash_at: str = Field(
+        default="", description="For tests alone: the moment at which this process kills itself."
+    )
+    session_hours: float = Field(default=12.0, gt=0, le=168, description="Life of a person's portal session.")
 
     @field_validator("origin")
     @classmethod
     def _portal(cls, value: str) -> str:
         return origin_of(value)
 
-    @field_validator("listen", "hub_mutual_listen", "hub_address")
+    @field_validator("listen", "hub_mutual_listen", "hub_websocket_listen", "hub_address")
     @classmethod
     def _listen(cls, value: str, info: ValidationInfo) -> str:
         if value or info.field_name == "listen":

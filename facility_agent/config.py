@@ -18,7 +18,7 @@ from pydantic import (
 
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
 from shared.facilities import is_facility_id
-from shared.wire.addresses import is_loopback, parse_address
+from shared.wire.addresses import is_loopback, parse_address, parse_hub
 
 
 class ConfigError(Exception):
@@ -42,6 +42,7 @@ def _host_port(value: str) -> str:
 
 Origin = Annotated[str, AfterValidator(_origin)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
+HubAddress = Annotated[str, AfterValidator(lambda text: str(parse_hub(text)) if text else text)]
 _ZONE = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*(:\d{1,5})?")
 
 
@@ -81,8 +82,9 @@ class CentreTable(Table):
     """Which centre this facility belongs to."""
 
     portal: Origin = Field(description="Origin of the portal, the only client of this gateway.")
-    hub: str | tuple[str, ...] = Field(
-        default="", description="host:port of the hub, or a list of them; only without `facility-agent enrol`."
+    hub: HubAddress | tuple[HubAddress, ...] = Field(
+        default="",
+        description="host:port of the hub, or wss://… of its WebSocket, or a list of them; only without `facility-agent enrol`.",
     )
     audience: str = Field(default="parasol-hub", description="With `hub`: what the agent's token is for.")
     ca_file: Path | None = Field(default=None, description="With `hub`: pins the centre's CA.")
@@ -92,17 +94,11 @@ class CentreTable(Table):
         description="Ed25519 private key of the agent, PEM, 0600; `agent.key` in the state folder by default.",
     )
 
-    @field_validator("hub")
-    @classmethod
-    def _hubs(cls, value: str | tuple[str, ...]) -> str | tuple[str, ...]:
-        for hub in (value,) if isinstance(value, str) else value:
-            if hub:
-                parse_address(hub)
-        return value
-
     @model_validator(mode="after")
     def _either(self) -> CentreTable:
-        if self.hub and (self.ca_file is None) != self.plaintext:
+        hubs = (self.hub,) if isinstance(self.hub, str) else self.hub
+        public = all(hub.startswith("wss://") for hub in hubs)  # then this machine's own authorities will do
+        if self.hub and not public and (self.ca_file is None) != self.plaintext:
             raise ValueError("give ca_file, or plaintext = true on loopback")
         if not self.hub and (self.ca_file is not None or self.plaintext):
             raise ValueError("ca_file and plaintext belong to hub; an enrolled agent needs none of them")

@@ -170,11 +170,16 @@ class AgentOwner:
     def _judge(self, order_id: str, body: bytes) -> Work:
         _, _, expires = body.decode().split()
         yield  # the grant is looked at
-        if self.world.busy or 0 < float(expires) < self.world.now:
-            self._tell(order_id, body, lambda end: end.settle(_result(order_id, "REFUSED")))
-            return
         if order_id in self.disk.orders:  # stored meanwhile, with other bytes
             self._tell(order_id, body, lambda end: end.settle(_result(order_id, "CONFLICT")))
+            return
+        if self.world.busy or 0 < float(expires) < self.world.now:
+            self.disk.orders[order_id] = Stored(
+                body, _result(order_id, "REFUSED")
+            )  # brought again it stays refused
+            self.world.note(order_id, "STORED", "agent")
+            yield
+            self.flush()
             return
         self.disk.orders[order_id] = Stored(body)
         self.world.note(order_id, "STORED", "agent")

@@ -26,6 +26,7 @@ from central_portal.link.metrics import CONNECTS, ENDINGS, EPOCH, QUARANTINES, S
 from central_portal.link.ports import (
     Admission,
     Beat,
+    Caller,
     Enrolments,
     HelloFacts,
     HubAuthority,
@@ -38,8 +39,9 @@ from central_portal.link.ports import (
 from central_portal.link.relay import RelayKey, RelayService
 from central_portal.link.session import Session
 from central_portal.link.settings import HubMisconfigured, HubSettings
-from central_portal.link.streams import stream_of
+from central_portal.link.streams import Stream, stream_of
 from central_portal.link.tokens import TokenCheck
+from central_portal.link.websocket import WebSocketListener
 from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.outputs import Ending
 from shared.link.pump import StreamLost
@@ -89,7 +91,8 @@ class Hub:
         self.id = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._delivery = Delivery(orders, self._sessions)
         self._delivering: asyncio.Task[None] | None = None
-        self.port = self.mutual_port = 0
+        self._websockets = WebSocketListener(self._identity.facility_of_token, self._carry)
+        self.port = self.mutual_port = self.websocket_port = 0
         self.links: Links = LocalLinks(self._sessions, self._delivery)
 
     async def start(self) -> None:
@@ -98,6 +101,10 @@ class Hub:
         self.port = await self._listen(address, secure=not self._settings.plaintext, mutual=False)
         if mutual is not None and self._enrolments is not None:
             self.mutual_port = await self._listen(mutual, secure=True, mutual=True)
+        websocket = self._settings.websocket_address()
+        if websocket is not None:
+            self.websocket_port = await self._websockets.start(websocket)
+            log.info("The hub listens on %s:%d for WebSockets.", websocket.host, self.websocket_port)
         self._delivering = asyncio.create_task(self._delivery.run())
         self._renewing = asyncio.create_task(
             keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
@@ -164,7 +171,7 @@ class Hub:
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.wait([self._renewing])
-        await asyncio.gather(*(server.stop(grace=1.0) for server in self._servers))
+        await asyncio.gather(self._websockets.stop(), *(server.stop(grace=1.0) for server in self._servers))
         if self._delivering is not None:
             self._delivering.cancel()
 
@@ -178,17 +185,23 @@ class Hub:
         if self._stopping:
             await context.abort(grpc.StatusCode.UNAVAILABLE, _STOPPING)
             return
-        session = Session(
-            caller.facility_id, self._settings, self._events, stream_of(context), self._admit, self._delivery
-        )
+        await self._carry(caller, stream_of(context))
+
+    async def _carry(self, caller: Caller, stream: Stream) -> None:
+        """One session on a stream of a proven caller."""
+        session = Session(caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery)
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
+        age = self._settings.session_age * SystemRandom().uniform(0.8, 1.2)
+        recycle = asyncio.get_running_loop().call_later(age, session.drain, self._settings.drain, 0.0)
         try:
             with self._identity.watching(caller, lambda why: session.close(Ending.REFUSED, why)):
                 await asyncio.shield(task)
         except asyncio.CancelledError:
             session.close(Ending.LOST, "The stream ended.")
             raise
+        finally:
+            recycle.cancel()
 
     async def _serve(self, session: Session) -> None:
         ending = Ending.LOST

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,13 +42,21 @@ class Identity:
 
     async def facility_of(self, context: Any) -> Caller:
         """Who calls. Raises CallerRefused, after a line in the log."""
+        pem = certificate_of(context)
+        proof = self._by_token(context.invocation_metadata()) if pem is None else self._by_certificate(pem)
+        return await self._proven(proof, context.peer())
+
+    async def facility_of_token(self, metadata: Any, peer: str) -> Caller:
+        """Whom these headers stand for, (name, value) each. Raises CallerRefused, after a line in the log."""
+        return await self._proven(self._by_token(metadata), peer)
+
+    async def _proven(self, proof: Awaitable[Caller], peer: str) -> Caller:
         try:
-            pem = certificate_of(context)
-            return await (self._by_token(context) if pem is None else self._by_certificate(pem))
+            return await proof
         except TokenRefused as error:
-            log.warning("An agent at %s was refused: %s.", context.peer(), error)
+            log.warning("An agent at %s was refused: %s.", peer, error)
         except EnrolmentRefused as error:
-            log.warning("An agent at %s was refused (%s): %s", context.peer(), error.reason, error.sentence)
+            log.warning("An agent at %s was refused (%s): %s", peer, error.reason, error.sentence)
             raise CallerRefused(error.sentence) from error  # it holds a certificate of ours: it may know why
         except Exception:  # whatever fails here must let nobody in, and tell a stranger nothing
             log.exception("A caller could not be proven.")
@@ -75,8 +83,8 @@ class Identity:
             raise EnrolmentRefused("CERTIFICATE_UNKNOWN", "This hub knows no certificates.")
         return await self._enrolments.admit(pem)
 
-    async def _by_token(self, context: Any) -> Caller:
-        facility_id = await self._tokens.facility_of(bearer(context.invocation_metadata()))
+    async def _by_token(self, metadata: Any) -> Caller:
+        facility_id = await self._tokens.facility_of(bearer(metadata))
         known = await self._registry.key_of(facility_id)
         if known is None:
             raise TokenRefused("this facility is not enrolled")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
@@ -35,6 +35,8 @@ def _shown(field: Any) -> str:
 
 
 def _type(annotation: Any) -> str:
+    if get_origin(annotation) is Annotated:
+        return _type(get_args(annotation)[0])
     if get_origin(annotation) is None:
         return {"int": "number or amount"}.get(
             getattr(annotation, "__name__", ""), getattr(annotation, "__name__", str(annotation))
@@ -50,8 +52,9 @@ def _is_table(annotation: Any) -> bool:
 
 def pages() -> dict[str, str]:
     """File name → content."""
+    from central_portal.federation import FacilityTable as Member
     from central_portal.federation import ProviderTable
-    from central_portal.settings import FacilityTable as Member
+    from central_portal.settings import CentreSettings
     from facility_agent import config, offers
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
@@ -68,6 +71,7 @@ def pages() -> dict[str, str]:
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]
     return {
         "agent-toml.md": page("The facility's configuration: agent.toml", agent),
+        "central-env.md": page("The centre's configuration: its environment", [("PARASOL_…", CentreSettings)]),
         "federation-toml.md": page("The federation's configuration: federation.toml", central),
     }
 

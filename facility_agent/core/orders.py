@@ -7,7 +7,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from facility_agent.core.effects import REPEATS, Effect, Repeat
 from facility_agent.core.grants import Grants, order_hash
@@ -142,7 +142,6 @@ class Orders:
         command = self._codec(asked.body)
         if command.verb not in ORDERS or command.command_id != asked.order_id:
             raise InvalidRequest("This is no order, or goes under another id.")
-        self._grants.admit(proven, command)
         row = OrderRow(
             asked.order_id, asked.grant_id, order_hash(asked.body, asked.grant_id, asked.mac), command.verb,
             proven.subject, proven.generation, asked.body, b"", self._clock(),
@@ -150,14 +149,32 @@ class Orders:
 
         def work(tx: Transaction) -> None:
             self._grants.hold(tx, proven)
-            if tx.order(asked.order_id) is not None or tx.seen(asked.order_id) is not None:
-                raise Conflict
+            _unused(tx, asked.order_id)
             tx.accept_order(row)
 
-        self._at(Moment.BEFORE_STORE)
-        await self._store.transact(work)
+        try:
+            self._grants.admit(proven, command)
+            self._at(Moment.BEFORE_STORE)
+            await self._store.transact(work)
+        except (BackendUnavailable, Conflict):
+            raise
+        except ParasolError as error:
+            await self._remember(row, error)
+            raise
         self._at(Moment.AFTER_STORE)
         return row, command
+
+    async def _remember(self, row: OrderRow, error: ParasolError) -> None:
+        """Store the refusal of an order that its person did give: brought once more, by whomever, it has no effect."""
+
+        def work(tx: Transaction) -> None:
+            _unused(tx, row.order_id)
+            tx.accept_order(replace(row, body=b""))
+            tx.settle_order(
+                row.order_id, self._codec.encode(row.order_id, row.verb, refusal(error)), self._clock()
+            )
+
+        await self._store.transact(work)
 
     async def _resume(self, row: OrderRow) -> bytes | None:
         """Carry out what may have been begun before: by its class, only once the facility's systems were read."""
@@ -213,7 +230,7 @@ class Orders:
         return result
 
     def _refused(self, order_id: str, error: ParasolError) -> bytes:
-        """A refusal that is not stored: asked again, the order is judged again."""
+        """A refusal; one of what nobody gave, or what the store did not take, is judged again when it comes again."""
         answer = refusal(error)
         self._meters.order("", answer.outcome.value)
         return self._codec.encode(order_id, None, answer)
@@ -266,6 +283,12 @@ class Orders:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _unused(tx: Transaction, order_id: str) -> None:
+    """Raises Conflict when an order or a query has had this id."""
+    if tx.order(order_id) is not None or tx.seen(order_id) is not None:
+        raise Conflict
 
 
 def _fault() -> BackendError:

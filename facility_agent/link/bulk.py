@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from facility_agent.link.stream import Stream
+from facility_agent.link.carriage import Carriage
 from shared.link.agent_end import AgentEnd
 from shared.link.pump import StreamLost
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
@@ -20,7 +20,7 @@ class BulkEnd(AgentEnd):
         self._open_tickets.discard(ticket)
 
 
-async def put_bulk(stream: Stream, session_id: str, result: pb.Result) -> None:
+async def put_bulk(stream: Carriage, session_id: str, result: pb.Result) -> None:
     """Brings one answer to the hub beside the stream. Raises StreamLost when the hub has not all of it."""
     data = result.SerializeToString()
 

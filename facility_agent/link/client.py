@@ -17,6 +17,7 @@ from facility_agent.link.session import Ears, Session
 from facility_agent.link.settings import LinkMisconfigured, LinkSettings
 from facility_agent.link.stream import open_stream
 from facility_agent.link.ways import ByHand, Way, Ways
+from facility_agent.link.websocket import open_websocket
 from facility_agent.ports.link import Core, Event, OrderDesk
 from facility_agent.ports.meters import Meters, NoMeters
 from facility_agent.ports.status import LinkStatus
@@ -151,7 +152,8 @@ class AgentLink:
             way = await asyncio.to_thread(self._ways.way)
         except LinkMisconfigured as error:  # a file was damaged since the start; it may be mended meanwhile
             return Closed(Ending.LOST, str(error))
-        async with open_stream(way.target, way.credentials, way.metadata) as stream:
+        opened = open_websocket if "://" in way.target else open_stream
+        async with opened(way.target, way.credentials, way.metadata) as stream:
             running = Running(self._core, self._slots)
             ears = Ears(self._opened, self._orders.start, self._results.acknowledged)
             try:

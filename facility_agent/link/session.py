@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from facility_agent.link.bulk import BulkEnd, put_bulk
+from facility_agent.link.carriage import Carriage
 from facility_agent.link.running import Running
 from facility_agent.link.settings import LinkSettings
-from facility_agent.link.stream import Stream
 from facility_agent.ports.link import Event
 from shared.link.end import Phase
 from shared.link.outbox import Lane
@@ -48,7 +48,7 @@ class Session:
     """Created with the Hello to say; raises what AgentEnd raises for one that cannot be sent. `run` it once."""
 
     def __init__(
-        self, settings: LinkSettings, hello: pb.Hello, floor: int, stream: Stream, running: Running, ears: Ears
+        self, settings: LinkSettings, hello: pb.Hello, floor: int, stream: Carriage, running: Running, ears: Ears
     ) -> None:
         loop = asyncio.get_running_loop()
         self._settings, self._stream, self._running, self._ears = settings, stream, running, ears

@@ -8,7 +8,7 @@ from pathlib import Path
 from shared.facilities import is_facility_id
 from shared.limits import LIMITS
 from shared.link.terms import DEFAULT, Terms
-from shared.wire.addresses import Address, parse_address
+from shared.wire.addresses import Address, parse_hub
 
 
 class LinkMisconfigured(ValueError):
@@ -19,8 +19,9 @@ class LinkMisconfigured(ValueError):
 class LinkSettings:
     """The link of one agent.
 
-    `hub` is `host:port`, or several of them, any of which will do. Exactly one of `ca_file` (PEM of the
-    centre's CA) and `plaintext` is set; plaintext is for a hub on this machine only. `store_id` and
+    `hub` is `host:port`, or the wss:// URL of a hub's WebSocket, or several of them, any of which will do.
+    Exactly one of `ca_file` (PEM of the centre's CA) and `plaintext` is set, neither where wss:// trusts this
+    machine's authorities; plaintext is for a hub on this machine only. `store_id` and
     `boot_counter` come from the agent's store. Pauses in seconds: a retry waits a random time up to
     `first_pause`·2ⁿ, at most `longest_pause`, or `refused_pause` when the hub refuses this agent; n starts
     again once a session has lasted `stable_after`. Answers beyond `bulk_bytes` go beside the stream.
@@ -51,13 +52,14 @@ class LinkSettings:
         if not hubs:
             raise LinkMisconfigured("centre.hub: give host:port.")
         addresses = tuple(self._address(hub) for hub in hubs)
-        if self.plaintext == (self.ca_file is not None):
+        trusts = all(address.url.startswith("wss://") for address in addresses) and not self.plaintext
+        if self.plaintext == (self.ca_file is not None) and not trusts:
             raise LinkMisconfigured("Set centre.ca_file, or centre.plaintext = true for a hub on this machine.")
         return addresses
 
     def _address(self, hub: str) -> Address:
         try:
-            address = parse_address(hub)
+            address = parse_hub(hub)
         except ValueError as error:
             raise LinkMisconfigured(f"centre.hub: {error}") from error
         if address.port == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,10 @@ from facility_agent.link.token import signed_token
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The arguments of `open_stream`, and which identity they stand for. `credentials` None means plaintext."""
+    """The arguments of `open_stream`, and which identity they stand for. `credentials` None means plaintext.
+
+    They are gRPC's for `host:port`, an SSLContext for a wss:// URL.
+    """
 
     target: str
     credentials: Any
@@ -55,6 +59,7 @@ class ByHand:
         self._targets: list[str] = []
         self._next = 0
         self._credentials: grpc.ChannelCredentials | None = None
+        self._tls: ssl.SSLContext | None = None
 
     def prepare(self) -> None:
         """See `Ways.prepare`."""
@@ -67,6 +72,8 @@ class ByHand:
             except OSError as error:
                 raise LinkMisconfigured(f"{settings.ca_file} cannot be read: {error.strerror}.") from error
             self._credentials = grpc.ssl_channel_credentials(root_certificates=authority)
+        if not settings.plaintext:
+            self._tls = ssl.create_default_context(cafile=str(settings.ca_file) if settings.ca_file else None)
 
     def way(self) -> Way:
         """See `Ways.way`."""
@@ -76,7 +83,7 @@ class ByHand:
             SystemRandom().shuffle(self._targets)  # each in its turn, and not every agent in the same order
         target = self._targets[self._next]
         self._next = (self._next + 1) % len(self._targets)
-        return Way(target, self._credentials, bearer(token))
+        return Way(target, self._tls if "://" in target else self._credentials, bearer(token))
 
     def opened(self, way: Way) -> None:
         """Nothing changes with it."""

@@ -11,6 +11,7 @@ from shared.link.terms import MESSAGE_BYTES
 SERVICE = "parasol.link.v1.Link"
 CONNECT = "Connect"
 METHOD = f"/{SERVICE}/{CONNECT}"
+SUBPROTOCOL = "parasol.link.v1"
 
 COMMON_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 15_000),

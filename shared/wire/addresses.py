@@ -11,12 +11,18 @@ URL_LENGTH = 2000
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a TCP port. `localhost` is written 127.0.0.1, so that no resolver can move it."""
+    """A host and a TCP port. `localhost` is written 127.0.0.1, so that no resolver can move it.
+
+    A hub that is reached by WebSocket has its `url` too, which is then what it is written as.
+    """
 
     host: str
     port: int
+    url: str = ""
 
     def __str__(self) -> str:
+        if self.url:
+            return self.url
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
@@ -35,6 +41,25 @@ def parse_address(text: str) -> Address:
     if not host or port is None or parts.netloc != text or "@" in text:
         raise ValueError(f"{text!r} is not an address; write host:port.")
     return Address("127.0.0.1" if host == "localhost" else host, port)
+
+
+def parse_hub(text: str) -> Address:
+    """Reads `host:port` of a hub, or the ws:// or wss:// URL of its WebSocket. Raises ValueError with one sentence.
+
+    ws:// is for this machine only.
+    """
+    if "://" not in text:
+        return parse_address(text)
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname or "", parts.port or {"ws": 80, "wss": 443}.get(parts.scheme, 0)
+    except ValueError:
+        host, port, parts = "", 0, urlsplit("")
+    if not host or parts.scheme not in ("ws", "wss") or parts.username or parts.query or parts.fragment:
+        raise ValueError(f"{text!r} is not a hub; write host:port, or wss://host/path.")
+    if parts.scheme == "ws" and not is_loopback(host):
+        raise ValueError("ws:// is for a hub on this machine; write wss://.")
+    return Address(host, port, text)
 
 
 def is_loopback(host: str) -> bool:

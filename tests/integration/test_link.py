@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -150,6 +151,26 @@ async def test_the_newest_session_wins_and_the_old_one_ends_when_it_has_answered
     await scene.events.until("disconnected")
     order = [what[:3] for what in scene.events.seen]
     assert order == [("connected", "alpha", 1), ("connected", "alpha", 2), ("disconnected", "alpha", 1)]
+
+
+async def test_a_planned_recycle_fails_no_command(scene: Scene) -> None:
+    hub = scene.new_hub("127.0.0.1:0", session_age=0.2, drain=5.0)
+    await hub.start()
+    old, scene.hub = scene.hub, hub
+    await scene.agent(SmallCore())
+    asked = 0
+    while len(scene.events.of("connected")) < 4:
+        assert await scene.ask(f"d{asked}") == [f"d{asked}"]
+        asked += 1
+        if asked % 10 == 0:
+            order_id = str(uuid.uuid4())
+            scene.events.queue.add(order_id)
+            hub.links.deliver("alpha")
+    await eventually(lambda: not scene.events.queue.rows)
+    assert len({settled[3] for settled in scene.events.of("settled")}) == asked // 10
+    await scene.kill()
+    await hub.stop()
+    scene.hub = old
 
 
 async def test_events_reach_the_centre_newest_last(scene: Scene) -> None:

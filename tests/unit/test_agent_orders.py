@@ -155,7 +155,24 @@ async def test_a_launch_outside_its_life_leaves_nothing(
 ) -> None:
     answer, told = await agent.take(facility.order(W1, LAUNCH, expires_in=expires_in))
     assert (refused(answer), told) == ("EXPIRED", 0)
-    await nothing_happened(facility, agent)
+    assert await agent.row(W1) is None
+    assert facility.scheduler.started == []
+
+
+async def test_a_refusal_stands_however_late_and_by_whomever_the_order_is_brought_again(
+    facility: Facility, agent: Agent
+) -> None:
+    asked = facility.order(W1, LAUNCH, expires_in=60)
+    facility.now += 61
+    assert refused((await agent.take(asked))[0]) == "EXPIRED"
+    facility.now -= 61  # a clock that was moved there and back: the person has long been told no
+    for _ in range(2):
+        assert refused((await agent.take(asked))[0]) == "EXPIRED"
+        await agent.die()
+        agent = await facility.agent()
+    assert [result.order_id for result in await agent.orders.waiting(None, 10)] == [W1], "sent until acknowledged"
+    assert await agent.row(W1) is None
+    assert facility.scheduler.started == []
 
 
 async def test_a_query_does_not_come_as_an_order_nor_an_order_as_a_query(facility: Facility, agent: Agent) -> None:

@@ -114,7 +114,7 @@ class OrderMachine(RuleBasedStateMachine):
 
     @rule()
     def facility_is_busy_or_not(self) -> None:
-        """While it is, what was not accepted is refused; asked again, it may be taken."""
+        """While it is, what was not accepted is refused, and stays so."""
         self.world.busy = not self.world.busy
 
     @rule(by=st.sampled_from([1.0, 7.0, 30.0, LIFE]))
