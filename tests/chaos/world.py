@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -243,6 +243,11 @@ def running_world(
             site.connected()
         populate(world, rate)
         yield world
+
+
+def running_certificates() -> AbstractContextManager[World]:
+    """Two enrolled facilities; a false clock costs half a processor, so nothing is hurried."""
+    return running_world(2, embedded=True, enrolled=True, timers=Timers().times(0.5), rate=3.0)
 
 
 def _with_certificates(environment: dict[str, str], folder: Path) -> dict[str, str]:
