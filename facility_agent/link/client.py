@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from typing import cast
 
 from facility_agent.link.backoff import Backoff
 from facility_agent.link.orders import Floor, NoOrders, Orders
@@ -135,8 +136,6 @@ class AgentLink:
             if not opening.done():
                 return self._pause(None, task.result())
             session: Session = opening.result()
-            self._sessions[session] = task
-            task.add_done_callback(lambda _: self._sessions.pop(session))
             await asyncio.wait((task, session.successor_in), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
@@ -162,11 +161,17 @@ class AgentLink:
                 log.exception("What this facility says of itself cannot be sent.")
                 return Closed(Ending.PROTOCOL, "What this facility says of itself cannot be sent.")
             self._ways_of[session] = way
+            self._begun(session)
             opening.set_result(session)
             try:
                 return await session.run()
             finally:
                 self._ended(session)
+
+    def _begun(self, session: Session) -> None:
+        """From its Hello on it hears every event: what that did not say yet, nothing else will."""
+        task = self._sessions[session] = cast("asyncio.Task[Closed]", asyncio.current_task())
+        task.add_done_callback(lambda _: self._sessions.pop(session))
 
     def _hello(self) -> pb.Hello:
         settings = self._settings

@@ -311,3 +311,8 @@ async def test_reports_of_another_facility_and_older_ones_change_nothing() -> No
     await centre.reports.inventory("alpha", centre.epochs["alpha"], WorkspaceInventory())
     seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
     assert seen["state"] == "UNKNOWN", "an empty inventory ends nothing"
+    await centre.reports.reported(
+        "alpha", centre.epochs["alpha"], WorkspaceReport(number, 3, WorkspaceState.RUNNING)
+    )
+    seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
+    assert (seen["state"], seen["sequence"]) == ("RUNNING", 3), "the facility knows it after all"
