@@ -26,7 +26,7 @@ class PortalEvents:
             await self._facilities.changed(facility_id)
             await self._reports.inventory(facility_id, epoch, inventory)
         except Exception:
-            log.exception("what %s said when it connected was not kept", facility_id)
+            log.exception("what %s said when it connected is not kept yet", facility_id)
 
     async def disconnected(self, facility_id: str, epoch: int) -> None:
         """A session has ended."""
@@ -47,7 +47,7 @@ class PortalEvents:
         try:
             await self._reports.reported(facility_id, epoch, report)
         except Exception:
-            log.exception("a report of %s was not kept", facility_id)
+            log.exception("a report of %s is not kept yet", facility_id)
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:
         """Results of orders. Raises Overtaken."""

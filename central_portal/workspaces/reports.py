@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence, Set
+from collections.abc import Awaitable, Callable, Collection, Sequence, Set
+from contextlib import suppress
 from functools import partial
+
+from django.db import InterfaceError, OperationalError
 
 from central_portal.facilities.fence import fence
 from central_portal.link import orders
 from central_portal.link.metrics import ORDERS
-from central_portal.link.ports import OrderAnswer, Topic, Wakes
+from central_portal.link.ports import OrderAnswer, Overtaken, Topic, Wakes
 from central_portal.workspaces import store
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, absent, fold, orphaned
@@ -21,6 +24,9 @@ from shared.workspaces import WorkspaceInventory, WorkspaceReport, is_workspace_
 
 log = logging.getLogger(__name__)
 EXPIRE_EVERY = 1.0
+UNKEPT = 10_000
+AWAY = (OperationalError, InterfaceError)
+"""The database does not answer; anything else is a fault that would come again."""
 
 
 class Reports:
@@ -30,17 +36,36 @@ class Reports:
         self, writer: Writer, broadcaster: Broadcaster, wakes: Wakes, clock: Callable[[], float] = time.time
     ) -> None:
         self._write, self._broadcaster, self._wakes, self._clock = writer, broadcaster, wakes, clock
+        self._unkept: dict[tuple[str, str], Callable[[], Awaitable[None]]] = {}
 
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> None:
-        """Fold a report. One about another facility's workspace is ignored. Raises Overtaken."""
-        await self._fold(facility_id, epoch, [report])
+        """Fold a report. One about another facility's workspace is ignored. Raises Overtaken.
+
+        What the database does not take, `sweep` tries again: the facility says it only once in a session.
+        """
+        await self._keep((facility_id, report.workspace_id), partial(self._fold, facility_id, epoch, [report]))
 
     async def inventory(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
         """Fold everything that a facility knows, and what its silence on the others implies. Raises Overtaken.
 
         What runs there without a row in its store was accepted by a store that is lost: its order is over, and
-        nobody can tell whose it is; the facility's operator sees it.
+        nobody can tell whose it is; the facility's operator sees it. Tried again as a report is.
         """
+        await self._keep((facility_id, ""), partial(self._inventory, facility_id, epoch, inventory))
+
+    async def _keep(self, key: tuple[str, str], work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Overtaken:
+            self._unkept.pop(key, None)
+            raise
+        except AWAY:
+            if len(self._unkept) < UNKEPT:
+                self._unkept[key] = work
+            raise
+        self._unkept.pop(key, None)
+
+    async def _inventory(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
         await self._fold(facility_id, epoch, inventory.reports)
         named = {report.workspace_id for report in inventory.reports}
         self._publish(
@@ -66,7 +91,10 @@ class Reports:
             await asyncio.sleep(EXPIRE_EVERY)
 
     async def sweep(self) -> None:
-        """End what has waited too long by now."""
+        """End what has waited too long by now, and keep what could not be kept before."""
+        for key, work in list(self._unkept.items()):
+            with suppress(Overtaken, *AWAY):
+                await self._keep(key, work)
         self._tell(await self._write(partial(expire, self._clock())))
 
     def _tell(self, done: Settled) -> None:

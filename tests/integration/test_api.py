@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import OperationalError
 from graphql import build_schema, get_introspection_query
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -316,3 +317,23 @@ async def test_reports_of_another_facility_and_older_ones_change_nothing() -> No
     )
     seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
     assert (seen["state"], seen["sequence"]) == ("RUNNING", 3), "the facility knows it after all"
+
+
+async def test_a_report_that_the_database_did_not_take_is_kept_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    centre, number = portal(), str(uuid.uuid4())
+    await centre.connect("alpha", started)
+    cookie = await centre.person("sam", "alpha")
+    await centre.ask(LAUNCH, wish(number), cookie)
+
+    async def away(_work: Any) -> Any:
+        raise OperationalError("the database restarts")
+
+    epoch, report = centre.epochs["alpha"], WorkspaceReport(number, 3, WorkspaceState.RUNNING)
+    with monkeypatch.context() as patch:
+        patch.setattr(centre.reports, "_write", away)
+        with pytest.raises(OperationalError):
+            await centre.reports.reported("alpha", epoch, report)
+    await centre.reports.sweep()
+    look = "query($i: ID!){workspace(id:$i){state}}"
+    seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
+    assert seen["state"] == "RUNNING"
