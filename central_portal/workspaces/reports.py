@@ -20,7 +20,7 @@ from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.logic import WorkspaceView, absent, fold, orphaned
 from central_portal.workspaces.settling import Settled, expire, settle
 from central_portal.writer import Writer
-from shared.workspaces import WorkspaceInventory, WorkspaceReport, is_workspace_id
+from shared.workspaces import WorkspaceInventory, WorkspaceReport, accepts, is_workspace_id
 
 log = logging.getLogger(__name__)
 EXPIRE_EVERY = 1.0
@@ -66,7 +66,8 @@ class Reports:
         self._unkept.pop(key, None)
 
     async def _inventory(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> None:
-        await self._fold(facility_id, epoch, inventory.reports)
+        now = self._clock()
+        self._publish(await self._write(partial(_fold_inventory, facility_id, epoch, inventory.reports, now)))
         named = {report.workspace_id for report in inventory.reports}
         self._publish(
             await self._write(partial(_fold_silence, facility_id, epoch, named, inventory.unowned, self._clock()))
@@ -117,6 +118,23 @@ def _fold_reports(
     for report in reports:
         if is_workspace_id(report.workspace_id):
             changed += store.changed(report.workspace_id, partial(_folded, facility_id, report, now))
+    return changed
+
+
+def _fold_inventory(
+    facility_id: str, epoch: int, reports: Sequence[WorkspaceReport], now: float
+) -> list[WorkspaceView]:
+    """Of all that a facility remembers only little is news: the rest costs one look, or its agent waits for its Welcome."""
+    fence(facility_id, epoch)
+    told = {report.workspace_id: report for report in reports if is_workspace_id(report.workspace_id)}
+    changed: list[WorkspaceView] = []
+    same: list[str] = []
+    for view in store.named(facility_id, told):
+        if accepts(view.state, view.sequence, told[view.id]):
+            changed += store.changed(view.id, partial(_folded, facility_id, told[view.id], now))
+        elif not view.state.is_final:
+            same.append(view.id)
+    store.seen(same, now)
     return changed
 
 

@@ -12,6 +12,7 @@ from central_portal.workspaces.logic import Step, WorkspaceView
 from central_portal.workspaces.models import Workspace
 from shared.workspaces import StepName, WorkspaceState
 
+CHUNK = 500
 _FINAL = [state.value for state in WorkspaceState if state.is_final]
 
 
@@ -75,6 +76,20 @@ def get(workspace_id: str) -> WorkspaceView | None:
     """One row."""
     row = Workspace.objects.filter(pk=uuid.UUID(workspace_id)).first()
     return view_of(row) if row else None
+
+
+def named(facility: str, ids: Collection[str]) -> list[WorkspaceView]:
+    """Those of a facility's rows that have one of these ids."""
+    wanted = [uuid.UUID(workspace_id) for workspace_id in ids]
+    chunks = (wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK))
+    return [view_of(row) for keys in chunks for row in Workspace.objects.filter(facility=facility, pk__in=keys)]
+
+
+def seen(ids: Collection[str], now: float) -> None:
+    """The facility has spoken of these, and nothing has changed."""
+    wanted = [uuid.UUID(workspace_id) for workspace_id in ids]
+    for start in range(0, len(wanted), CHUNK):
+        Workspace.objects.filter(pk__in=wanted[start : start + CHUNK]).update(seen_at=now)
 
 
 def of_person(

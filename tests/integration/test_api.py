@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
+from django.test.utils import CaptureQueriesContext
 from graphql import build_schema, get_introspection_query
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -337,3 +338,29 @@ async def test_a_report_that_the_database_did_not_take_is_kept_later(monkeypatch
     look = "query($i: ID!){workspace(id:$i){state}}"
     seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
     assert seen["state"] == "RUNNING"
+
+
+async def test_an_inventory_that_says_nothing_new_costs_the_same_however_long_it_is() -> None:
+    centre = portal()
+    await centre.connect("alpha", started)
+    cookie = await centre.person("sam", "alpha")
+    numbers = [str(uuid.uuid4()) for _ in range(12)]
+    for number in numbers:
+        await centre.ask(LAUNCH, wish(number), cookie)
+    reports = tuple(WorkspaceReport(number, 3, WorkspaceState.RUNNING) for number in numbers)
+    epoch = centre.epochs["alpha"]
+    await centre.reports.inventory("alpha", epoch, WorkspaceInventory(reports))
+    assert await _statements(centre, epoch, reports[:1]) == await _statements(centre, epoch, reports)
+
+
+async def _statements(centre: Any, epoch: int, reports: tuple[WorkspaceReport, ...]) -> int:
+    """How many statements an inventory takes that says nothing new."""
+    from central_portal.database import in_database
+    from central_portal.workspaces.reports import _fold_inventory
+
+    def count() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert _fold_inventory("alpha", epoch, reports, time.time()) == []
+        return len(captured)
+
+    return int(await in_database(count)())
