@@ -153,7 +153,8 @@ class Database:
 def renew_store_id(path: Path) -> str:
     """Gives a store that was restored from a backup a new identity, and returns it. Raises Unusable.
 
-    Refuses beside a journal: it is that of the lost store, and SQLite would play it into the restored one.
+    Refuses beside a journal: it is that of the lost store, and SQLite would play it into the restored one. A run that
+    was being started as the backup was made is forgotten: it was started since, and must not be started again.
     """
     journal = path.with_name(path.name + "-wal")
     if journal.exists():
@@ -164,7 +165,10 @@ def renew_store_id(path: Path) -> str:
     try:
         db = database.connection()
         store_id = str(uuid.uuid4())
+        db.execute("begin immediate")
         db.execute("update meta set value=? where key='store_id'", (store_id,))
+        db.execute("delete from workspace where state='STARTING' and handle=''")
+        db.execute("commit")
         return store_id
     finally:
         database.close()

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from facility_agent.ports.store import GrantRow, OrderRow, Transaction
+from facility_agent.ports.store import GrantRow, OrderRow, Transaction, WorkspaceRow
 from facility_agent.store.database import Unusable, renew_store_id
 from facility_agent.store.sqlite import GROUP, SqliteStore
 from shared.commands import Verb
 from shared.errors import BackendUnavailable, Conflict
 from shared.identity import Subject
+from shared.workspaces import WorkspaceState
 from tests.link_parts import eventually
 
 ADA = Subject("https://op", "ada")
@@ -232,6 +233,23 @@ async def test_each_start_counts_and_a_restored_store_gets_a_new_name(path: Path
     assert names == [names[0]] * 2
     assert store.store_id == renewed != names[0]
     store.close()
+
+
+async def test_what_was_being_started_at_the_backup_is_forgotten_by_the_restored_store(path: Path) -> None:
+    store = SqliteStore(path)
+    for name, handle in (("begun", "job-1"), ("beginning", "")):
+        row = WorkspaceRow(
+            name, Subject("https://op", "ada"), "id-ada", "hash", "env", "small", (), "T", 600, WorkspaceState.STARTING, 1,
+            "[]", handle, b"", "", "", 1.0, None, None,
+        )  # fmt: skip
+        await store.transact(lambda tx, row=row: tx.put_workspace(row))  # type: ignore[misc]
+    store.close()
+    renew_store_id(path)
+    store = SqliteStore(path)
+    kept = [await store.transact(lambda tx, n=name: tx.workspace(n)) for name in ("begun", "beginning")]  # type: ignore[misc]
+    store.close()
+    assert kept[0] is not None
+    assert kept[1] is None
 
 
 async def test_orders_are_kept_until_acknowledged_and_forgotten_later(store: SqliteStore) -> None:
