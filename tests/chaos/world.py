@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import psycopg
@@ -147,6 +147,7 @@ class World:
         """On everything that was asked of these facilities in the meantime."""
         asked = [a for site in sites for a in self.loads[site.name].between(start, end)]
         until(lambda: all(a.told or a.refused or a.took for a in asked), "every person was answered", 60)
+        asked = [replace(a) for a in asked]  # as they stand: what people do from now on belongs to later trials
         shown = self.settled(asked, within)
         lines = [line for site in sites for line in site.effects()]
         return judge(asked, shown, lines, {site.name: site.epochs() for site in sites})
