@@ -38,7 +38,7 @@ from facility_agent.socket.server import SocketServer
 from facility_agent.status import Standing, as_json
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
-from shared.errors import BackendUnavailable
+from shared.errors import BackendUnavailable, ParasolError
 from shared.facilities import Capability, Environment, FacilityDescription, Flavour, Service, Software
 from shared.link.terms import DEFAULT
 from shared.wire.addresses import parse_address
@@ -46,6 +46,8 @@ from shared.wire.addresses import parse_address
 log = logging.getLogger(__name__)
 DESCRIBE_EVERY = 30.0
 MEND_EVERY = 2.0
+PROBE_WITHIN = 5.0
+"""So long the first Hello waits for what really runs here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +237,9 @@ class Agent:
             await self._listen(stack)
             await self._store_ready()
             await self.workspaces.recover()
+            with suppress(ParasolError, TimeoutError):  # else the watcher goes on trying
+                async with asyncio.timeout(PROBE_WITHIN):
+                    await self.workspaces.probed()
             stack.push_async_callback(self.workspaces.leave)
             stack.push_async_callback(self.orders.stop)
             link = AgentLink(

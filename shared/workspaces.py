@@ -129,8 +129,12 @@ class WorkspaceInventory:
 
 
 def accepts(state: WorkspaceState, sequence: int, report: WorkspaceReport) -> bool:
-    """Whether `report` changes a row at `state` and `sequence`: newer, and nothing follows an end."""
-    return report.sequence > sequence and not state.is_final
+    """Whether `report` changes a row at `state` and `sequence`: newer, and nothing follows an end.
+
+    What nobody could tell is known again once the facility says it, though nothing has changed there meanwhile.
+    """
+    newer = report.sequence > sequence or (state is WorkspaceState.UNKNOWN and report.sequence == sequence)
+    return newer and not state.is_final
 
 
 def shown_state(state: WorkspaceState, online: bool) -> WorkspaceState:

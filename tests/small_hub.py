@@ -13,7 +13,17 @@ import grpc.aio
 from facility_agent.ports.link import AskedOrder
 from shared.link.centre_end import CentreEnd
 from shared.link.channel import COMMON_OPTIONS, CONNECT, PUT_BULK, SERVICE
-from shared.link.outputs import Closed, Ending, Greeted, OrderAccepted, OrderSettled, Output, PeerDrains, Settled
+from shared.link.outputs import (
+    Closed,
+    Ending,
+    Greeted,
+    OrderAccepted,
+    OrderSettled,
+    Output,
+    PeerDrains,
+    Reported,
+    Settled,
+)
 from shared.link.pump import Pump, StreamLost
 from shared.link.terms import DEFAULT, Terms
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
@@ -31,6 +41,7 @@ class HubSession:
         self.accepted: list[str] = []
         self.results: dict[str, pb.OrderResult] = {}
         self.answers: dict[int, pb.Result] = {}
+        self.events: list[pb.Event] = []
         self.drained = False
         self.closed: Closed | None = None
 
@@ -61,6 +72,8 @@ class HubSession:
                     self.end.acknowledge(order_id)
             case Settled(ticket, result) if isinstance(result, pb.Result):
                 self.answers[ticket] = result
+            case Reported(event):
+                self.events.append(event)
             case PeerDrains():
                 self.drained = True
         self.pump.wake()

@@ -19,7 +19,7 @@ from facility_agent.ports.compute import ComputeBackend, Endpoint
 from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, nothing
 from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Vault, WorkspaceRow
-from shared.errors import AccountNotLinked, Conflict, NotFound, QuotaExceeded
+from shared.errors import AccountNotLinked, BackendError, Conflict, NotFound, QuotaExceeded
 from shared.workspaces import LaunchRequest, StepName, Why, WorkspaceInventory, WorkspaceReport, WorkspaceState
 
 _AT_ONCE = (StepName.ASK, StepName.ACCOUNT, StepName.DATA, StepName.QUEUE)
@@ -113,13 +113,17 @@ class Workspaces:
     def stopping(self, order: OrderRow, workspace_id: str) -> Effect:
         """Stop one's own workspace; what has ended already stays as it is.
 
-        One that never arrived is cancelled: a tombstone answers its launch, should that come later.
-        Its transaction raises NotFound, AccountNotLinked.
+        One that never arrived is cancelled: a tombstone answers its launch, should that come later. Of one that runs
+        without a row nobody can say whose it is. Its transaction raises NotFound, AccountNotLinked, BackendError.
         """
         stored: list[WorkspaceRow] = []
 
         def write(tx: Transaction) -> WorkspaceReport:
             link, before = _link(tx, order), tx.workspace(workspace_id)
+            if before is None and workspace_id in self._rows.unowned:
+                raise BackendError(
+                    "It runs there, but the facility lost its records of it; its operator can end it."
+                )
             if before is None:
                 before = self._tombstone(order, link, workspace_id)
                 tx.put_workspace(before)

@@ -7,6 +7,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from typing import cast
 
 from facility_agent.link.backoff import Backoff
 from facility_agent.link.orders import Floor, NoOrders, Orders
@@ -134,8 +135,6 @@ class AgentLink:
             if not opening.done():
                 return self._pause(None, task.result())
             session: Session = opening.result()
-            self._sessions[session] = task
-            task.add_done_callback(lambda _: self._sessions.pop(session))
             await asyncio.wait((task, session.successor_in), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
             task.cancel()
@@ -161,11 +160,17 @@ class AgentLink:
                 log.exception("What this facility says of itself cannot be sent.")
                 return Closed(Ending.PROTOCOL, "What this facility says of itself cannot be sent.")
             self._ways_of[session] = way
+            self._begun(session)
             opening.set_result(session)
             try:
                 return await session.run()
             finally:
                 self._ended(session)
+
+    def _begun(self, session: Session) -> None:
+        """From its Hello on it hears every event: what that did not say yet, nothing else will."""
+        task = self._sessions[session] = cast("asyncio.Task[Closed]", asyncio.current_task())
+        task.add_done_callback(lambda _: self._sessions.pop(session))
 
     def _hello(self) -> pb.Hello:
         settings = self._settings

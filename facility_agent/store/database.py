@@ -157,7 +157,9 @@ AHEAD = 2**32
 def renew_store_id(path: Path) -> str:
     """Gives a store that was restored from a backup a new identity, and returns it. Raises Unusable.
 
-    What it says of its workspaces counts as newer than what the lost one had said. Refuses beside a journal: it is that of the lost store, and SQLite would play it into the restored one.
+    What it says of its workspaces counts as newer than what the lost one had said. A run that was being started as
+    the backup was made is forgotten: it was started since, and must not be started again. Refuses beside a journal:
+    it is that of the lost store, and SQLite would play it into the restored one.
     """
     journal = path.with_name(path.name + "-wal")
     if journal.exists():
@@ -170,6 +172,7 @@ def renew_store_id(path: Path) -> str:
         store_id = str(uuid.uuid4())
         db.execute("begin immediate")
         db.execute("update meta set value=? where key='store_id'", (store_id,))
+        db.execute("delete from workspace where state='STARTING' and handle=''")
         db.execute("update workspace set sequence=sequence+?", (AHEAD,))
         db.execute("commit")
         return store_id

@@ -16,7 +16,7 @@ from tests.chaos import agent_faults, centre_faults, certificate_faults, network
 from tests.chaos.faults import FAULTS, Fault
 from tests.chaos.measures import ALL, Shown
 from tests.chaos.trials import Trial, all_of, counts, table
-from tests.chaos.world import running_world
+from tests.chaos.world import running_certificates, running_world
 from tests.components import ROOT, missing
 
 PARTS = (agent_faults, network_faults, centre_faults, poison, certificate_faults)
@@ -56,7 +56,7 @@ def main() -> int:
     for enrolled in (False, True):
         todo = [fault for fault in faults if (fault.where == "certificates") is enrolled]
         if todo:
-            with running_world(embedded=enrolled, enrolled=enrolled) as world:
+            with running_certificates() if enrolled else running_world() as world:
                 say(f"the world stands: {len(world.sites)} facilities, {len(todo)} trials to come")
                 trials += all_of(world, todo, 1, say)
                 errors = Counter(e.split(":")[0] for load in world.loads.values() for e in load.errors)

@@ -129,6 +129,21 @@ def damaged(_world: World, site: Site) -> None:
     site.start()
 
 
+@fault("F21", "agent's store is restored from a backup")
+def restored(world: World, site: Site) -> None:
+    """It gets another name; what it does not know any more is told as such, and nothing begins twice."""
+    store, copy = site.state / "agent.sqlite3", site.folder / "backup"
+    with closing(sqlite3.connect(store)) as live, closing(sqlite3.connect(copy)) as saved:
+        live.backup(saved)
+    orders_go_by(world, site, 5)
+    site.stop()
+    for leftover in site.state.glob("agent.sqlite3*"):
+        leftover.unlink()
+    copy.rename(store)
+    site.operate("restored")
+    site.start()
+
+
 @fault("F27", "agent stalls for less than it may")
 def agent_stalls(_world: World, site: Site) -> None:
     """A long collection of garbage is no death."""

@@ -12,7 +12,7 @@ from tests.chaos.agent_faults import orders_go_by, pause
 from tests.chaos.faults import RANDOM, fault
 from tests.chaos.people import Person
 from tests.chaos.site import Site
-from tests.chaos.world import World
+from tests.chaos.world import World, faked
 from tests.integration.replicas import Part
 from tests.waiting import alive, until
 
@@ -84,6 +84,26 @@ def _crash(moment: str) -> None:
 
 for _moment in MOMENTS:
     _crash(_moment)
+
+
+def _clock_jumps(shift: str) -> None:
+    @fault("F19", f"hub's clock jumps by {shift}", where="world", needs=("libfaketime",))
+    def act(world: World, site: Site) -> None:
+        """Orders go on in the sessions that there are: nothing decides by two clocks."""
+        clock = world.folder / f"clock{len(world.parts)}"
+        clock.write_text("+0")
+        hub = _replaced(world, world.hub_of(site), **faked(clock))
+        site.connected()
+        clock.write_text(shift)
+        pause(1.5)  # as long as the file may be remembered
+        orders_go_by(world, site, 5)
+        site.mark()
+        _replaced(world, hub)
+        site.connected()
+
+
+for _shift in ("+1h", "-1h"):
+    _clock_jumps(_shift)
 
 
 @fault("F10", "web process killed while people wait", where="world")

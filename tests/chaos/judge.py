@@ -58,7 +58,11 @@ def _history(
 ) -> list[Entry]:
     asked = list(asked)
     ids = {a.id for a in asked}
-    history = [Entry(**entry) for entry in map(json.loads, lines) if entry["order_id"] in ids]
+    history = [
+        Entry(e["order_id"], e["what"], e["epoch"], e["who"], e["at"])
+        for e in map(json.loads, lines)
+        if e["order_id"] in ids
+    ]
     for one in asked:
         if shown[one.id] is None:
             continue

@@ -1,12 +1,15 @@
 """A compute adapter whose effects are lines: what was really started and stopped, outside every store and database.
 
 Each call appends one line, by one write and one fsync; so an effect is there whole or not at all, and a call too many
-is seen. What runs is what was started and not stopped. Installed as anybody's adapter is: by an entry point.
+is seen. Only what another installation has started is found, as the port demands: two that share a ledger, as a copied
+state and its original do, have no other way to know. What runs is what was started and not stopped. Installed as
+anybody's adapter is: by an entry point.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import time
@@ -36,18 +39,27 @@ class Ledger(ComputeBackend):
 
     isolation = "none"
 
-    def __init__(self, file: Path, who: str) -> None:
-        self._file, self._who = file, who
+    def __init__(self, file: Path, who: str, home: str) -> None:
+        self._file, self._who, self._home = file, who, home
         self._read, self._runs = 0, {}  # type: ignore[var-annotated]
 
     def _append(self, workspace_id: str, what: str) -> None:
-        entry = {"order_id": workspace_id, "what": what, "epoch": 0, "who": self._who, "at": time.monotonic()}
-        descriptor = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        entry = {
+            "order_id": workspace_id, "what": what, "epoch": 0, "who": self._who, "at": time.monotonic(), "home": self._home,
+        }  # fmt: skip
+        descriptor = os.open(self._file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            if what == STARTED and self._started_elsewhere(workspace_id):
+                return
             os.write(descriptor, json.dumps(entry).encode() + b"\n")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def _started_elsewhere(self, workspace_id: str) -> bool:
+        found = [json.loads(line) for line in entries(self._file) if workspace_id in line]
+        return any(entry["what"] == STARTED and entry["home"] != self._home for entry in found)
 
     def _known(self) -> Mapping[str, bool]:
         """Workspace id → whether it runs."""
@@ -98,7 +110,7 @@ class Plugin:
     @staticmethod
     def build(settings: Any, site: Site) -> Ledger:
         """See `plugins.Plugin`."""
-        return Ledger(site.config_folder / settings.file, site.facility_id)
+        return Ledger(site.config_folder / settings.file, site.facility_id, site.config_folder.name)
 
 
 def install(folder: Path) -> Path:

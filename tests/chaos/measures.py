@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from facility_agent.link.keys import load_or_create_key, public_text
 from tests.certificates import self_signed
@@ -32,7 +33,7 @@ from tests.services import running_postgres
 from tests.waiting import free_port, until
 
 HERD = 500
-ROUNDS = 3
+ROUNDS, BARE_ROUNDS = 8, 4
 BARE_START = 0.5
 WITHIN = 30.0
 
@@ -180,9 +181,9 @@ def herd(say: Callable[[str], None]) -> list[Shown]:
             crowd.all()
             living[kind] = [server, crowd]
             stack.callback(lambda kind=kind: living[kind][0].kill())  # type: ignore[misc]
-        for _ in range(ROUNDS):
+        for round_ in range(ROUNDS):
             outage = 0.0
-            for kind, start, at, took in pairs:
+            for kind, start, at, took in pairs[: 2 if round_ < BARE_ROUNDS else 1]:
                 server, crowd = living[kind]
                 server.kill()
                 server.wait()
@@ -195,9 +196,9 @@ def herd(say: Callable[[str], None]) -> list[Shown]:
                 outage = begun - killed
                 took.append(crowd.all() - begun)
                 say(f"{HERD} {kind}: {took[-1]:.2f} s after an outage of {outage:.1f} s")
-    ratio = sorted(ours)[ROUNDS // 2] / sorted(bare)[ROUNDS // 2]
-    value = f"{sorted(ours)[ROUNDS // 2]:.1f} s, bare streams {sorted(bare)[ROUNDS // 2]:.1f} s: {ratio:.2f}"
-    return [Shown(f"hub killed with {HERD} agents: all back", value, "<= 1.5 x bare streams", ratio <= 1.5)]
+    ratio = median(ours) / median(bare)
+    value = f"{median(ours):.1f} s ({ROUNDS} times), bare streams {median(bare):.1f} s: {ratio:.2f}"
+    return [Shown(f"F25: hub killed with {HERD} agents: all back", value, "<= 1.5 x bare streams", ratio <= 1.5)]
 
 
 @contextmanager

@@ -75,7 +75,8 @@ class FaultProxy:
         self._open: set[asyncio.StreamWriter] = set()
         self.accepted = 0
         self._server: asyncio.Server | None = None
-        threading.Thread(target=self._loop.run_forever, daemon=True).start()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
         self.port = self._call(self._begin(0))
 
     def _call(self, work: object) -> int:
@@ -226,3 +227,5 @@ class FaultProxy:
 
         self._call(work())
         self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(5)
+        self._loop.close()

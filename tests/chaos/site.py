@@ -179,7 +179,11 @@ command = ["true"]
 
     def enrol(self, token: str) -> None:
         """With a token of the centre's."""
-        command = [BIN / "facility-agent", "enrol", "-c", self.folder / "agent.toml", "--token", token]
+        self.operate("enrol", "--token", token)
+
+    def operate(self, verb: str, *more: str) -> None:
+        """One of the operator's commands."""
+        command = [BIN / "facility-agent", verb, "-c", self.folder / "agent.toml", *more]
         done = subprocess.run(
             command, env=self.variables() | self.extra, capture_output=True, text=True, timeout=60
         )

@@ -18,9 +18,9 @@ from shared.link.outputs import Ending
 from shared.link.terms import DEFAULT
 from shared.wire.commands import encode_body
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
-from shared.workspaces import WorkspaceState
+from shared.workspaces import WorkspaceInventory, WorkspaceState
 from tests.agent_parts import LAUNCH, Agent, Facility, answer_of, until, workspace
-from tests.link_parts import SmallCore, eventually
+from tests.link_parts import REPORT, SmallCore, eventually
 from tests.small_hub import SmallHub
 from tests.waiting import free_port
 
@@ -230,6 +230,23 @@ async def test_the_next_session_is_open_before_the_drained_one_ends(scene: Scene
     assert scene.changes == [True], "never offline"
     assert scene.hub.newest.hello.previous_ending == "DRAINED"
     assert link.status().epoch == scene.hub.newest.epoch == 2
+
+
+async def test_what_happens_as_the_next_hello_is_said_is_told_in_the_next_session(scene: Scene) -> None:
+    class Busy(SmallCore):
+        """Something happens right after its inventory was taken."""
+
+        def inventory(self) -> WorkspaceInventory:
+            asyncio.get_running_loop().call_soon(self.tell, REPORT)
+            return super().inventory()
+
+    core = Busy()
+    link = scene.dial(AgentLink(scene.settings(), core, desk=core))
+    await eventually(lambda: link.connected)
+    first = scene.hub.newest
+    first.drain(deadline_s=20.0)
+    await eventually(lambda: len(scene.hub.open()) == 1 and scene.hub.newest is not first, 5)
+    await eventually(lambda: len(scene.hub.newest.events) == 1)
 
 
 async def test_a_drain_to_a_hub_that_is_not_there_keeps_the_old_session(scene: Scene) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from graphql import build_schema, get_introspection_query
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -311,3 +313,34 @@ async def test_reports_of_another_facility_and_older_ones_change_nothing() -> No
     await centre.reports.inventory("alpha", centre.epochs["alpha"], WorkspaceInventory())
     seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
     assert seen["state"] == "UNKNOWN", "an empty inventory ends nothing"
+    await centre.reports.reported(
+        "alpha", centre.epochs["alpha"], WorkspaceReport(number, 3, WorkspaceState.RUNNING)
+    )
+    seen = (await centre.ask(look, {"i": f"Workspace:{number}"}, cookie))["data"]["workspace"]
+    assert (seen["state"], seen["sequence"]) == ("RUNNING", 3), "the facility knows it after all"
+
+
+async def test_an_inventory_that_says_nothing_new_costs_the_same_however_long_it_is() -> None:
+    centre = portal()
+    await centre.connect("alpha", started)
+    cookie = await centre.person("sam", "alpha")
+    numbers = [str(uuid.uuid4()) for _ in range(12)]
+    for number in numbers:
+        await centre.ask(LAUNCH, wish(number), cookie)
+    reports = tuple(WorkspaceReport(number, 3, WorkspaceState.RUNNING) for number in numbers)
+    epoch = centre.epochs["alpha"]
+    await centre.reports.inventory("alpha", epoch, WorkspaceInventory(reports))
+    assert await _statements(centre, epoch, reports[:1]) == await _statements(centre, epoch, reports)
+
+
+async def _statements(centre: Any, epoch: int, reports: tuple[WorkspaceReport, ...]) -> int:
+    """How many statements an inventory takes that says nothing new."""
+    from central_portal.database import in_database
+    from central_portal.workspaces.reports import _fold_reports, _Reported
+
+    def count() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            _fold_reports([_Reported("alpha", epoch, reports, time.time())])
+        return len(captured)
+
+    return int(await in_database(count)())

@@ -559,3 +559,14 @@ async def test_a_full_disk_refuses_new_orders_keeps_old_ones_and_goes_on_later(
         return (await agent.orders.counts()).accepted == 0
 
     await until(none_open)
+
+
+async def test_what_runs_without_a_row_is_not_called_cancelled(facility: Facility) -> None:
+    facility.scheduler.runs.add(W1)
+    agent = await facility.agent()
+    await agent.linked("ada")
+    await agent.workspaces.probed()
+    answer, _ = await agent.take(facility.order(S1, Stop(W1), expires_in=None))
+    assert refused(answer) == "BACKEND_FAILED"
+    assert await agent.row(W1) is None
+    assert facility.scheduler.stopped == []

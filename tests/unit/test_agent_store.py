@@ -246,6 +246,23 @@ async def test_each_start_counts_and_a_restored_store_gets_a_new_name(path: Path
     store.close()
 
 
+async def test_what_was_being_started_at_the_backup_is_forgotten_by_the_restored_store(path: Path) -> None:
+    store = SqliteStore(path)
+    for name, handle in (("begun", "job-1"), ("beginning", "")):
+        row = WorkspaceRow(
+            name, Subject("https://op", "ada"), "id-ada", "hash", "env", "small", (), "T", 600, WorkspaceState.STARTING, 1,
+            "[]", handle, b"", "", "", 1.0, None, None,
+        )  # fmt: skip
+        await store.transact(lambda tx, row=row: tx.put_workspace(row))  # type: ignore[misc]
+    store.close()
+    renew_store_id(path)
+    store = SqliteStore(path)
+    kept = [await store.transact(lambda tx, n=name: tx.workspace(n)) for name in ("begun", "beginning")]  # type: ignore[misc]
+    store.close()
+    assert kept[0] is not None
+    assert kept[1] is None
+
+
 async def test_orders_are_kept_until_acknowledged_and_forgotten_later(store: SqliteStore) -> None:
     for number in range(4):
         await store.transact(lambda tx, n=number: tx.accept_order(order(f"o{n}", float(n))))
