@@ -237,7 +237,9 @@ class Agent:
             await self._listen(stack)
             await self._store_ready()
             await self.workspaces.recover()
-            with suppress(ParasolError, TimeoutError):  # else the watcher goes on trying, and a scheduler holds up nobody
+            with suppress(
+                ParasolError, TimeoutError
+            ):  # else the watcher goes on trying, and a scheduler holds up nobody
                 async with asyncio.timeout(PROBE_WITHIN):
                     await self.workspaces.probed()
             stack.push_async_callback(self.workspaces.stop)

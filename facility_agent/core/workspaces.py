@@ -120,7 +120,9 @@ class Workspaces:
         def write(tx: Transaction) -> WorkspaceReport:
             link, before = _link(tx, order), tx.workspace(workspace_id)
             if before is None and workspace_id in self._rows.unowned:
-                raise BackendError("It runs there, but the facility lost its records of it; its operator can end it.")
+                raise BackendError(
+                    "It runs there, but the facility lost its records of it; its operator can end it."
+                )
             if before is None:
                 before = self._tombstone(order, link, workspace_id)
                 tx.put_workspace(before)
