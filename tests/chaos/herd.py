@@ -25,6 +25,7 @@ from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
 from shared.link.pump import StreamLost
 from tests.link_parts import SmallCore
 
+PINGS = ("grpc.http2.min_ping_interval_without_data_ms", 10_000)
 STABLE = 2.0
 """Seconds after which a session was a good one: every round then begins with the shortest pause."""
 _aio: Any = grpc.aio  # type: ignore[attr-defined]
@@ -82,7 +83,7 @@ async def _serve(port: int, folder: Path) -> None:
         async for message in requests:
             await context.write(message)
 
-    server = _aio.server(options=(*COMMON_OPTIONS, ("grpc.so_reuseport", 0)))
+    server = _aio.server(options=(*COMMON_OPTIONS, ("grpc.so_reuseport", 0), PINGS))
     handler = grpc.stream_stream_rpc_method_handler(echo)
     server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, {CONNECT: handler}),))
     pair = ((folder / "hub.key").read_bytes(), (folder / "hub.pem").read_bytes())
