@@ -21,6 +21,10 @@ def is_workspace_id(text: str) -> bool:
     return _UUID.fullmatch(text) is not None
 
 
+LAST_SEQUENCE = 2**31 - 1
+"""The highest number of a report: GraphQL's Int holds no more."""
+
+
 class WorkspaceState(StrEnum):
     """REQUESTED → STARTING → RUNNING → STOPPING → ENDED, or FAILED; UNKNOWN when nobody can tell."""
 

@@ -20,7 +20,15 @@ from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, nothing
 from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Vault, WorkspaceRow
 from shared.errors import AccountNotLinked, BackendError, Conflict, NotFound, QuotaExceeded
-from shared.workspaces import LaunchRequest, StepName, Why, WorkspaceInventory, WorkspaceReport, WorkspaceState
+from shared.workspaces import (
+    LAST_SEQUENCE,
+    LaunchRequest,
+    StepName,
+    Why,
+    WorkspaceInventory,
+    WorkspaceReport,
+    WorkspaceState,
+)
 
 _AT_ONCE = (StepName.ASK, StepName.ACCOUNT, StepName.DATA, StepName.QUEUE)
 """The steps that are behind a workspace when it is admitted."""
@@ -142,10 +150,11 @@ class Workspaces:
         return Effect(write, after)
 
     def _tombstone(self, order: OrderRow, link: LinkRow, workspace_id: str) -> WorkspaceRow:
+        """Nothing follows it, and it counts after whatever a store that is lost had said."""
         now = self._clock()
         return WorkspaceRow(
-            workspace_id, order.subject, link.immutable_id, "", "", "", (), "", 0, WorkspaceState.ENDED, 1, "[]", "",
-            b"", Why.CANCELLED.value, "It was cancelled before it started.", now, None, now,
+            workspace_id, order.subject, link.immutable_id, "", "", "", (), "", 0, WorkspaceState.ENDED,
+            LAST_SEQUENCE, "[]", "", b"", Why.CANCELLED.value, "It was cancelled before it started.", now, None, now,
         )  # fmt: skip
 
 

@@ -150,8 +150,8 @@ class Database:
         self.store_id, self.boot_counter = rows["store_id"], int(rows["boots"])
 
 
-AHEAD = 2**32
-"""More changes than a workspace ever sees."""
+AHEAD = 2**21
+"""More changes than a workspace ever sees, and small enough for hundreds of restorations."""
 
 
 def renew_store_id(path: Path) -> str:

@@ -12,6 +12,7 @@ from shared.wire.parse import parse
 from shared.wire.raw import split
 from shared.wire.text import Malformed
 from shared.workspaces import (
+    LAST_SEQUENCE,
     STEPS,
     LaunchRequest,
     StepName,
@@ -84,7 +85,7 @@ def decode_report(data: bytes) -> WorkspaceReport:
     ]
     return WorkspaceReport(
         workspace_id=workspace_id(message.workspace_id),
-        sequence=text.count(message.sequence),
+        sequence=min(text.count(message.sequence), LAST_SEQUENCE),
         state=_STATES.get(message.state, WorkspaceState.UNKNOWN),
         steps=tuple(steps),
         ends_in=text.duration(message.ends_in) if message.HasField("ends_in") else None,

@@ -7,16 +7,17 @@ import base64
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from facility_agent.link import client
 from facility_agent.link.client import AgentLink
 from facility_agent.link.keys import load_or_create_key
-from facility_agent.link.running import Running
+from facility_agent.link.running import Reply, Running
 from facility_agent.link.settings import LinkSettings
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.facilities import Capability, FacilityDescription, Outcome
@@ -42,19 +43,19 @@ def page_of(slug: str) -> bytes:
 class Prepared(Running):
     """Answers at once with bytes made beforehand, as the floor's agents do: the centre and the link are measured."""
 
-    def __init__(self, core: BenchCore, slug: str) -> None:
-        super().__init__(core, 1)  # type: ignore[arg-type]
-        self._page = page_of(slug)
+    def __init__(self, core: BenchCore, slots: asyncio.Semaphore) -> None:
+        super().__init__(core, slots)  # type: ignore[arg-type]
+        self._page = core.page
 
-    def start(self, command: CommandArrived, reply: Callable[[pb.Result], None]) -> None:
-        reply(pb.Result(ticket=command.ticket, outcome=Outcome.OK, payload=self._page))
+    async def _answer(self, command: CommandArrived, reply: Reply) -> None:
+        await reply(pb.Result(ticket=command.ticket, outcome=Outcome.OK, payload=self._page))
 
 
 class BenchCore:
     """What a facility of the benchmark says of itself."""
 
     def __init__(self, slug: str) -> None:
-        self._slug = slug
+        self._slug, self.page = slug, page_of(slug)
 
     def description(self) -> FacilityDescription:
         capabilities = tuple(Capability(f"c{i}", "kind", f"Capability {i}", "What it does") for i in range(5))
@@ -123,6 +124,7 @@ async def play(folder: Path, facilities: int, hub: int) -> None:
     import logging
 
     logging.basicConfig(level=logging.INFO)
+    client.Running = Prepared  # type: ignore[misc]
     async with asyncio.TaskGroup() as tasks:
         for number in range(facilities):
             settings = LinkSettings(
@@ -131,7 +133,6 @@ async def play(folder: Path, facilities: int, hub: int) -> None:
             )  # fmt: skip
             core = BenchCore(slug_of(number))
             link = AgentLink(settings, core)  # type: ignore[arg-type]
-            link._running = Prepared(core, slug_of(number))
             tasks.create_task(link.run())
 
 

@@ -167,7 +167,10 @@ async def test_a_sessions_answers_come_on_its_own_connection(scene: Scene, mine:
     ticket = await mine.asked()
     stolen = mine.chunk(ticket, result(ticket, "stolen"))
     async with connection(scene) as elsewhere, hand(scene, "beta") as other:
-        assert await became(put(elsewhere, stolen)) is Code.FAILED_PRECONDITION
+        ended = await became(put(elsewhere, stolen))
+        assert ended in (Code.FAILED_PRECONDITION, Code.INTERNAL), (
+            "INTERNAL when the refusal overtakes gRPC's own write"
+        )
         assert await became(put(elsewhere, ends=False)) is Code.FAILED_PRECONDITION, "not a byte is waited for"
         assert await became(other.put(stolen)) is Code.FAILED_PRECONDITION
     await answered(mine, ask, ticket)

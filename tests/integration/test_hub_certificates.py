@@ -7,7 +7,7 @@ import ssl
 import time
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -96,8 +96,14 @@ async def tls_in_front(port: int, files: tuple[Path, Path]) -> AsyncIterator[int
         finally:
             target.close()
 
+    opened: list[asyncio.StreamWriter] = []
+    carrying: set[asyncio.Task[None]] = set()
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        carrying.add(asyncio.current_task())  # type: ignore[arg-type]
+        opened.append(writer)
         ours, theirs = await asyncio.open_connection("127.0.0.1", port)
+        opened.append(theirs)
         await asyncio.gather(carry(reader, theirs), carry(ours, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
@@ -105,6 +111,13 @@ async def tls_in_front(port: int, files: tuple[Path, Path]) -> AsyncIterator[int
         yield server.sockets[0].getsockname()[1]
     finally:
         server.close()
+        for task in carrying:
+            task.cancel()
+        await asyncio.gather(*carrying, return_exceptions=True)
+        for writer in opened:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 async def test_behind_a_proxy_that_ends_tls_an_agent_enrols_and_signs_tokens(tmp_path: Path) -> None:
