@@ -174,13 +174,11 @@ def herd(say: Callable[[str], None]) -> list[Shown]:
         pairs = (("agents", start_hub, hub_port, ours), ("bare", start_bare, port, bare))
         living = {}
         for kind, start, at, _ in pairs:
-            server = start()
-            until(lambda at=at: listening(at), "somebody listens", 30)  # type: ignore[misc]
             crowd = Herd(kind, at, folder)
             stack.callback(crowd.close)
-            crowd.all()
-            living[kind] = [server, crowd]
+            living[kind] = [start(), crowd]
             stack.callback(lambda kind=kind: living[kind][0].kill())  # type: ignore[misc]
+            crowd.all()
         for _ in range(ROUNDS):
             outage = 0.0
             for kind, start, at, took in pairs:
