@@ -69,9 +69,7 @@ class Results:
             self._wake.clear()
             try:
                 if not self._behind:
-                    await asyncio.sleep(
-                        _GATHER
-                    )  # each note is a commit; what is noted late is at worst sent again
+                    await asyncio.sleep(_GATHER)  # each note is a commit; at worst a result is sent again
                 await self._note()
                 if self._behind:
                     self._behind = False

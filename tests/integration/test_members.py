@@ -54,6 +54,8 @@ async def add(slug: str) -> None:
 
 
 async def test_a_row_takes_part_like_a_table_and_each_change_is_another_version(slug: str) -> None:
+    untouched = PINNED.model_copy(update={"id": "untouched"})
+    known = Federation(facilities=(untouched,))
     versions = [(await do(members, FEDERATION)).version]  # type: ignore[attr-defined]
 
     async def changed() -> FacilityTable | None:
@@ -70,8 +72,8 @@ async def test_a_row_takes_part_like_a_table_and_each_change_is_another_version(
     await do(operate.switch, FEDERATION, slug, enabled=False)
     assert await changed() is None
     assert (await do(members, FEDERATION)).refusal(slug) == "This facility is switched off at the centre."  # type: ignore[attr-defined]
-    shown = {agent["facility"]: agent["state"] for agent in await do(listed, FEDERATION)}  # type: ignore[attr-defined]
-    assert "pinned" in shown
+    shown = {agent["facility"]: agent["state"] for agent in await do(listed, known)}  # type: ignore[attr-defined]
+    assert shown["untouched"] == "never connected"
     assert shown[slug] == "disabled"
     await do(operate.remove, FEDERATION, slug, 1.0)
     assert await changed() is None

@@ -19,7 +19,7 @@ from shared.facilities import Outcome
 from shared.limits import LIMITS
 from shared.wire import proof
 from shared.wire.commands import encode_body
-from shared.workspaces import WorkspaceReport, WorkspaceState
+from shared.workspaces import LAST_SEQUENCE, WorkspaceReport, WorkspaceState
 from tests.agent_parts import ADA, LAUNCH, SECRETS, Agent, Facility, Killed, until, workspace
 from tests.link_parts import eventually
 
@@ -249,6 +249,7 @@ async def test_stopping_is_over_with_the_grant(facility: Facility, agent: Agent)
 async def test_a_stop_that_comes_first_cancels_the_launch(facility: Facility, agent: Agent) -> None:
     cancelled = reported((await agent.take(facility.order(S1, Stop(W1), expires_in=None)))[0])
     assert (cancelled.state, cancelled.reason) == (WorkspaceState.ENDED, "CANCELLED")
+    assert cancelled.sequence == LAST_SEQUENCE, "it counts after whatever a store that is lost had said"
     launched = reported((await agent.take(facility.order(W1, LAUNCH)))[0])
     assert (launched.state, launched.reason) == (WorkspaceState.ENDED, "CANCELLED")
     await agent.workspaces.look()

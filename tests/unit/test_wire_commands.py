@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import uuid
 from typing import Any
 
 import pytest
@@ -50,7 +51,8 @@ from shared.wire.gen.parasol.workspaces.v1 import workspaces_pb2
 from shared.wire.raw import delimited
 from shared.wire.status import decode_problem, encode_problem, error_of
 from shared.wire.text import Malformed
-from shared.workspaces import LaunchRequest, StepName, StepReport, WorkspaceReport, WorkspaceState
+from shared.wire.workspaces import decode_report, encode_report
+from shared.workspaces import LAST_SEQUENCE, LaunchRequest, StepName, StepReport, WorkspaceReport, WorkspaceState
 
 ID = "11111111-2222-4333-8444-555555555555"
 DATASET = Dataset("a/1.nxs", "Silver behenate", "GUP26110", "I22", "AgBh", "NXsas", 1.5, None, 2**40, 3, True)
@@ -323,3 +325,9 @@ def test_an_unknown_state_is_unknown_and_an_unknown_step_left_out() -> None:
     assert decode_payload(Verb.STOP, message.SerializeToString()) == WorkspaceReport(
         ID, 0, WorkspaceState.UNKNOWN, (StepReport(StepName.READY, 0.0, ""),), None, "", "a b"
     )
+
+
+@pytest.mark.parametrize("sequence", [0, 7, LAST_SEQUENCE, 2**32, 2**63 - 1])
+def test_a_reports_sequence_stays_within_what_the_api_can_say(sequence: int) -> None:
+    report = WorkspaceReport(str(uuid.uuid4()), sequence, WorkspaceState.RUNNING)
+    assert decode_report(encode_report(report)).sequence == min(sequence, LAST_SEQUENCE)
