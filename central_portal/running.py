@@ -45,7 +45,8 @@ async def run(centre: Centre, settings: CentreSettings, shape: Shape) -> None:
                 await _serve(centre, settings)
             finally:
                 if centre.hub is not None:
-                    await asyncio.wait_for(centre.hub.stop(), settings.hub_drain + _STOP_WITHIN)
+                    async with asyncio.timeout(settings.hub_drain + _STOP_WITHIN):
+                        await centre.hub.stop()
 
 
 async def _serve(centre: Centre, settings: CentreSettings) -> None:

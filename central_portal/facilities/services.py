@@ -132,7 +132,8 @@ class Facilities:
                     log.warning("The facilities' rows cannot be read: %s", type(error).__name__)
                 await asyncio.sleep(PAUSE)  # when many come at once, one look is for all
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hinted.wait(), EVERY - PAUSE)
+                    async with asyncio.timeout(EVERY - PAUSE):
+                        await self._hinted.wait()
         finally:
             undo()
 

@@ -69,7 +69,8 @@ class SessionWatch:
                 except DatabaseError as error:
                     log.warning("The sessions' rows cannot be read: %s", type(error).__name__)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hinted.wait(), EVERY)
+                    async with asyncio.timeout(EVERY):
+                        await self._hinted.wait()
         finally:
             undo()
 

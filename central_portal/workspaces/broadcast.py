@@ -73,7 +73,8 @@ class Broadcaster:
                 except DatabaseError as error:
                     log.warning("The workspaces' rows cannot be read: %s", type(error).__name__)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._hinted.wait(), EVERY)
+                    async with asyncio.timeout(EVERY):
+                        await self._hinted.wait()
         finally:
             self._told = None
             undo()

@@ -57,7 +57,8 @@ class Watcher:
             except Exception:  # an adapter's fault must not end the agent
                 log.exception("workspaces could not be looked at")
             try:
-                await asyncio.wait_for(self._wake.wait(), QUICK if busy else SLOW)
+                async with asyncio.timeout(QUICK if busy else SLOW):
+                    await self._wake.wait()
             except TimeoutError:
                 continue
 

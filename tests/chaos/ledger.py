@@ -22,6 +22,7 @@ from pydantic import BaseModel, ConfigDict
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import Capacity, ComputeBackend, Endpoint, Observation, RunState, StartSpec
 from facility_agent.ports.directory import Account
+from tests.chaos import stacks
 
 STARTED, STOPPED = "EFFECT", "STOPPED"
 ENTRY_POINT = "[parasol.compute]\nledger = tests.chaos.ledger:Plugin\n"
@@ -110,6 +111,7 @@ class Plugin:
     @staticmethod
     def build(settings: Any, site: Site) -> Ledger:
         """See `plugins.Plugin`."""
+        stacks.answer()
         return Ledger(site.config_folder / settings.file, site.facility_id, site.config_folder.name)
 
 

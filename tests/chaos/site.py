@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from facility_agent.link.keys import load_or_create_key, public_text
+from tests.chaos import stacks
 from tests.chaos.ledger import entries, install
 from tests.chaos.proxy import FaultProxy
 from tests.components import ROOT
@@ -230,11 +232,24 @@ command = ["true"]
 
     def stop(self) -> None:
         """As its service manager stops it."""
-        assert self.process is not None
-        self.process.terminate()
-        code = self.process.wait(20)
+        process = self.process
+        assert process is not None
+        process.terminate()
+        try:
+            until(lambda: not alive(process), f"{self.name} stops", 20)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.stacks()}") from None
+        code = process.returncode
         assert code == 0, f"{self.name} ended with {code}: {self.text()[-2000:]}"
         self.process = None
+
+    def stacks(self) -> str:
+        """What the agent is doing, as far as it says."""
+        begin = len(self.text())
+        self.send(stacks.ASK)
+        with suppress(AssertionError):
+            until(lambda: stacks.END in self.text()[begin:], "the stacks", 5)
+        return self.text()[begin:]
 
     def died(self, within: float = 20.0) -> None:
         """Wait until the agent has been ended by its crash point."""

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from facility_agent.core.rows import Rows
+from facility_agent.core.watching import Watcher
 from facility_agent.ports.compute import Observation, RunState
 from facility_agent.testing.memory_compute import MemoryCompute
 from shared.commands import Stop, Verb
@@ -169,6 +171,24 @@ async def test_an_outage_of_the_backend_changes_nothing(at: FacilityScene) -> No
     await asyncio.wait([watch])
     assert at.rows() == before
     assert (await at.row(workspace_id)).state is S.RUNNING
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_watch_that_is_stopped_just_as_it_is_woken_ends(at: FacilityScene, turns: int) -> None:
+    """asyncio.wait_for swallows such a cancellation before Python 3.12; the agent then never stopped."""
+    watcher = Watcher(Rows(at.store, lambda _: None, lambda: at.now), at.compute, lambda: at.now)
+    watch = asyncio.create_task(watcher.watch())
+    await asyncio.wait([watch], timeout=0.05)
+    watcher.wake()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    watch.cancel()
+    await asyncio.wait([watch], timeout=0.5)
+    try:
+        assert watch.cancelled()
+    finally:
+        watch.cancel()
+        await asyncio.wait([watch])
 
 
 async def test_a_lifetime_is_kept(at: FacilityScene) -> None:
