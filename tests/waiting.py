@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import http.client
+import os
+import random
 import socket
 import subprocess
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
 _pause = threading.Event()
+_LOWEST, _MOST_KEPT = 10_000, 200
+_RANDOM, _kept = random.Random(), deque[int]()
 
 
 def until(look: Callable[[], T], what: str, deadline: float = 30.0) -> T:
@@ -25,10 +31,26 @@ def until(look: Callable[[], T], what: str, deadline: float = 30.0) -> T:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nothing listens on now, and that nobody else gets before it is listened on.
+
+    It lies below those that the kernel gives to connections. An abstract Unix socket of its name keeps it from other
+    processes that ask here.
+    """
+    highest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for port in _RANDOM.sample(range(_LOWEST, highest), 100):
+        keep = socket.socket(socket.AF_UNIX)
+        with socket.socket() as probe:
+            try:
+                keep.bind(f"\0parasol-port-{port}")
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                keep.close()
+                continue
+        _kept.append(keep.detach())
+        if len(_kept) > _MOST_KEPT:
+            os.close(_kept.popleft())
+        return port
+    raise AssertionError("no port is free")
 
 
 def http_status(port: int, path: str, host: str) -> int | None:

@@ -56,13 +56,15 @@ def cloned(world: World, site: Site) -> float:
     folder = world.folder / f"c{RANDOM.randrange(10**6)}"
     shutil.copytree(site.folder, folder, ignore=lambda *_: ["run"])
     begun = time.monotonic()
-    clone = replace(site, folder=folder, proxy=FaultProxy(*site.proxy.targets), hub=site.hub, process=None)
+    clone = replace(
+        site, folder=folder, proxy=FaultProxy(*site.proxy.targets), hub=site.hub, process=None, listener=None
+    )
     clone.write(site.people)
     (folder / "ledger").unlink(missing_ok=True)
     (folder / "ledger").symlink_to(site.ledger)
     clone.start(wait=False)
     try:
-        until(lambda: _state(world, site) == "quarantined", "the clone is noticed", 30)
+        until(lambda: _state(world, site) == "quarantined", "the clone is noticed", 60)
         noticed = time.monotonic() - begun
     finally:
         clone.close()
@@ -93,7 +95,7 @@ def _jumps(shift: str) -> None:
 def orders_go_by(world: World, site: Site, count: int) -> None:
     """Wait until so many more were asked for."""
     load, begun = world.loads[site.name], time.monotonic()
-    until(lambda: len(load.between(begun, time.monotonic())) >= count, "orders are given", 30)
+    until(lambda: len(load.between(begun, time.monotonic())) >= count, "orders are given", 60)
 
 
 for _shift in ("+1h", "-1h", "+1d", "-1d"):
@@ -102,14 +104,28 @@ for _shift in ("+1h", "-1h", "+1d", "-1d"):
 
 @fault("F21", "agent's disk is full")
 def disk_full(world: World, site: Site) -> None:
-    """No file of the agent's may grow beyond what its store has now: RLIMIT_FSIZE needs no privilege."""
+    """Nothing of the agent's may lie behind some place in a file: RLIMIT_FSIZE needs no privilege.
+
+    It says so, refuses what it cannot store, and goes on by itself when there is room again.
+    """
     assert site.process is not None
-    process, size = psutil.Process(site.process.pid), (site.state / "agent.sqlite3-wal").stat().st_size
+    process = psutil.Process(site.process.pid)
     before = process.rlimit(psutil.RLIMIT_FSIZE)
-    process.rlimit(psutil.RLIMIT_FSIZE, (size, before[1]))
-    orders_go_by(world, site, 5)
-    process.rlimit(psutil.RLIMIT_FSIZE, before)
-    assert alive(site.process), "it survives"
+    process.rlimit(psutil.RLIMIT_FSIZE, (RANDOM.randint(1, 65_536), before[1]))
+    try:
+        _hears(site, "The store cannot be used")
+        orders_go_by(world, site, 5)
+    finally:
+        if alive(site.process):
+            process.rlimit(psutil.RLIMIT_FSIZE, before)
+    _hears(site, "The store can be used again")
+
+
+def _hears(site: Site, words: str) -> None:
+    process = site.process
+    assert process is not None
+    until(lambda: words in site.news() or not alive(process), f"{site.name} says: {words}", 60)
+    assert alive(process), f"it ended with {process.returncode}: {site.text()[-4000:]}"
 
 
 @fault("F21", "agent's store is damaged, and mended from a copy")

@@ -21,7 +21,7 @@ MOMENTS = ("after-read", "before-accepted", "after-accepted", "before-settled", 
 
 def _everybody(world: World) -> None:
     for site in world.sites:
-        site.connected(40)
+        site.connected()
 
 
 def _mark(world: World) -> None:
@@ -55,7 +55,7 @@ def after_sent(world: World, site: Site) -> None:
     """Only what waits is marked as sent when it goes out: it is ordered while the facility is away."""
     site.proxy.refuse()
     site.proxy.reset()
-    until(lambda: not world.seen_online(site), "the facility is seen to go", 20)
+    until(lambda: not world.seen_online(site), "the facility is seen to go", 60)
     orders_go_by(world, site, 3)
     crashing = world.start("hub", PARASOL_CRASH_AT="after-sent")
     site.proxy.targets.insert(0, world.hub_ports[crashing.name])
@@ -68,7 +68,7 @@ def after_sent(world: World, site: Site) -> None:
 
 
 def _dies(crashing: Part) -> None:
-    until(lambda: not alive(crashing.process), f"{crashing.name} reaches its crash point", 30)
+    until(lambda: not alive(crashing.process), f"{crashing.name} reaches its crash point", 60)
     assert crashing.process.returncode == -signal.SIGKILL, crashing.log.read_text()[-2000:]
 
 
@@ -196,7 +196,7 @@ def zombie(world: World, site: Site) -> None:
         pause(world.timers.lease)
     finally:
         hub.send(signal.SIGCONT)
-    until(lambda: "ended (" in hub.log.read_text(errors="replace")[seen:], "the zombie's sessions are over", 20)
+    until(lambda: "ended (" in hub.log.read_text(errors="replace")[seen:], "the zombie's sessions are over", 60)
     world.aim()
 
 

@@ -53,7 +53,10 @@ class Ledger(ComputeBackend):
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             if what == STARTED and self._started_elsewhere(workspace_id):
                 return
-            os.write(descriptor, json.dumps(entry).encode() + b"\n")
+            line, size = json.dumps(entry).encode() + b"\n", os.fstat(descriptor).st_size
+            if os.write(descriptor, line) < len(line):
+                os.ftruncate(descriptor, size)
+                raise OSError("no room for a line")
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -45,8 +45,8 @@ class Sides:
 
     def noticed(self, *sides: Callable[[], bool]) -> float:
         """Seconds until the last of them has."""
-        within = 30.0 * self._site.timers.dead_after / 24.0
-        until(lambda: all(side() for side in sides or (self.agent, self.hub)), "both ends notice", within + 1.0)
+        within = max(15.0, 31.0 * self._site.timers.dead_after / 24.0)  # no timer makes a loaded machine faster
+        until(lambda: all(side() for side in sides or (self.agent, self.hub)), "both ends notice", within)
         return time.monotonic() - self.begun
 
 
@@ -110,7 +110,7 @@ def _cut(name: str, change: Callable[[Site, int], None]) -> None:
             change(site, round_)
             site.mark()
             site.proxy.reset()
-            until(lambda round_=round_: site.proxy.accepted > before + round_, "it dials again", 20)  # type: ignore[misc]
+            until(lambda round_=round_: site.proxy.accepted > before + round_, "it dials again", 60)  # type: ignore[misc]
         pause(0.5)
         site.proxy.heal()
         site.mark()
@@ -159,8 +159,7 @@ def _slow(name: str, change: Callable[[Site], None], lasts: float) -> None:
         finally:
             site.proxy.heal()
             site.proxy.reset()
-        took = sorted(_others(world, site, begun))
-        assert took, "the others go on"
+        took = until(lambda: sorted(_others(world, site, begun)), "the others go on", 60)
         assert took[int(0.9 * len(took))] < 1.5, f"the others are slow: {took[-3:]}"
 
 
@@ -192,6 +191,5 @@ def overload(world: World, site: Site) -> None:
     load, epochs, begun = world.loads[site.name], site.epochs(), time.monotonic()
     load.burst(100)
     assert site.epochs() == epochs, "the link stands"
-    took = sorted(_others(world, site, begun))
-    assert took, "the others go on"
+    took = until(lambda: sorted(_others(world, site, begun)), "the others go on", 60)
     assert took[int(0.9 * len(took))] < 2.0, f"the others are slow: {took[-3:]}"

@@ -7,10 +7,12 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 from facility_agent.link.keys import load_or_create_key, public_text
 from tests.chaos import stacks
@@ -64,6 +66,7 @@ class Site:
     hub: str = ""
     proxy: FaultProxy = field(default_factory=FaultProxy)
     process: subprocess.Popen[bytes] | None = None
+    listener: threading.Thread | None = None
     extra: dict[str, str] = field(default_factory=dict)
     enrolled: bool = False
 
@@ -170,14 +173,27 @@ command = ["true"]
 
     def start(self, *, wait: bool = True, **more: str) -> None:
         """Start the agent; with `wait` until the hub has let it in."""
+        self._all_said()
         self.seen = len(self.text())
-        with self.log.open("ab") as out:
-            command = [BIN / "facility-agent", "agent", "-c", self.folder / "agent.toml"]
-            self.process = subprocess.Popen(
-                command, env=self.variables() | self.extra | more, stdout=out, stderr=out
-            )
+        command = [BIN / "facility-agent", "agent", "-c", self.folder / "agent.toml"]
+        self.process = subprocess.Popen(
+            command, env=self.variables() | self.extra | more, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        self.listener = threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True)
+        self.listener.start()
         if wait:
             self.connected()
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        """The agent's words go through this process: a disk that is full for the agent does not silence it."""
+        with pipe, self.log.open("ab", buffering=0) as log:
+            while words := os.read(pipe.fileno(), 65536):
+                log.write(words)
+
+    def _all_said(self) -> None:
+        """Wait for the last words of an agent that has ended."""
+        if self.listener is not None:
+            self.listener.join(10)
 
     def enrol(self, token: str) -> None:
         """With a token of the centre's."""
@@ -191,12 +207,12 @@ command = ["true"]
         )
         assert done.returncode == 0, done.stderr
 
-    def connected(self, within: float = 30.0) -> None:
+    def connected(self, within: float = 60.0) -> None:
         """Wait for a session since the last start or `mark`."""
         until(lambda: CONNECTED.search(self.news()) or not self._runs(), f"{self.name} is connected", within)
         assert self._runs(), self.text()[-3000:]
 
-    def back(self, within: float = 30.0) -> None:
+    def back(self, within: float = 60.0) -> None:
         """Wait until it has a session, whenever that was opened."""
         until(lambda: self._stands() or not self._runs(), f"{self.name} is back", within)
         assert self._runs(), self.text()[-3000:]
@@ -228,6 +244,7 @@ command = ["true"]
         if self.process is not None:
             self.process.kill()
             self.process.wait(10)
+            self._all_said()
             self.process = None
 
     def stop(self) -> None:
@@ -240,6 +257,7 @@ command = ["true"]
         except AssertionError as error:
             raise AssertionError(f"{error}: {self.stacks()}") from None
         code = process.returncode
+        self._all_said()
         assert code == 0, f"{self.name} ended with {code}: {self.text()[-2000:]}"
         self.process = None
 
@@ -251,11 +269,12 @@ command = ["true"]
             until(lambda: stacks.END in self.text()[begin:], "the stacks", 5)
         return self.text()[begin:]
 
-    def died(self, within: float = 20.0) -> None:
+    def died(self, within: float = 60.0) -> None:
         """Wait until the agent has been ended by its crash point."""
         process = self.process
         assert process is not None
         until(lambda: not alive(process), f"{self.name} reaches its crash point", within)
+        self._all_said()
         assert process.returncode == -signal.SIGKILL, self.text()[-2000:]
         self.process = None
 
