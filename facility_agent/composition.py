@@ -25,6 +25,7 @@ from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.crash import VARIABLE, crashes
+from facility_agent.description import Description, environments, flavours
 from facility_agent.link.certificates import Certificates
 from facility_agent.link.client import AgentLink
 from facility_agent.link.codec import LinkCodec
@@ -39,7 +40,6 @@ from facility_agent.status import Standing, as_json
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from shared.errors import BackendUnavailable, ParasolError
-from shared.facilities import Capability, Environment, FacilityDescription, Flavour, Service, Software
 from shared.link.terms import DEFAULT
 from shared.wire.addresses import parse_address
 
@@ -80,68 +80,6 @@ def adapters(located: Located) -> Adapters:
     return Adapters(**made)
 
 
-class Description:
-    """What the facility advertises: the configuration, and what the adapters report."""
-
-    def __init__(self, located: Located, made: Adapters) -> None:
-        self._config, self._adapters = located.config, made
-        self.instruments: tuple[str, ...] = ()
-        self.open_proposals: tuple[str, ...] = ()
-
-    async def refresh(self) -> None:
-        """Ask the catalogue what is public."""
-        self.instruments = await self._adapters.catalogue.instruments()
-        self.open_proposals = tuple(sorted(await self._adapters.catalogue.open_proposals()))
-
-    def __call__(self) -> FacilityDescription:
-        """The description as it stands."""
-        facility, config = self._config.facility, self._config
-        isolation = getattr(self._adapters.compute, "isolation", "account")
-        return FacilityDescription(
-            facility_id=facility.id, name=facility.name, place=facility.place, country=facility.country,
-            description=facility.description, website=facility.website, data_portal=facility.data_portal,
-            contact=facility.contact, agent_version=version("parasol-portal"), instruments=self.instruments,
-            open_proposals=self.open_proposals, capabilities=self._capabilities(isolation),
-            services=tuple(Service(s.id, s.title, s.description, s.url) for s in facility.services),
-            environments=tuple(environments(config, isolation)), flavours=tuple(flavours(config)),
-        )  # fmt: skip
-
-    def _capabilities(self, isolation: str) -> tuple[Capability, ...]:
-        as_whom = "as the person's account" if isolation == "account" else "as the agent's own user"
-        catalogue = getattr(self._adapters.catalogue, "detail", "")
-        compute = getattr(self._adapters.compute, "detail", "")
-        sign_on = self._config.gateway.sign_on
-        return (
-            Capability(
-                "catalogue", "catalogue", "Search of datasets", catalogue or "Live search of its catalogue."
-            ),
-            Capability("compute", "compute", "Workspaces", f"{compute} Runs {as_whom}.".strip()),
-            Capability(
-                "sign-on",
-                "sign-on",
-                "Account link",
-                f"By {sign_on.title if sign_on else 'username and password'}.",
-            ),
-        )
-
-
-def environments(config: Any, isolation: str) -> list[Environment]:
-    """The environments as they are advertised."""
-    return [
-        Environment(
-            e.id, e.title, e.description, e.used_as, e.carried_by,
-            tuple(Software(s.name, s.version) for s in e.software), e.flavours, e.recommended or e.flavours[0],
-            isolation,
-        )
-        for e in config.environments
-    ]  # fmt: skip
-
-
-def flavours(config: Any) -> list[Flavour]:
-    """The flavours as they are advertised."""
-    return [Flavour(f.id, f.title, f.cpus, f.memory, f.gpus, f.storage, f.longest) for f in config.flavours]
-
-
 def certificates(located: Located) -> Certificates | None:
     """The enrolled identity; None when the link is set up by hand."""
     if located.config.centre.hub:
@@ -163,7 +101,7 @@ class Agent:
         self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time
         self._revoked, self._events = Revocations(), Events()
-        self.describe = Description(located, self._made)
+        self.describe = Description(config, self._made.catalogue, self._made.compute)
         accounts = Accounts(
             self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
         )
@@ -287,8 +225,7 @@ class Agent:
         while True:
             before = self.describe()
             await asyncio.sleep(DESCRIBE_EVERY if self.describe.instruments else 2.0)
-            with suppress(Exception):
-                await self.describe.refresh()
+            await self.describe.refresh()
             if self.describe() != before:
                 self._events.publish(self.describe())
 

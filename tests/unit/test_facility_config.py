@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -19,6 +20,7 @@ from facility_agent.adapters.compute.process import ProcessSettings
 from facility_agent.check import Finding, problems
 from facility_agent.composition import Agent, adapters
 from facility_agent.config import ConfigError, Located, load
+from facility_agent.description import Description
 from facility_agent.link.keys import load_or_create_key
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,6 +91,22 @@ def test_the_example_is_complete(folder: Path) -> None:
     assert (config.facility.id, config.limits.workspaces_per_account) == ("example", 4)
     assert [(f.memory, f.longest) for f in config.flavours] == [(2 * 2**30, 8 * 3600)]
     adapters(loaded(folder))
+
+
+async def test_of_an_adapter_that_cannot_say_how_it_is_the_last_word_stands(folder: Path) -> None:
+    """A full disk kept the catalogue's index from being opened, and that ended the agent."""
+    located = loaded(folder)
+    made = adapters(located)
+    describe = Description(located.config, made.catalogue, made.compute)
+    before = describe()
+    (index,) = (folder / "state").rglob("index.sqlite3")
+    for leftover in index.parent.glob("index.sqlite3-*"):
+        leftover.unlink()
+    index.write_bytes(b"nothing that SQLite knows" * 100)
+    with pytest.raises(sqlite3.DatabaseError):
+        _ = made.catalogue.detail
+    await describe.refresh()
+    assert describe() == before
 
 
 def test_check_finds_nothing_fatal_in_the_example(folder: Path) -> None:

@@ -96,6 +96,7 @@ class NexusFolder(CatalogueBackend):
             if not await asyncio.to_thread(os.access, self._root, os.R_OK | os.X_OK):
                 raise OSError(f"{self._root} cannot be read")
             read, closed = await asyncio.to_thread(self._index.update, reader, self._leaving.is_set)
+            bad = len(await asyncio.to_thread(self._index.problems))
         except (OSError, sqlite3.Error):
             log.exception("the folder of files could not be read")
             self._complete, self._note = False, UNREADABLE
@@ -105,7 +106,7 @@ class NexusFolder(CatalogueBackend):
         self._complete, self._note = not closed, PARTLY if closed else ""
         self._first.set()
         if read:
-            log.info("index: %d files read, %d cannot be read", read, len(self._index.problems()))
+            log.info("index: %d files read, %d cannot be read", read, bad)
 
     async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
         """One page of what is open or readable."""
