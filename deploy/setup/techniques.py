@@ -96,7 +96,8 @@ def broader(terms: dict[str, Term]) -> dict[str, set[str]]:
                 if isinstance(part, str):
                     found |= terms[part].parents | terms[part].definition
                 else:
-                    found |= {(part[0], up) for up in above[part[1]] if (part[0], up) in wanted}
+                    wider: set[Part] = {(part[0], up) for up in above[part[1]] if isinstance(up, str)}
+                    found |= wider & wanted
             found |= {name for name, term in terms.items() if term.definition and term.definition <= found}
             changed = changed or len(found) > before
     return {name: {part for part in found if isinstance(part, str)} for name, found in above.items()}
