@@ -37,12 +37,18 @@ class MemoryRecords:
         objects: Mapping[str, Sequence[Mapping[str, Any]]],
         links: Mapping[tuple[str, str], Sequence[tuple[int, int]]],
         targets: Mapping[tuple[str, str], str],
+        batch: int = 500,
     ) -> None:
         """`links[model, relation]` are (source, target) positions; `targets` names the relation's model."""
         self._objects = {
             model: [{**row, "_at": at} for at, row in enumerate(rows)] for model, rows in objects.items()
         }
-        self._links, self._targets = links, targets
+        self._batch = batch
+        self._ends: dict[tuple[str, str], dict[int, list[Row]]] = {}
+        for where, pairs in links.items():
+            ends = self._ends.setdefault(where, {})
+            for source, target in pairs:
+                ends.setdefault(source, []).append(self._objects[targets[where]][target])
         self.reads = 0
 
     async def rows(self, model: str, narrowing: Narrowing) -> AsyncIterator[Sequence[Row]]:
@@ -50,15 +56,12 @@ class MemoryRecords:
         found = sorted(self._objects.get(model, []), key=lambda row: row["pid"])
         found = [row for row in found if not narrowing.pids or row["pid"] in narrowing.pids]
         found = [row for row in found if narrowing.facility in ("", row.get("_facility", ""))]
-        for at in range(0, len(found), 500):
+        for at in range(0, len(found), self._batch):
             self.reads += 1
-            yield found[at : at + 500]
+            yield found[at : at + self._batch]
 
     async def related(self, relation: Relation, rows: Sequence[Row]) -> Sequence[Sequence[Row]]:
         """See OpenRecords."""
         self.reads += 1
-        where = relation.source, relation.name
-        targets: dict[int, list[Row]] = {}
-        for source, target in self._links.get(where, ()):
-            targets.setdefault(source, []).append(self._objects[self._targets[where]][target])
-        return [targets.get(row["_at"], []) for row in rows]
+        ends = self._ends.get((relation.source, relation.name), {})
+        return [ends.get(row["_at"], []) for row in rows]

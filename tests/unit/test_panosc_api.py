@@ -270,6 +270,14 @@ async def test_pages_neither_repeat_nor_drop(api: Client) -> None:
     assert [each["name"] for each in by_name] == ["T-REX", "SKADI"]
 
 
+@pytest.mark.parametrize("batch", [1, 2, 3, 500])
+async def test_joined_pages_neither_repeat_nor_drop_whatever_the_batches(batch: int) -> None:
+    api = Client(panosc.records(panosc.specification(), batch))
+    joined = {"include": [include("samples", {"text": "copper"})]}
+    pages = [await api.get("/api/Datasets", filter={**joined, "limit": 1, "skip": at}) for at in range(5)]
+    assert [pids(page) for page in pages] == [[f"{D}1"], [f"{D}2"], [f"{D}3"], [f"{D}4"], []]
+
+
 async def test_dates_are_instants(api: Client) -> None:
     since = {"where": {"creationDate": {"gte": "2020-05-05T17:01:02.341+02:00"}}}
     assert len(await api.get("/api/Datasets", filter=since)) == 4

@@ -27,7 +27,7 @@ def specification() -> Objects:
     return {model: [json.loads(text) for text in rows.values()] for model, rows in stored.items()}
 
 
-def records(objects: Objects) -> MemoryRecords:
+def records(objects: Objects, batch: int = 500) -> MemoryRecords:
     """Objects with LoopBack's foreign keys, linked as the models' relations say."""
     links: dict[tuple[str, str], list[tuple[int, int]]] = {}
 
@@ -62,4 +62,4 @@ def records(objects: Objects) -> MemoryRecords:
     joined("DatasetTechnique", "Dataset", "techniques", "Technique", "datasets", ("datasetId", "techniqueId"))
     joined("DatasetSample", "Dataset", "samples", "Sample", "datasets", ("datasetId", "sampleId"))
     targets = {(m.name, r.name): r.target for m in MODELS.values() for r in m.relations.values()}
-    return MemoryRecords(objects, links, targets)
+    return MemoryRecords(objects, links, targets, batch)
