@@ -10,7 +10,7 @@ from pint import UnitRegistry
 from pint.errors import PintError
 
 _WORD = r"[A-Za-zµμΩÅ°%]{1,24}(?:(?:\*\*|\^)?-?[1-9])?"
-_SHAPE = re.compile(rf"\s*{_WORD}(?:\s*[*/.· ]\s*{_WORD}){{0,7}}\s*")
+_SHAPE = re.compile(rf"\s*(?:1\s*/\s*)?{_WORD}(?:\s*[*/.· ]\s*{_WORD}){{0,7}}\s*")
 LONGEST = 64
 
 

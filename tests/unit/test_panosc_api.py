@@ -18,6 +18,7 @@ import pytest
 from central_portal.panosc.app import SearchApi
 from central_portal.panosc.models import Relation, Row
 from central_portal.panosc.records import MemoryRecords
+from central_portal.panosc.units import converted
 from tests.standins import panosc
 
 D = "20.500.12269/panosc-dataset"
@@ -217,6 +218,26 @@ async def test_a_value_is_found_and_shown_in_the_unit_asked_for(
     )
     assert found["parameters"][0]["unit"] == unit
     assert found["parameters"][0]["value"] == pytest.approx(shown, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "factor"),
+    [
+        ("keV", "eV", 1e3),
+        ("Å", "nm", 0.1),
+        ("angstrom", "nm", 0.1),
+        ("1/nm", "1/m", 1e9),
+        ("nm^-1", "m**-1", 1e9),
+        ("mol/l", "mol/m^3", 1e3),
+        ("%", "dimensionless", 0.01),
+        ("bar", "Pa", 1e5),
+        ("°C", "kelvin", 274.15),
+        ("keV", "nm", None),
+        ("furlongs per nonsense", "m/s", None),
+    ],
+)
+def test_units_of_catalogues(source: str, target: str, factor: float | None) -> None:
+    assert converted(1, source, target) == (factor if factor is None else pytest.approx(factor))
 
 
 async def test_temperatures_have_an_offset(api: Client) -> None:
