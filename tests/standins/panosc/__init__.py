@@ -1,11 +1,7 @@
 """The PaNOSC search API's own test data, as records.
 
 `db.json` is `data/db.json` of https://github.com/panosc-eu/search-api, unchanged.
-Copyright (c) 2020, PaNOSC. BSD 2-Clause License: redistribution and use in source and binary forms, with or
-without modification, are permitted provided that redistributions retain the copyright notice, this list of
-conditions and the following disclaimer: this software is provided by the copyright holders and contributors
-"as is" and any express or implied warranties are disclaimed; in no event shall they be liable for any damages
-arising in any way out of the use of this software.
+Copyright (c) 2020, PaNOSC; BSD 2-Clause License, in `LICENSE` beside it.
 """
 
 from __future__ import annotations
