@@ -23,16 +23,19 @@ from shared.errors import DeadlineExceeded, InvalidRequest, NotFound, ParasolErr
 
 QUERY_BYTES = 3 * FILTER_BYTES  # percent-encoded
 AT_ONCE = 8
+WAITING = 64
+BUSY = "Too many requests at once; try again shortly."
 _JSON = [(b"content-type", b"application/json; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
 _STATUS = {InvalidRequest: (400, "BadRequestError"), NotFound: (404, "NotFoundError")}
 
 
 class SearchApi:
-    """Serves open records. At most 8 requests are worked on at once; the others wait within their deadline."""
+    """Serves open records. At most 8 requests are worked on at once; 64 more wait within their deadline."""
 
     def __init__(self, records: OpenRecords, root: str = "/api", deadline: float = 5.0) -> None:
         self._records, self._root, self._deadline = records, root.rstrip("/"), deadline
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._here = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request; never raises for what was asked."""
@@ -41,6 +44,16 @@ class SearchApi:
                 send, 405, "MethodNotAllowedError", "This interface is read with GET.", [(b"allow", b"GET, HEAD")]
             )
             return
+        if self._here >= AT_ONCE + WAITING:
+            await _refuse(send, 503, "ServiceUnavailableError", BUSY, [(b"retry-after", b"2")])
+            return
+        self._here += 1
+        try:
+            await self._serve(scope, send)
+        finally:
+            self._here -= 1
+
+    async def _serve(self, scope: Any, send: Any) -> None:
         try:
             async with asyncio.timeout(self._deadline), self._free:
                 body = orjson.dumps(await self._answer(scope))

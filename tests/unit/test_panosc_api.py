@@ -397,6 +397,16 @@ async def test_records_that_do_not_answer_end_at_the_deadline() -> None:
     assert len(await Client(stuck, deadline=5).get("/api/Datasets")) == 1
 
 
+async def test_a_crowd_is_refused_early_and_the_rest_answered() -> None:
+    client = Client(Stuck({"Dataset": [{"pid": "d"}]}, {}, {}), deadline=0.1)
+    asked = (client.raw("/api/Datasets", "filter=" + quote('{"include": ["files"]}')) for _ in range(80))
+    answers = await asyncio.gather(*asked)
+    busy = [headers for _, body, headers in answers if b"Too many" in body]
+    assert (len(busy), {status for status, _, _ in answers}) == (8, {503})
+    assert all(headers[b"retry-after"] == b"2" for headers in busy)
+    assert len(await client.get("/api/Datasets")) == 1
+
+
 async def test_a_facility_narrows(api: Client) -> None:
     rows = [{"pid": "a", "_facility": "one"}, {"pid": "b", "_facility": "two"}]
     client = Client(MemoryRecords({"Dataset": rows}, {}, {}), root="/elsewhere")
