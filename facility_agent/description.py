@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -26,11 +28,9 @@ class Description:
 
     async def refresh(self) -> None:
         """Ask the catalogue what is public."""
-        try:
-            self.instruments = await self._catalogue.instruments()
-            self.open_proposals = tuple(sorted(await self._catalogue.open_proposals()))
-        except Exception as error:  # noqa: BLE001
-            self._tell("the catalogue does not say what is public", error)
+        with self._endured("the catalogue does not say what is public"):
+            instruments, proposals = await self._catalogue.instruments(), await self._catalogue.open_proposals()
+            self.instruments, self.open_proposals = instruments, tuple(sorted(proposals))
 
     def __call__(self) -> FacilityDescription:
         """The description as it stands."""
@@ -66,17 +66,21 @@ class Description:
         )
 
     def _detail(self, port: str, adapter: Any) -> str:
-        try:
+        with self._endured(f"the {port} adapter does not say how it is"):
             self._details[port] = getattr(adapter, "detail", "")
-        except Exception as error:  # noqa: BLE001
-            self._tell(f"the {port} adapter does not say how it is", error)
         return self._details.get(port, "")
 
-    def _tell(self, what: str, error: Exception) -> None:
-        fault = f"{type(error).__name__}: {error}"
-        if self._told.get(what) != fault:
-            log.warning("%s: %s", what, fault)
-        self._told[what] = fault
+    @contextmanager
+    def _endured(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            fault = f"{type(error).__name__}: {error}"
+            if self._told.get(what) != fault:
+                log.warning("%s: %s", what, fault)
+            self._told[what] = fault
+        else:
+            self._told.pop(what, None)
 
 
 def environments(config: Any, isolation: str) -> list[Environment]:

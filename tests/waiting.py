@@ -31,13 +31,14 @@ def until(look: Callable[[], T], what: str, deadline: float = 30.0) -> T:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nothing listens on now, and that nobody else gets before it is listened on.
+    """A port of 127.0.0.1 that nothing listens on now, and that nobody else who asks here gets before it is listened on.
 
-    It lies below those that the kernel gives to connections. An abstract Unix socket of its name keeps it from other
-    processes that ask here.
+    An abstract Unix socket of its name keeps it. It lies below those that the kernel gives to connections, where
+    those leave room.
     """
-    highest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-    for port in _RANDOM.sample(range(_LOWEST, highest), 100):
+    given = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    above = given if given >= _LOWEST + _MOST_KEPT else 65_536
+    for port in _RANDOM.sample(range(_LOWEST, above), 100):
         keep = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe:
             try:

@@ -19,11 +19,12 @@ from central_portal.panosc.filters import FILTER_BYTES, Query, parse, parse_wher
 from central_portal.panosc.finding import TOP, Finder, Shown
 from central_portal.panosc.models import MODELS
 from central_portal.panosc.records import OpenRecords
-from shared.errors import DeadlineExceeded, InvalidRequest, NotFound, ParasolError
+from shared.errors import InvalidRequest, NotFound, ParasolError
 
 QUERY_BYTES = 3 * FILTER_BYTES  # percent-encoded
 AT_ONCE = 8
 WAITING = 64
+TOO_LONG = "This took too long; narrow the filter."
 BUSY = "Too many requests at once; try again shortly."
 _JSON = [(b"content-type", b"application/json; charset=utf-8"), (b"x-content-type-options", b"nosniff")]
 _STATUS = {InvalidRequest: (400, "BadRequestError"), NotFound: (404, "NotFoundError")}
@@ -61,7 +62,7 @@ class SearchApi:
             status, name = _STATUS.get(type(error), (503, "ServiceUnavailableError"))
             await _refuse(send, status, name, error.message)
         except TimeoutError:
-            await _refuse(send, 503, "ServiceUnavailableError", DeadlineExceeded.default_message)
+            await _refuse(send, 503, "ServiceUnavailableError", TOO_LONG)
         else:
             await _send(send, 200, b"" if scope["method"] == "HEAD" else body, len(body))
 

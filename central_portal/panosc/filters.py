@@ -135,10 +135,9 @@ class _Parser:
             relation = model.relations.get(name) if isinstance(name, str) else None
             if relation is None:
                 raise InvalidRequest(f"A {model.name} has the relations {', '.join(model.relations)}.")
-            scope = self.query(MODELS[relation.target], asked.get("scope", {}), depth + 1)
-            given_scope = asked.get("scope", {})
-            joins = bool(given_scope.get("where") or given_scope.get("include"))
-            found.append(Include(relation, scope, joins))
+            scope = asked.get("scope", {})
+            query = self.query(MODELS[relation.target], scope, depth + 1)
+            found.append(Include(relation, query, joins=bool(scope.get("where") or scope.get("include"))))
         return tuple(found)
 
     def where(self, model: Model, given: Any, depth: int) -> Where | None:

@@ -68,10 +68,9 @@ class World:
         self.hub_ports[part.name] = ports["PARASOL_HUB_LISTEN"]
         self.parts.append(part)
         until(lambda: part.healthy() or not alive(process), f"{part.name} serves")
-        early = (
-            "PARASOL_CRASH_AT" in changes
-        )  # orders reach it as soon as it listens, before this look at its health
-        assert alive(process) or (early and process.returncode == -signal.SIGKILL), log.read_text()
+        # Orders reach it as soon as it listens, so its crash point may come before this look at its health.
+        crashed = "PARASOL_CRASH_AT" in changes and process.poll() == -signal.SIGKILL
+        assert crashed or alive(process), log.read_text()
         self.aim()
         return part
 

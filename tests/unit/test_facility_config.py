@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from facility_agent.composition import Agent, adapters
 from facility_agent.config import ConfigError, Located, load
 from facility_agent.description import Description
 from facility_agent.link.keys import load_or_create_key
+from shared.errors import BackendUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "deploy" / "agent"
@@ -93,7 +93,32 @@ def test_the_example_is_complete(folder: Path) -> None:
     adapters(loaded(folder))
 
 
-async def test_of_an_adapter_that_cannot_say_how_it_is_the_last_word_stands(folder: Path) -> None:
+class Fickle:
+    """An adapter whose author lets every fault through."""
+
+    fault = ""
+
+    @property
+    def detail(self) -> str:
+        if self.fault:
+            raise RuntimeError(self.fault)
+        return "All is well."
+
+
+def test_of_an_adapter_that_cannot_say_how_it_is_the_last_word_stands(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    located, adapter = loaded(folder), Fickle()
+    describe = Description(located.config, adapter, adapter)
+    before = describe()
+    assert "All is well." in {c.detail for c in before.capabilities}
+    for fault, told in (("broken", 2), ("broken", 2), ("", 2), ("broken", 4)):  # once for each port and outage
+        adapter.fault = fault
+        assert describe() == before
+        assert caplog.text.count("RuntimeError: broken") == told
+
+
+async def test_a_catalogue_that_cannot_be_read_leaves_what_it_said(folder: Path) -> None:
     """A full disk kept the catalogue's index from being opened, and that ended the agent."""
     located = loaded(folder)
     made = adapters(located)
@@ -103,8 +128,8 @@ async def test_of_an_adapter_that_cannot_say_how_it_is_the_last_word_stands(fold
     for leftover in index.parent.glob("index.sqlite3-*"):
         leftover.unlink()
     index.write_bytes(b"nothing that SQLite knows" * 100)
-    with pytest.raises(sqlite3.DatabaseError):
-        _ = made.catalogue.detail
+    with pytest.raises(BackendUnavailable):
+        await made.catalogue.instruments()
     await describe.refresh()
     assert describe() == before
 

@@ -49,7 +49,7 @@ class NexusFolder(CatalogueBackend):
         self._settings, self._root, self._state = settings, root.resolve(), site.state
         self._index = Index(site.state / "index.sqlite3", self._root, site.facility_id)
         self._open = frozenset(settings.open_proposals)
-        self._complete, self._note = False, FIRST
+        self._complete, self._note, self._unreadable = False, FIRST, 0
         self._task: asyncio.Task[None] | None = None
         self._first, self._leaving = asyncio.Event(), threading.Event()
 
@@ -65,10 +65,9 @@ class NexusFolder(CatalogueBackend):
 
     @property
     def detail(self) -> str:
-        """For people: what this catalogue is, and how many files it could not read."""
-        failed = len(self._index.problems())
+        """For people: what this catalogue is, and how many files it could not read at its last look."""
         return "Live search of a folder of NeXus files." + (
-            f" {failed} files could not be read." if failed else ""
+            f" {self._unreadable} files could not be read." if self._unreadable else ""
         )
 
     async def ready(self) -> None:
@@ -96,7 +95,7 @@ class NexusFolder(CatalogueBackend):
             if not await asyncio.to_thread(os.access, self._root, os.R_OK | os.X_OK):
                 raise OSError(f"{self._root} cannot be read")
             read, closed = await asyncio.to_thread(self._index.update, reader, self._leaving.is_set)
-            bad = len(await asyncio.to_thread(self._index.problems))
+            self._unreadable = len(await asyncio.to_thread(self._index.problems))
         except (OSError, sqlite3.Error):
             log.exception("the folder of files could not be read")
             self._complete, self._note = False, UNREADABLE
@@ -106,7 +105,7 @@ class NexusFolder(CatalogueBackend):
         self._complete, self._note = not closed, PARTLY if closed else ""
         self._first.set()
         if read:
-            log.info("index: %d files read, %d cannot be read", read, bad)
+            log.info("index: %d files read, %d cannot be read", read, self._unreadable)
 
     async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
         """One page of what is open or readable."""

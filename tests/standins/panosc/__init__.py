@@ -1,4 +1,4 @@
-"""The PaNOSC search API's own test data, as records.
+"""Open records in memory, and the PaNOSC search API's own test data as such.
 
 `db.json` is `data/db.json` of https://github.com/panosc-eu/search-api, unchanged.
 Copyright (c) 2020, PaNOSC; BSD 2-Clause License, in `LICENSE` beside it.
@@ -7,14 +7,53 @@ Copyright (c) 2020, PaNOSC; BSD 2-Clause License, in `LICENSE` beside it.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from central_portal.panosc.models import MODELS
-from central_portal.panosc.records import MemoryRecords
+from central_portal.panosc.models import MODELS, Relation, Row
+from central_portal.panosc.records import Narrowing
 
 Objects = dict[str, list[dict[str, Any]]]
 _KEYS = {"File": "id", "Parameter": "id", "Member": "id", "Person": "id", "Affiliation": "id"}
+
+
+class MemoryRecords:
+    """Objects by model, and the links of each relation as pairs of positions."""
+
+    def __init__(
+        self,
+        objects: Mapping[str, Sequence[Mapping[str, Any]]],
+        links: Mapping[tuple[str, str], Sequence[tuple[int, int]]],
+        targets: Mapping[tuple[str, str], str],
+        batch: int = 500,
+    ) -> None:
+        """`links[model, relation]` are (source, target) positions; `targets` names the relation's model."""
+        self._objects = {
+            model: [{**row, "_at": at} for at, row in enumerate(rows)] for model, rows in objects.items()
+        }
+        self._batch = batch
+        self._ends: dict[tuple[str, str], dict[int, list[Row]]] = {}
+        for where, pairs in links.items():
+            ends = self._ends.setdefault(where, {})
+            for source, target in pairs:
+                ends.setdefault(source, []).append(self._objects[targets[where]][target])
+        self.reads = 0
+
+    async def rows(self, model: str, narrowing: Narrowing) -> AsyncIterator[Sequence[Row]]:
+        """See OpenRecords."""
+        found = sorted(self._objects.get(model, []), key=lambda row: row["pid"])
+        found = [row for row in found if not narrowing.pids or row["pid"] in narrowing.pids]
+        found = [row for row in found if narrowing.facility in ("", row.get("_facility", ""))]
+        for at in range(0, len(found), self._batch):
+            self.reads += 1
+            yield found[at : at + self._batch]
+
+    async def related(self, relation: Relation, rows: Sequence[Row]) -> Sequence[Sequence[Row]]:
+        """See OpenRecords."""
+        self.reads += 1
+        ends = self._ends.get((relation.source, relation.name), {})
+        return [ends.get(row["_at"], []) for row in rows]
 
 
 def specification() -> Objects:
