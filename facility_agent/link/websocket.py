@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
@@ -16,6 +16,9 @@ from shared.link.terms import MESSAGE_BYTES
 
 _OPEN_WITHIN = 10.0
 _REFUSALS = (401, 403)
+BROKEN = (ConnectionClosed, AttributeError)
+"""AttributeError: asyncio of Python 3.11 forgets its loop when it writes the last buffered bytes of a transport that is
+closing, and the library then aborts that transport."""
 
 
 class WebSocketStream:
@@ -42,12 +45,12 @@ class WebSocketStream:
         """See `stream.Stream.write`."""
         try:
             await self._open.send(data)
-        except ConnectionClosed as error:
+        except BROKEN as error:
             raise StreamLost("The WebSocket broke.") from error
 
     async def finish(self) -> None:
         """See `stream.Stream.finish`. A WebSocket closes both ways at once: what the hub still says is lost."""
-        await self._open.close()
+        await _close(self._open)
 
     async def put_bulk(self, chunks: AsyncIterator[bytes]) -> bytes:
         """Always raises StreamLost."""
@@ -91,4 +94,9 @@ async def open_websocket(
         try:
             yield WebSocketStream(socket)
         finally:
-            await socket.close()
+            await _close(socket)
+
+
+async def _close(socket: ClientConnection) -> None:
+    with suppress(*BROKEN):
+        await socket.close()
