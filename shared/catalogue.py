@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, overload
 
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
+
+
+class ArchiveState(StrEnum):
+    """Where a dataset's data are. UNKNOWN is not knowing; only what is ONLINE can be mounted."""
+
+    ONLINE = "ONLINE"
+    RESTORING = "RESTORING"
+    ARCHIVED = "ARCHIVED"
+    UNKNOWN = "UNKNOWN"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A measured or set value. `value` is a number or text; `unit` is empty for none."""
+
+    name: str
+    value: float | str
+    unit: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +34,9 @@ class Dataset:
     """What may leave the facility about one dataset.
 
     `pid` is unique within the facility and stable while the file keeps its place. `started` and
-    `ended` are None when the file states no time. `is_open` says that anyone may read it.
+    `ended` are None when the file states no time. `is_open` says that anyone may read it; `released` is when
+    it became or becomes open, None when that is not known. `techniques` are terms as `shared.techniques.canonical`
+    writes them, `licence` an SPDX identifier, `doi` without a resolver's address.
     """
 
     pid: str
@@ -29,12 +50,69 @@ class Dataset:
     size: int
     files: int
     is_open: bool
+    techniques: tuple[str, ...] = ()
+    keywords: tuple[str, ...] = ()
+    parameters: tuple[Parameter, ...] = ()
+    doi: str = ""
+    licence: str = ""
+    released: float | None = None
+    state: ArchiveState = ArchiveState.ONLINE
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Somebody who takes part in an open proposal, as its public record names them; never an e-mail or username."""
+
+    name: str
+    role: str = ""
+    affiliation: str = ""
+    orcid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What may leave the facility about one proposal; `pid` is what datasets name as their proposal.
+
+    `members` is given for open proposals alone.
+    """
+
+    pid: str
+    title: str = ""
+    summary: str = ""
+    kind: str = ""
+    instruments: tuple[str, ...] = ()
+    started: float | None = None
+    ended: float | None = None
+    released: float | None = None
+    doi: str = ""
+    licence: str = ""
+    keywords: tuple[str, ...] = ()
+    members: tuple[Member, ...] = ()
+    is_open: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DataFile:
+    """A file of a dataset. `path` is relative to the dataset's root, with `/` between its parts and none of them `..`."""
+
+    path: str
+    size: int
+    modified: float | None = None
+
+
+class Order(StrEnum):
+    """How datasets are sorted: by `sort_key`, or the best match first as the catalogue judges it."""
+
+    NEWEST = "NEWEST"
+    RELEVANCE = "RELEVANCE"
 
 
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
     """A question to a catalogue; empty fields do not narrow. `since` and `until` bound `started`.
 
+    `techniques` are terms in their canonical spelling; a dataset with any of them, or with a narrower one, is
+    found. `sample` is words that all occur in the sample. Without text the order is NEWEST.
     Raises InvalidRequest when a field is longer than the limits allow or the dates are reversed.
     """
 
@@ -45,16 +123,21 @@ class SearchQuery:
     until: float | None = None
     limit: int = 50
     after: str = ""
+    sample: str = ""
+    techniques: tuple[str, ...] = ()
+    order: Order = Order.NEWEST
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LIMITS.page:
             raise InvalidRequest(f"A page holds 1 to {LIMITS.page} datasets.")
-        if len(self.text) > 200 or len(self.after) > 512:
+        if max(len(self.text), len(self.sample)) > 200 or len(self.after) > 512:
             raise InvalidRequest("The search text is longer than 200 characters.")
-        if len(self.proposals) > 50 or len(self.instruments) > 50:
-            raise InvalidRequest("At most 50 proposals and 50 instruments can be chosen.")
+        if max(len(self.proposals), len(self.instruments), len(self.techniques)) > 50:
+            raise InvalidRequest("At most 50 proposals, 50 instruments and 50 techniques can be chosen.")
         if any(not p or len(p) > 100 for p in (*self.proposals, *self.instruments)):
             raise InvalidRequest("A proposal or instrument has 1 to 100 characters.")
+        if any(not t or len(t) > 300 for t in self.techniques):
+            raise InvalidRequest("A technique has 1 to 300 characters.")
         if self.since is not None and self.until is not None and self.since > self.until:
             raise InvalidRequest("The first date lies after the last date.")
 
@@ -111,7 +194,7 @@ class UnreadDatasets(Sequence[Dataset]):
 
 @dataclass(frozen=True, slots=True)
 class SearchPage:
-    """One page, newest first, datasets without a time last, ties by pid.
+    """One page in the order that was asked for: newest first, datasets without a time last, ties by pid; or the best first.
 
     `next` is the position after the last dataset, empty when there is no more; `complete` is false
     when part of the catalogue could not be read, and then `note` says in one sentence what.
@@ -127,3 +210,60 @@ class SearchPage:
         if isinstance(self.datasets, UnreadDatasets):
             return self.datasets.keys
         return [sort_key(dataset) for dataset in self.datasets]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalQuery:
+    """A question for proposals; empty fields do not narrow. `text` is words that occur in pid, title or summary."""
+
+    text: str = ""
+    proposals: tuple[str, ...] = ()
+    limit: int = 50
+    after: str = ""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= LIMITS.page:
+            raise InvalidRequest(f"A page holds 1 to {LIMITS.page} proposals.")
+        if len(self.text) > 200 or len(self.after) > 512:
+            raise InvalidRequest("The search text is longer than 200 characters.")
+        if len(self.proposals) > 50 or any(not p or len(p) > 100 for p in self.proposals):
+            raise InvalidRequest("At most 50 proposals of 1 to 100 characters can be chosen.")
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalPage:
+    """One page of proposals, ascending by pid. `next`, `complete` and `note` as in `SearchPage`."""
+
+    proposals: tuple[Proposal, ...] = ()
+    next: str = ""
+    complete: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FilePage:
+    """One page of a dataset's files, ascending by path; `total` is how many there are in all, None when not known."""
+
+    files: tuple[DataFile, ...] = ()
+    next: str = ""
+    total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Open metadata that changed. `token` is where to go on; `more` says that there is more at once.
+
+    `restart` says that this is the beginning of everything: what is not named between here and the page without
+    `more` is gone. `age` is how many seconds ago the catalogue was read for it; `complete` is false while part of it
+    could not be read, and then nothing is said to be gone for that part.
+    """
+
+    datasets: tuple[Dataset, ...] = ()
+    proposals: tuple[Proposal, ...] = ()
+    gone_datasets: tuple[str, ...] = ()
+    gone_proposals: tuple[str, ...] = ()
+    token: str = ""
+    more: bool = False
+    restart: bool = False
+    age: float = 0.0
+    complete: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.errors import ParasolError
 from shared.facilities import Outcome
 from shared.identity import Scope
@@ -20,6 +20,9 @@ class Verb(StrEnum):
     UNLINK = "accounts.unlink"
     SEARCH = "catalogue.search"
     GET = "catalogue.get"
+    FILES = "catalogue.files"
+    PROPOSALS = "catalogue.proposals"
+    CHANGES = "catalogue.changes"
     LAUNCH = "workspaces.launch"
     STOP = "workspaces.stop"
 
@@ -36,13 +39,16 @@ SCOPE_OF: dict[Verb, Scope | None] = {
     Verb.UNLINK: Scope.READ,
     Verb.SEARCH: Scope.READ,
     Verb.GET: Scope.READ,
+    Verb.FILES: Scope.READ,
+    Verb.PROPOSALS: Scope.READ,
+    Verb.CHANGES: None,
     Verb.LAUNCH: Scope.RUN,
     Verb.STOP: Scope.RUN,
 }
 """The scope that a grant needs for a verb; None needs none (RELEASE needs any valid grant)."""
 
-PUBLIC = frozenset({Verb.REDEEM, Verb.SEARCH, Verb.GET})
-"""Verbs that may come without a grant; SEARCH and GET then reach open data only."""
+PUBLIC = frozenset({Verb.REDEEM, Verb.SEARCH, Verb.GET, Verb.FILES, Verb.PROPOSALS, Verb.CHANGES})
+"""Verbs that may come without a grant; those of the catalogue then reach open data only. CHANGES never comes under one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +87,22 @@ class GetDataset:
 
 
 @dataclass(frozen=True, slots=True)
+class GetFiles:
+    """Ask for a page of a dataset's files: 1 to `LIMITS.page` of them, after a position of an earlier page."""
+
+    pid: str
+    limit: int = 50
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GetChanges:
+    """Ask what changed in open metadata after `since`, a token of an earlier answer; empty asks for everything."""
+
+    since: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Stop a workspace of the person behind the grant."""
 
@@ -92,8 +114,19 @@ class Done:
     """Nothing more to say than that it is done."""
 
 
-Parameters = Redeem | Release | Unlink | SearchQuery | GetDataset | LaunchRequest | Stop
-Payload = Redeemed | Done | SearchPage | Dataset | WorkspaceReport
+Parameters = (
+    Redeem
+    | Release
+    | Unlink
+    | SearchQuery
+    | GetDataset
+    | GetFiles
+    | ProposalQuery
+    | GetChanges
+    | LaunchRequest
+    | Stop
+)
+Payload = Redeemed | Done | SearchPage | Dataset | FilePage | ProposalPage | Changes | WorkspaceReport
 
 PARAMETERS_OF: dict[Verb, type] = {
     Verb.REDEEM: Redeem,
@@ -101,6 +134,9 @@ PARAMETERS_OF: dict[Verb, type] = {
     Verb.UNLINK: Unlink,
     Verb.SEARCH: SearchQuery,
     Verb.GET: GetDataset,
+    Verb.FILES: GetFiles,
+    Verb.PROPOSALS: ProposalQuery,
+    Verb.CHANGES: GetChanges,
     Verb.LAUNCH: LaunchRequest,
     Verb.STOP: Stop,
 }
@@ -111,6 +147,9 @@ PAYLOAD_OF: dict[Verb, type] = {
     Verb.UNLINK: Done,
     Verb.SEARCH: SearchPage,
     Verb.GET: Dataset,
+    Verb.FILES: FilePage,
+    Verb.PROPOSALS: ProposalPage,
+    Verb.CHANGES: Changes,
     Verb.LAUNCH: WorkspaceReport,
     Verb.STOP: WorkspaceReport,
 }

@@ -1,4 +1,4 @@
-"""The catalogue: questions, pages and datasets on the wire."""
+"""The catalogue: questions, pages and datasets on the wire. Its proposals, files and changes have modules of their own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,17 @@ from contextlib import suppress
 
 from google.protobuf.message import DecodeError
 
-from shared.catalogue import Dataset, Key, SearchPage, SearchQuery, UnreadDatasets, key
+from shared.catalogue import (
+    ArchiveState,
+    Dataset,
+    Key,
+    Order,
+    Parameter,
+    SearchPage,
+    SearchQuery,
+    UnreadDatasets,
+    key,
+)
 from shared.commands import GetDataset
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
@@ -19,7 +29,10 @@ from shared.wire.text import Malformed
 
 _QUESTION_BYTES = 64 * 1024
 _PAGE_BYTES = 2 * 1024 * 1024
-_DATASET_BYTES = 64 * 1024
+DATASET_BYTES = 64 * 1024
+TECHNIQUE = 300
+_LISTED = 50
+_PARAMETERS = 100
 _TAGS = 16 * LIMITS.page  # bytes that look like the tag of a dataset, its own pid's among them
 _LEFT_OUT = "Some datasets were left out because their identifiers cannot be shown."
 
@@ -34,6 +47,9 @@ def encode_query(value: SearchQuery) -> bytes:
         until=value.until,
         limit=value.limit,
         after=value.after,
+        sample=value.sample,
+        techniques=value.techniques,
+        order=value.order.value if value.order is not Order.NEWEST else "",
     ).SerializeToString()
 
 
@@ -48,6 +64,9 @@ def decode_query(data: bytes) -> SearchQuery:
         until=_bound(message.until) if message.HasField("until") else None,
         limit=message.limit,
         after=message.after,
+        sample=text.plain(message.sample, 201),
+        techniques=tuple(message.techniques),
+        order=_order(message.order),
     )
 
 
@@ -64,7 +83,7 @@ def decode_get(data: bytes) -> GetDataset:
 def encode_page(value: SearchPage) -> bytes:
     """The bytes of the payload. Raises ValueError for what the wire cannot hold."""
     return pb.Page(
-        datasets=[_message(dataset) for dataset in value.datasets],
+        datasets=[dataset_message(dataset) for dataset in value.datasets],
         next=value.next,
         complete=value.complete,
         note=value.note,
@@ -82,18 +101,18 @@ def decode_page(data: bytes) -> SearchPage:
     page, found, broken = _rows(data)
     if len(found) > LIMITS.page:
         raise Malformed(f"A page has more than {LIMITS.page} datasets.")
-    rows = found if _all_usable(found) else [row for row in found if _usable(row)]
+    rows = found if _all_usable(found) else [row for row in found if usable(row)]
     keys = _keys(rows)
-    datasets, note = UnreadDatasets(keys, rows, _dataset), text.plain(page.note, text.SENTENCE)
+    datasets, note = UnreadDatasets(keys, rows, read_dataset), text.plain(page.note, text.SENTENCE)
     if broken or len(rows) < len(found):
-        return SearchPage(datasets, _position(page.next), complete=False, note=note or _LEFT_OUT)
-    return SearchPage(datasets, _position(page.next), page.complete, note)
+        return SearchPage(datasets, position(page.next), complete=False, note=note or _LEFT_OUT)
+    return SearchPage(datasets, position(page.next), page.complete, note)
 
 
 def _rows(data: bytes) -> tuple[pb.Page, Sequence[pb.Dataset], bool]:
     """The page, its datasets, and whether some of them could not be read."""
     number = pb.Page.DATASETS_FIELD_NUMBER
-    if len(data) <= _DATASET_BYTES and at_most(data, number, _TAGS):
+    if len(data) <= DATASET_BYTES and at_most(data, number, _TAGS):
         with suppress(DecodeError):
             page = pb.Page.FromString(data)
             return page, list(page.datasets), False
@@ -104,24 +123,25 @@ def _rows(data: bytes) -> tuple[pb.Page, Sequence[pb.Dataset], bool]:
     rows: list[pb.Dataset] = []
     for piece in found:
         with suppress(Malformed):
-            rows.append(parse(pb.Dataset, piece, _DATASET_BYTES))
+            rows.append(parse(pb.Dataset, piece, DATASET_BYTES))
     return parse(pb.Page, rest, _PAGE_BYTES), rows, len(rows) < len(found)
 
 
 def encode_dataset(value: Dataset) -> bytes:
     """The bytes of the payload. Raises ValueError for what the wire cannot hold."""
-    return _message(value).SerializeToString()
+    return dataset_message(value).SerializeToString()
 
 
 def decode_dataset(data: bytes) -> Dataset:
     """The payload, cleaned. Raises Malformed when its identifier cannot be used."""
-    message = parse(pb.Dataset, data, _DATASET_BYTES)
-    if not _usable(message):
+    message = parse(pb.Dataset, data, DATASET_BYTES)
+    if not usable(message):
         raise Malformed("A dataset has identifiers that cannot be shown.")
-    return _dataset(message)
+    return read_dataset(message)
 
 
-def _usable(message: pb.Dataset) -> bool:
+def usable(message: pb.Dataset) -> bool:
+    """Whether its identifiers can be used."""
     proposal = message.proposal
     return text.is_identifier(message.pid, text.PID) and (not proposal or text.is_identifier(proposal))
 
@@ -132,7 +152,7 @@ def _all_usable(messages: Sequence[pb.Dataset]) -> bool:
     return text.are_identifiers(pids, text.PID) and text.are_identifiers(proposals)
 
 
-def _dataset(message: pb.Dataset) -> Dataset:
+def read_dataset(message: pb.Dataset) -> Dataset:
     """A usable dataset, cleaned."""
     return Dataset(
         pid=message.pid,
@@ -146,7 +166,50 @@ def _dataset(message: pb.Dataset) -> Dataset:
         size=text.count(message.size),
         files=text.count(message.files),
         is_open=message.is_open,
+        techniques=terms(message.techniques),
+        keywords=words(message.keywords),
+        parameters=_parameters(message.parameters),
+        doi=text.plain(message.doi),
+        licence=text.plain(message.licence, text.IDENTIFIER),
+        released=text.instant(message.released) if message.HasField("released") else None,
+        state=_state(message.state),
     )
+
+
+def terms(values: Sequence[str]) -> tuple[str, ...]:
+    """The first terms of techniques that can be shown."""
+    return tuple(value for value in values[:_LISTED] if text.is_identifier(value, TECHNIQUE)) if values else ()
+
+
+def words(values: Sequence[str]) -> tuple[str, ...]:
+    """The first words of a list, cleaned; empty ones are left out."""
+    return tuple(w for w in (text.plain(v, text.IDENTIFIER) for v in values[:_LISTED]) if w) if values else ()
+
+
+def _parameters(messages: Sequence[pb.Parameter]) -> tuple[Parameter, ...]:
+    """The first parameters that have a name and a value."""
+    return tuple(
+        Parameter(
+            name, message.number if kind == "number" else text.plain(message.text), text.plain(message.unit, 50)
+        )
+        for message in messages[:_PARAMETERS]
+        if (kind := message.WhichOneof("value")) and (name := text.plain(message.name, text.IDENTIFIER))
+    )
+
+
+def _state(value: str) -> ArchiveState:
+    """Nothing said means ONLINE; what this version does not know is UNKNOWN."""
+    if not value:
+        return ArchiveState.ONLINE
+    return ArchiveState(value) if value in ArchiveState.__members__ else ArchiveState.UNKNOWN
+
+
+def _order(value: str) -> Order:
+    if not value:
+        return Order.NEWEST
+    if value not in Order.__members__:
+        raise InvalidRequest("Datasets are sorted by NEWEST or RELEVANCE.")
+    return Order(value)
 
 
 def _keys(messages: Sequence[pb.Dataset]) -> list[Key]:
@@ -165,7 +228,8 @@ def _started(message: pb.Dataset) -> float | None:
     return text.instant(seconds) if seconds or message.HasField("started") else None
 
 
-def _message(value: Dataset) -> pb.Dataset:
+def dataset_message(value: Dataset) -> pb.Dataset:
+    """The dataset as it is sent. Raises ValueError for what the wire cannot hold."""
     return pb.Dataset(
         pid=value.pid,
         title=value.title,
@@ -178,7 +242,20 @@ def _message(value: Dataset) -> pb.Dataset:
         size=value.size,
         files=value.files,
         is_open=value.is_open,
+        techniques=value.techniques,
+        keywords=value.keywords,
+        parameters=[_parameter(parameter) for parameter in value.parameters],
+        doi=value.doi,
+        licence=value.licence,
+        released=value.released,
+        state=value.state.value if value.state is not ArchiveState.ONLINE else "",
     )
+
+
+def _parameter(value: Parameter) -> pb.Parameter:
+    if isinstance(value.value, str):
+        return pb.Parameter(name=value.name, text=value.value, unit=value.unit)
+    return pb.Parameter(name=value.name, number=value.value, unit=value.unit)
 
 
 def _bound(seconds: float) -> float:
@@ -187,5 +264,6 @@ def _bound(seconds: float) -> float:
     return seconds
 
 
-def _position(after: str) -> str:
+def position(after: str) -> str:
+    """A position in a catalogue. Raises Malformed."""
     return text.optional_identifier(after, 512)

@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import (
     PARAMETERS_OF,
     PAYLOAD_OF,
     Answer,
     Command,
     Done,
+    GetChanges,
     GetDataset,
+    GetFiles,
     Parameters,
     Payload,
     Redeem,
@@ -27,7 +29,7 @@ from shared.commands import (
 )
 from shared.errors import BackendError, InvalidRequest, Unsupported
 from shared.facilities import Outcome, is_facility_id
-from shared.wire import catalogue, grants, workspaces
+from shared.wire import catalogue, changes, files, grants, proposals, workspaces
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.parse import parse
 from shared.wire.status import decode_problem, encode_problem
@@ -62,6 +64,12 @@ CODECS: dict[type, Codec] = {
     SearchPage: Codec(catalogue.encode_page, catalogue.decode_page),
     GetDataset: Codec(catalogue.encode_get, catalogue.decode_get),
     Dataset: Codec(catalogue.encode_dataset, catalogue.decode_dataset),
+    GetFiles: Codec(files.encode_question, files.decode_question),
+    FilePage: Codec(files.encode_page, files.decode_page),
+    ProposalQuery: Codec(proposals.encode_query, proposals.decode_query),
+    ProposalPage: Codec(proposals.encode_page, proposals.decode_page),
+    GetChanges: Codec(changes.encode_question, changes.decode_question),
+    Changes: Codec(changes.encode, changes.decode),
     LaunchRequest: Codec(workspaces.encode_launch, workspaces.decode_launch),
     Stop: Codec(workspaces.encode_stop, workspaces.decode_stop),
     WorkspaceReport: Codec(workspaces.encode_report, workspaces.decode_report),
