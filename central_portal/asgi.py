@@ -9,6 +9,7 @@ from django.core.asgi import get_asgi_application
 from central_portal.api.build import Api
 from central_portal.client import Client
 from central_portal.federation import Federation
+from central_portal.panosc.app import SearchApi
 from shared.door import Door, Site, security_headers
 from shared.limits import LIMITS
 
@@ -42,8 +43,9 @@ def _origin_of(url: str) -> str:
 class Router:
     """Chooses by path; everything that is no page of Django's is the web client's."""
 
-    def __init__(self, api: Api, client: Client) -> None:
-        self._api, self._client, self._django = api, client, get_asgi_application()
+    def __init__(self, api: Api, panosc: SearchApi, client: Client) -> None:
+        self._api, self._panosc, self._client = api, panosc, client
+        self._django = get_asgi_application()
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Serve one request or socket."""
@@ -56,6 +58,8 @@ class Router:
                 await send({"type": "websocket.close", "code": 4404})
         elif path == "/graphql":
             await self._api.http(scope, receive, send)
+        elif path.startswith("/api/"):
+            await self._panosc(scope, receive, send)
         elif path == "/healthz":
             await _healthy(send)
         elif _is_django(path, scope["method"]):
@@ -94,6 +98,6 @@ class Entrance:
         return self._site if host.lower() == self._host else None
 
 
-def application(entrance: Entrance, api: Api) -> Door:
+def application(entrance: Entrance, api: Api, panosc: SearchApi) -> Door:
     """The whole application."""
-    return Door(Router(api, Client()), entrance)
+    return Door(Router(api, panosc, Client()), entrance)

@@ -36,6 +36,9 @@ from central_portal.link.relay_links import RelayLinks, RelaySettings
 from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.link.wakes_redis import RedisWakes
+from central_portal.mirror.following import Mirror
+from central_portal.mirror.records import MirrorRecords
+from central_portal.panosc.app import SearchApi
 from central_portal.settings import CentreSettings, SettingsError
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
@@ -179,6 +182,8 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     search = FederatedSearch(identity, facilities, settings.query_deadline)
     services = Services(identity, facilities, workspaces, search, unlinking, federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
+    if shape is not Shape.WEB:
+        followers.append(Mirror(identity, facilities, settings.mirror_every, settings.query_deadline).follow)
     app = None
     roster.adopters.append(lambda now: facilities.adopt(now.facilities))
     if shape is not Shape.HUB:
@@ -187,7 +192,8 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
         roster.adopters += [views.adopt, entrance.adopt]
         known = providers(federation, settings.origin)
         views.bind(views.Wiring(identity, links, federation, known, settings.origin, settings.query_deadline))
-        app = application(entrance, build_api(services))
+        records = MirrorRecords(lambda: [view.slug for view in facilities.all()])
+        app = application(entrance, build_api(services), SearchApi(records))
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
     return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))

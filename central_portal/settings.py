@@ -104,6 +104,12 @@ class CentreSettings(BaseSettings):
     query_deadline: float = Field(
         default=5.0, gt=0, le=60, description="How long one facility may take, in seconds."
     )
+    mirror_every: float = Field(
+        default=30.0,
+        ge=1,
+        le=3600,
+        description="Pause between two looks at a facility's open metadata, in seconds.",
+    )
     crash_at: str = Field(
         default="", description="For tests alone: the moment at which this process kills itself."
     )
@@ -226,6 +232,7 @@ INSTALLED_APPS = [
     "central_portal.facilities",
     "central_portal.identity",
     "central_portal.link",
+    "central_portal.mirror",
     "central_portal.workspaces",
 ]
 MIDDLEWARE: list[str] = []

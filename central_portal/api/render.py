@@ -11,7 +11,8 @@ from central_portal.catalogue.logic import Facet, FacilityAnswer, Merged, facets
 from central_portal.facilities.services import Facilities, FacilityView
 from central_portal.identity.services import AccountLinkInfo
 from central_portal.workspaces.logic import WorkspaceView, shown_steps, state_to_show
-from shared.catalogue import Dataset
+from shared import techniques
+from shared.catalogue import Dataset, FilePage, Parameter
 from shared.commands import Problem
 from shared.errors import NotFound
 from shared.facilities import Environment, Flavour
@@ -146,7 +147,34 @@ def dataset(value: Dataset, home: Data) -> Data:
         "sizeBytes": value.size,
         "files": value.files,
         "isOpen": value.is_open,
+        "techniques": [_technique(term) for term in value.techniques],
+        "keywords": list(value.keywords),
+        "parameters": [_parameter(parameter) for parameter in value.parameters],
+        "doi": value.doi or None,
+        "licence": value.licence or None,
+        "releasedAt": value.released,
+        "archiveState": value.state,
         "facility": home,
+    }
+
+
+def _technique(term: str) -> Data:
+    label = techniques.title(term)
+    return {"id": techniques.PURL + term if label else term, "title": label or term}
+
+
+def _parameter(value: Parameter) -> Data:
+    number, text = (None, value.value) if isinstance(value.value, str) else (value.value, None)
+    return {"name": value.name, "number": number, "text": text, "unit": value.unit}
+
+
+def files(page: FilePage) -> Data:
+    """A page of files."""
+    nodes = [{"path": f.path, "sizeBytes": f.size, "modifiedAt": f.modified} for f in page.files]
+    return {
+        "nodes": nodes,
+        "pageInfo": page_info(nodes, page.next, more=bool(page.next)),
+        "totalCount": page.total,
     }
 
 

@@ -13,6 +13,7 @@ from graphql import GraphQLResolveInfo
 from central_portal.api import render
 from central_portal.api.homes import Homes
 from central_portal.api.ids import global_id, parse, workspace_uuid
+from central_portal.catalogue.logic import terms_of
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.facilities.services import Facilities
 from central_portal.federation import Federation
@@ -21,7 +22,7 @@ from central_portal.identity.unlinking import Unlinking
 from central_portal.workspaces.logic import WorkspaceView
 from central_portal.workspaces.services import Workspaces
 from shared.catalogue import SearchQuery
-from shared.commands import Problem
+from shared.commands import GetFiles, Problem
 from shared.errors import InvalidRequest, NotFound, ParasolError, Unauthenticated
 from shared.limits import LIMITS
 from shared.workspaces import LaunchRequest
@@ -128,6 +129,8 @@ def _query(fields: Mapping[str, Any], limit: int | None) -> tuple[SearchQuery, l
         since=fields.get("since"),
         until=fields.get("until"),
         limit=count,
+        sample=fields.get("sample") or "",
+        techniques=terms_of(fields.get("techniques") or ()),
     )
     return query, chosen
 
@@ -151,6 +154,20 @@ async def search_progress(
     async with aclosing(context.services.search.progress(context.caller, asked, chosen)) as slices:  # type: ignore[type-var]
         async for merged in slices:
             yield {"searchProgress": render.search_result(merged, await context.homes())}
+
+
+async def files(
+    _: Any, info: GraphQLResolveInfo, dataset: str, first: int | None = None, after: str | None = None
+) -> render.Data | None:
+    """Query.files."""
+    context = _context(info)
+    count = 50 if first is None else first
+    try:
+        slug, pid = parse("Dataset", dataset)
+        found = await context.services.search.files(context.caller, slug, GetFiles(pid, count, after or ""))
+    except NotFound:
+        return None
+    return render.files(found)
 
 
 async def workspaces(
@@ -270,7 +287,7 @@ async def unlink_account(_: Any, info: GraphQLResolveInfo, input: Mapping[str, A
 
 QUERY = {
     "me": me, "signInProviders": sign_in_providers, "facilities": facilities, "facility": facility, "search": search,
-    "workspaces": workspaces, "workspace": workspace, "node": node,
+    "files": files, "workspaces": workspaces, "workspace": workspace, "node": node,
 }  # fmt: skip
 MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count, islice, repeat, takewhile
 from operator import le
 
+from shared import techniques
 from shared.catalogue import Dataset, Key, SearchPage
 from shared.commands import Problem
 from shared.errors import InvalidRequest
@@ -153,6 +154,24 @@ def _position(value: object) -> Position:
         case [str(after), int(skip)] if 0 <= skip <= 1000:
             return Position(exhausted=True) if after == END else Position(after, skip)
     raise ValueError
+
+
+def terms_of(asked: Iterable[str]) -> tuple[str, ...]:
+    """Techniques as people write them, as canonical terms: an id, CURIE or address as it is, else a label of PaNET.
+
+    Raises InvalidRequest for what is neither.
+    """
+    terms: dict[str, None] = {}
+    for text in asked:
+        term = techniques.canonical(text)
+        if techniques.title(term) or ":" in term:
+            terms[term] = None
+            continue
+        found = techniques.find(text)
+        if not found:
+            raise InvalidRequest(f"PaNET has no technique called {term}.", metadata={"technique": term})
+        terms |= dict.fromkeys(found)
+    return tuple(terms)
 
 
 def facets(values: Iterable[str]) -> tuple[Facet, ...]:

@@ -11,15 +11,23 @@ from dataclasses import replace
 from central_portal.catalogue.logic import FacilityAnswer, Merged, Position, is_honest, merge, read_cursor, trimmed
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Held, Identity
-from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.commands import OUTCOME_OF_REASON, Answer, GetDataset, Problem, Verb
-from shared.errors import BackendError, DeadlineExceeded, FacilityUnavailable, NotFound, ParasolError
+from shared.catalogue import Dataset, FilePage, SearchPage, SearchQuery
+from shared.commands import OUTCOME_OF_REASON, Answer, GetDataset, GetFiles, Problem, Verb
+from shared.errors import (
+    BackendError,
+    DeadlineExceeded,
+    FacilityUnavailable,
+    InvalidRequest,
+    NotFound,
+    ParasolError,
+)
 from shared.facilities import Outcome
 from shared.identity import LinkState, Scope
 from shared.limits import LIMITS
 from shared.wire.status import error_of
 
 _START = Position()
+_NO_DATASET = "There is no such dataset."
 log = logging.getLogger(__name__)
 
 
@@ -80,13 +88,27 @@ class FederatedSearch:
 
     async def dataset(self, caller: Caller | None, facility_id: str, pid: str) -> Dataset:
         """One dataset. Raises NotFound and whatever keeps the facility from answering."""
+        answer = await self._answer_of(caller, facility_id, Verb.GET, GetDataset(pid))
+        if isinstance(answer.payload, Dataset):
+            return answer.payload
+        raise error_of(answer.problem) if answer.problem else NotFound(_NO_DATASET)
+
+    async def files(self, caller: Caller | None, facility_id: str, wanted: GetFiles) -> FilePage:
+        """A page of a dataset's files. Raises InvalidRequest, NotFound and whatever keeps the facility from answering."""
+        if not 1 <= wanted.limit <= LIMITS.page or len(wanted.after) > 512:
+            raise InvalidRequest(f"A page holds 1 to {LIMITS.page} files and goes on from a cursor of ours.")
+        answer = await self._answer_of(caller, facility_id, Verb.FILES, wanted)
+        if isinstance(answer.payload, FilePage):
+            return answer.payload
+        raise error_of(answer.problem) if answer.problem else NotFound(_NO_DATASET)
+
+    async def _answer_of(
+        self, caller: Caller | None, facility_id: str, verb: Verb, asked: GetDataset | GetFiles
+    ) -> Answer:
         view = self._facilities.get(facility_id)
         if not view.online:
             raise FacilityUnavailable(metadata={"facility": facility_id})
-        answer, _ = await self._ask(caller, None, facility_id, Verb.GET, GetDataset(pid))
-        if isinstance(answer.payload, Dataset):
-            return answer.payload
-        raise error_of(answer.problem) if answer.problem else NotFound("There is no such dataset.")
+        return (await self._ask(caller, None, facility_id, verb, asked))[0]
 
     async def _one(
         self, caller: Caller | None, held: Held | None, slug: str, query: SearchQuery, position: Position
@@ -126,7 +148,12 @@ class FederatedSearch:
         return trimmed(page, position), answer, kept_out
 
     async def _ask(
-        self, caller: Caller | None, held: Held | None, slug: str, verb: Verb, asked: SearchQuery | GetDataset
+        self,
+        caller: Caller | None,
+        held: Held | None,
+        slug: str,
+        verb: Verb,
+        asked: SearchQuery | GetDataset | GetFiles,
     ) -> tuple[Answer, Outcome | None]:
         """The answer; when the facility lets this person in no more, that of open data, and why it is that."""
         answer = await self._identity.ask(caller, slug, verb, asked, timeout_s=self._deadline, held=held)

@@ -50,6 +50,19 @@ def decode_page(data: bytes) -> ProposalPage:
     return ProposalPage(found, position(message.next), complete, text.plain(message.note, text.SENTENCE))
 
 
+def encode_proposal(value: Proposal) -> bytes:
+    """The bytes of one proposal. Raises ValueError for what the wire cannot hold."""
+    return message_of(value).SerializeToString()
+
+
+def decode_proposal(data: bytes) -> Proposal:
+    """One proposal, cleaned. Raises Malformed when its identifier cannot be used."""
+    message = parse(pb.Proposal, data, PROPOSAL_BYTES)
+    if not usable(message):
+        raise Malformed("A proposal has an identifier that cannot be shown.")
+    return read(message)
+
+
 def usable(message: pb.Proposal) -> bool:
     """Whether its identifier can be used."""
     return text.is_identifier(message.pid)

@@ -1,0 +1,61 @@
+"""Keeps the mirror: asks each facility that is connected here for what has changed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+
+from django.db import DatabaseError
+
+from central_portal.database import in_database
+from central_portal.facilities.services import Facilities
+from central_portal.identity.services import Identity
+from central_portal.mirror import store
+from shared.catalogue import Changes
+from shared.commands import GetChanges, Verb
+from shared.errors import ParasolError, Unsupported
+
+log = logging.getLogger(__name__)
+PAGES = 1000
+"""Most pages of a facility in one round; the next goes on from there."""
+
+
+class Mirror:
+    """Asks without a grant, so that only open metadata can come. One round every `every` seconds, give or take a fifth."""
+
+    def __init__(self, identity: Identity, facilities: Facilities, every: float, deadline: float) -> None:
+        self._identity, self._facilities, self._every, self._deadline = identity, facilities, every, deadline
+        self._told: dict[str, str] = {}
+
+    async def follow(self) -> None:
+        """Runs until it is cancelled."""
+        while True:
+            online = [view.slug for view in self._facilities.all() if view.online]
+            await asyncio.gather(*map(self.pull, online))
+            await asyncio.sleep(self._every * random.uniform(0.8, 1.2))
+
+    async def pull(self, slug: str) -> None:
+        """Read a facility up to now. What keeps it from answering is logged once and tried again in the next round."""
+        try:
+            for _ in range(PAGES):
+                if not await self._page(slug):
+                    break
+        except (ParasolError, DatabaseError, ValueError) as error:
+            self._tell(slug, type(error).__name__, error)
+        else:
+            self._tell(slug, "", None)
+
+    async def _page(self, slug: str) -> bool:
+        """One page; whether there is another."""
+        since = await in_database(store.token)(slug)
+        answer = await self._identity.ask(None, slug, Verb.CHANGES, GetChanges(since), timeout_s=self._deadline)
+        if not isinstance(answer.payload, Changes):
+            raise Unsupported(answer.problem.message if answer.problem else "It sent no changes.")
+        applied = await in_database(store.apply)(slug, since, answer.payload)
+        return applied and answer.payload.more and answer.payload.token != since
+
+    def _tell(self, slug: str, what: str, error: Exception | None) -> None:
+        if self._told.get(slug, "") != what and error is not None:
+            log.warning("the open metadata of %s cannot be read: %s", slug, error)
+        self._told[slug] = what

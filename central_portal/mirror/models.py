@@ -1,0 +1,46 @@
+"""Open records as the facilities' agents sent them, and how far each facility has been read."""
+
+from django.db import models
+
+
+class MirroredFacility(models.Model):
+    """How far a facility's changes have been read. `read_at` is when its catalogue was, by the database's clock.
+
+    While `restarting`, records of an older `generation` are those that the new beginning has not named yet.
+    """
+
+    slug = models.CharField(max_length=40, primary_key=True)
+    token = models.CharField(max_length=200, blank=True)
+    generation = models.PositiveBigIntegerField(default=0)
+    restarting = models.BooleanField(default=False)
+    read_at = models.FloatField(null=True)
+    complete = models.BooleanField(default=False)
+
+
+class OpenRecord(models.Model):
+    """An open dataset (`d`) or proposal (`p`), or the tombstone of one. `payload` is `shared.wire`'s.
+
+    `proposal`, `instrument`, `sample` and `terms` (techniques between spaces) repeat what a dataset says, to find it by.
+    """
+
+    facility = models.CharField(max_length=40)
+    kind = models.CharField(max_length=1)
+    pid = models.CharField(max_length=512)
+    generation = models.PositiveBigIntegerField()
+    changed_at = models.FloatField()
+    gone = models.BooleanField(default=False)
+    proposal = models.CharField(max_length=100, blank=True)
+    instrument = models.CharField(max_length=100, blank=True)
+    sample = models.CharField(max_length=300, blank=True)
+    terms = models.TextField(blank=True)
+    payload = models.BinaryField()
+
+    class Meta:
+        """A record is known by facility, kind and pid."""
+
+        constraints = [models.UniqueConstraint(fields=["facility", "kind", "pid"], name="open_record")]
+        indexes = [
+            models.Index(fields=["facility", "proposal"], name="open_record_proposal"),
+            models.Index(fields=["facility", "instrument"], name="open_record_instrument"),
+            models.Index(fields=["facility", "gone", "changed_at"], name="open_record_changed"),
+        ]

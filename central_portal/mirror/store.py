@@ -1,0 +1,119 @@
+"""The rows of the mirror: applying what an agent sent, and reading it back. Runs in the database's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from central_portal.database import DatabaseClock
+from central_portal.mirror.models import MirroredFacility, OpenRecord
+from shared.catalogue import Changes, Dataset, Proposal
+from shared.wire.catalogue import decode_dataset, encode_dataset
+from shared.wire.proposals import decode_proposal, encode_proposal
+
+DATASET, PROPOSAL = "d", "p"
+KEPT = 90 * 86_400.0
+"""How long a tombstone stays, in seconds."""
+_FIELDS = ("generation", "changed_at", "gone", "proposal", "instrument", "sample", "terms", "payload")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a facility's mirror stands. `age` is how many seconds ago its catalogue was read, None for never."""
+
+    facility: str
+    age: float | None
+    complete: bool
+
+
+def token(slug: str) -> str:
+    """Where to go on; empty for the beginning."""
+    known = MirroredFacility.objects.filter(slug=slug).values_list("token", flat=True).first()
+    return known or ""
+
+
+@transaction.atomic
+def apply(slug: str, since: str, changes: Changes) -> bool:
+    """Take in the answer to `since`; False, and nothing is done, when another process has gone on from there.
+
+    What a new beginning has not named is gone once its last page is here and the catalogue could be read whole;
+    else everything is asked for again.
+    """
+    MirroredFacility.objects.get_or_create(slug=slug)
+    state = MirroredFacility.objects.select_for_update().annotate(now=DatabaseClock()).get(slug=slug)
+    if state.token != since:
+        return False
+    now: float = state.now
+    if changes.restart:
+        state.generation, state.restarting = state.generation + 1, True
+    _put(slug, state.generation, now, changes)
+    mine = OpenRecord.objects.filter(facility=slug, gone=False)
+    for kind, pids in ((DATASET, changes.gone_datasets), (PROPOSAL, changes.gone_proposals)):
+        _bury(mine.filter(kind=kind, pid__in=pids), now)
+    state.token = changes.token
+    if not changes.more:
+        if state.restarting and changes.complete:
+            _bury(mine.filter(generation__lt=state.generation), now)
+            state.restarting = False
+        elif state.restarting:
+            state.token = ""
+        OpenRecord.objects.filter(facility=slug, gone=True, changed_at__lt=now - KEPT).delete()
+        state.read_at, state.complete = now - changes.age, changes.complete
+    state.save()
+    return True
+
+
+def _put(slug: str, generation: int, now: float, changes: Changes) -> None:
+    rows = {(DATASET, d.pid): _of_dataset(d) for d in changes.datasets}
+    rows |= {(PROPOSAL, p.pid): OpenRecord(payload=encode_proposal(p)) for p in changes.proposals}
+    for (kind, pid), row in rows.items():
+        row.facility, row.kind, row.pid, row.generation, row.changed_at = slug, kind, pid, generation, now
+    OpenRecord.objects.bulk_create(
+        rows.values(), update_conflicts=True, unique_fields=["facility", "kind", "pid"], update_fields=_FIELDS
+    )
+
+
+def _of_dataset(dataset: Dataset) -> OpenRecord:
+    return OpenRecord(
+        proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample,
+        terms=f" {' '.join(dataset.techniques)} " if dataset.techniques else "", payload=encode_dataset(dataset),
+    )  # fmt: skip
+
+
+def _bury(rows: object, now: float) -> None:
+    rows.update(gone=True, changed_at=now, payload=b"", proposal="", instrument="", sample="", terms="")  # type: ignore[attr-defined]
+
+
+def standings(slugs: Collection[str]) -> list[Standing]:
+    """How these facilities' mirrors stand, by slug; one never read has no age."""
+    rows = MirroredFacility.objects.filter(slug__in=slugs).annotate(now=DatabaseClock())
+    known = {
+        row.slug: Standing(
+            row.slug, None if row.read_at is None else max(0.0, row.now - row.read_at), row.complete
+        )
+        for row in rows
+    }
+    return [known.get(slug, Standing(slug, None, complete=False)) for slug in sorted(slugs)]
+
+
+def datasets(slug: str, after: str, most: int, **having: object) -> list[Dataset]:
+    """Open datasets of a facility by pid, after one; `having` are lookups of `OpenRecord`."""
+    return [decode_dataset(payload) for payload in _payloads(slug, DATASET, after, most, having)]
+
+
+def proposals(slug: str, after: str, most: int, **having: object) -> list[Proposal]:
+    """Open proposals of a facility by pid, likewise."""
+    return [decode_proposal(payload) for payload in _payloads(slug, PROPOSAL, after, most, having)]
+
+
+def _payloads(slug: str, kind: str, after: str, most: int, having: dict[str, object]) -> Iterator[bytes]:
+    rows = OpenRecord.objects.filter(facility=slug, kind=kind, gone=False, pid__gt=after, **having)
+    return map(bytes, rows.order_by("pid").values_list("payload", flat=True)[:most])
+
+
+def instruments(slug: str) -> Sequence[str]:
+    """The instruments of a facility's open datasets, sorted."""
+    rows = OpenRecord.objects.filter(facility=slug, kind=DATASET, gone=False).exclude(instrument="")
+    return list(rows.order_by("instrument").values_list("instrument", flat=True).distinct())
