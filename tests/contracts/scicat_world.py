@@ -33,20 +33,20 @@ class Door:
         await answering(scope, receive, send)
 
 
-def settings(base: str, folder: Path, **more: Any) -> ScicatSettings:
-    """Settings for a SciCat at `base`, data and password below `folder`."""
-    password = folder / "password"
+def settings(base: str, at: Path, /, **more: Any) -> ScicatSettings:
+    """Settings for a SciCat at `base`, data and password below `at`."""
+    password = at / "password"
     password.write_text(PASSWORD + "\n")
     password.chmod(0o600)
-    given = {"sample": "sample_name", "root": folder / "data", "remember_s": 0.0} | more
+    given = {"sample": "sample_name", "root": at / "data", "remember_s": 0.0} | more
     return ScicatSettings.model_validate(
         {"url": base, "username": KEEPER, "password_file": password, **given}
     )  # fmt: skip
 
 
-def adapter(base: str, folder: Path, **more: Any) -> Scicat:
+def adapter(base: str, at: Path, /, **more: Any) -> Scicat:
     """The adapter as composition builds it."""
-    return ScicatPlugin.build(settings(base, folder, **more), Site("alpha", folder, folder))
+    return ScicatPlugin.build(settings(base, at, **more), Site("alpha", at, at))
 
 
 class ScicatWorld(CatalogueWorld):

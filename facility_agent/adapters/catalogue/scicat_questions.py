@@ -186,7 +186,7 @@ def position(after: str) -> tuple[Place, int]:
     if (
         math.isnan(later)
         or not 0 <= seen < 2**31
-        or (math.isfinite(later) and not -_LATEST <= later / 1000 <= -_EARLIEST)
+        or (later != math.inf and not -_LATEST <= later / 1000 <= -_EARLIEST)
     ):
         raise InvalidRequest(FOREIGN)
     return Place(later, pid), seen

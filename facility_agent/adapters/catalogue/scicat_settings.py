@@ -72,8 +72,8 @@ class ScicatSettings(BaseModel):
         description="Keys of `scientificMetadata` that may be shown; no other leaves the site.",
     )
     restoring: tuple[str, ...] = Field(
-        default=("scheduled", "started", "inProgress"),
-        description="Values of `retrieveStatusMessage` that mean that data are on their way back to disk.",
+        default=(),
+        description="Values of `retrieveStatusMessage` by which your archive says that data are on their way back to disk.",
     )
     root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
     folder: Annotated[str, AfterValidator(_template)] = Field(
