@@ -17,7 +17,7 @@ from facility_agent.adapters.catalogue.scicat import Scicat
 from facility_agent.ports.catalogue import Reader
 from facility_agent.testing.catalogue_world import ADA, Known
 from shared.catalogue import SearchQuery
-from tests.contracts.scicat_world import KEEPER, OPEN, PASSWORD, adapter, pid_for, record
+from tests.contracts.scicat_worlds import KEEPER, OPEN, PASSWORD, adapter, pid_for, record
 from tests.standins.scicat import SciCat, build, serving
 
 ME = Reader(ADA, frozenset({"P-mine"}))

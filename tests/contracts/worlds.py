@@ -10,7 +10,7 @@ from typing import Any
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
-from tests.contracts.scicat_world import scicat
+from tests.contracts.scicat_worlds import scicat
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 

@@ -16,7 +16,7 @@ from facility_agent.testing.catalogue_world import Known
 from shared.catalogue import ProposalQuery, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import BackendError, BackendUnavailable, NotFound
-from tests.contracts.scicat_world import OPEN, PASSWORD, adapter, record
+from tests.contracts.scicat_worlds import OPEN, PASSWORD, adapter, record
 from tests.scicat_site import BAD, GONE, ME, Site, of, scicat, shown, titles
 
 __all__ = ["scicat"]

@@ -17,7 +17,7 @@ from facility_agent.testing.catalogue_world import ADA, Known
 from shared.catalogue import ArchiveState, DataFile, ProposalQuery, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, Unsupported
-from tests.contracts.scicat_world import OPEN, adapter, pid_for, record, settings
+from tests.contracts.scicat_worlds import OPEN, adapter, pid_for, record, settings
 from tests.scicat_site import ME, Site, of, scicat, shown, titles
 from tests.standins.scicat.world import lifecycle
 

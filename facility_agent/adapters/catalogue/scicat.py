@@ -19,7 +19,16 @@ from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings, fa
 from facility_agent.adapters.http import Bounds, Upstream, unusable
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
-from shared.catalogue import DataFile, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import (
+    DataFile,
+    Dataset,
+    FilePage,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+    sort_key,
+)
 from shared.commands import GetFiles
 from shared.errors import InvalidRequest, NotFound, Unsupported
 from shared.limits import LIMITS
@@ -67,10 +76,12 @@ class Scicat(CatalogueBackend):
 
         found = await first(self._order(wanted, span, reader), span, seen, query.limit + 1, is_good)
         page, now = found[: query.limit], time.time()
-        datasets = tuple(records.dataset(f.record, reader.proposals, names, self._fields, now) for f in page)
+        seen_by = (records.dataset(f.record, reader.proposals, names, self._fields, now) for f in page)
         last = page[-1] if len(found) > query.limit else None
         after_it = questions.cursor(last.place.later, last.place.pid, last.seen) if last else ""
-        return SearchPage(datasets, after_it, not left_out, LEFT_OUT if left_out else "")
+        return SearchPage(
+            tuple(sorted(seen_by, key=sort_key)), after_it, not left_out, LEFT_OUT if left_out else ""
+        )
 
     def _order(self, wanted: Where, span: Range, reader: Reader) -> Order:
         async def some(skip: int, limit: int) -> list[Row]:
