@@ -18,6 +18,7 @@ from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
+from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
@@ -28,7 +29,7 @@ from facility_agent.crash import VARIABLE, crashes
 from facility_agent.description import Description, environments, flavours
 from facility_agent.link.certificates import Certificates
 from facility_agent.link.client import AgentLink
-from facility_agent.link.codec import LinkCodec
+from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
 from facility_agent.plugins import Site, find
@@ -37,6 +38,7 @@ from facility_agent.ports.store import WorkspaceRow
 from facility_agent.socket.pages import MetricsSite, Page
 from facility_agent.socket.server import SocketServer
 from facility_agent.status import Standing, as_json
+from facility_agent.store.feed import SqliteFeed
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from shared.errors import BackendUnavailable, ParasolError
@@ -116,8 +118,17 @@ class Agent:
             self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock, self._metrics, at,
             pause=config.link.heartbeat_s / 4,
         )  # fmt: skip
+        self._feed_store = SqliteFeed(state / "feed.sqlite3", clock)
+        self._feed = Feed(self._made.catalogue, self._feed_store, OpenRecordCodec(), clock, config.agent.feed_s)
         self._core = AgentCore(
-            config.facility.id, grants, accounts, catalogue, self.workspaces, self.describe, self._events
+            config.facility.id,
+            grants,
+            accounts,
+            catalogue,
+            self._feed,
+            self.workspaces,
+            self.describe,
+            self._events,
         )
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
         self._standing = Standing(
@@ -166,6 +177,7 @@ class Agent:
         """Serve until cancelled."""
         async with AsyncExitStack() as stack:
             stack.callback(self._store.close)
+            stack.push_async_callback(self._feed_store.close)
             for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)
@@ -191,6 +203,7 @@ class Agent:
                 tasks.create_task(self.orders.watch())
                 tasks.create_task(self._mend())
                 tasks.create_task(self._describe_again())
+                tasks.create_task(self._feed.watch())
                 if self._certificates is not None:
                     keep = self._certificates.keep(link.renewed, lambda: link.connected)
                     tasks.create_task(keep)

@@ -109,6 +109,10 @@ class AgentTable(Table):
     state: Path = Field(description="Store and key file; private to the agent's user.")
     socket: Path = Field(description="Unix socket on which the agent serves the gateway; its folder is private.")
     metrics_listen: str = Field(default="", description="host:port for Prometheus; the socket has them anyway.")
+    feed_s: float = Field(
+        default=30.0, ge=0.2, le=86_400,
+        description="Pause between two looks at the open metadata, in seconds; ten times a look's length when that is more.",
+    )  # fmt: skip
     metrics_open: bool = Field(
         default=False, description="Allow metrics_listen beyond loopback; anyone may read it."
     )

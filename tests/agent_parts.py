@@ -12,13 +12,14 @@ from typing import Any
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
+from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
-from facility_agent.link.codec import LinkCodec
+from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from facility_agent.ports.compute import Capacity, ComputeBackend, Endpoint, Observation, RunState, StartSpec
@@ -27,6 +28,7 @@ from facility_agent.ports.link import AskedOrder
 from facility_agent.ports.moments import Moment
 from facility_agent.ports.sign_on import PasswordSignOn
 from facility_agent.ports.store import GrantRow, LinkRow, WorkspaceRow
+from facility_agent.store.feed import SqliteFeed
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
@@ -237,8 +239,9 @@ class Agent:
             pause=0.02,
         )
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
+        feed = Feed(Shelf(), SqliteFeed(facility.folder / "feed.sqlite3", clock), OpenRecordCodec(), clock, 30.0)
         self.core = AgentCore(
-            "alpha", self.grants, self.accounts, catalogue, self.workspaces, describe, self.events
+            "alpha", self.grants, self.accounts, catalogue, feed, self.workspaces, describe, self.events
         )
         self._tasks: list[asyncio.Task[None]] = []
 

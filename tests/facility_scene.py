@@ -18,15 +18,17 @@ from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
+from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
-from facility_agent.link.codec import LinkCodec
+from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.ports.link import AskedOrder, Event
 from facility_agent.ports.store import WorkspaceRow
+from facility_agent.store.feed import SqliteFeed
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from facility_agent.testing.accounts_world import Person
@@ -140,8 +142,10 @@ class FacilityScene:
         self.orders = Orders(
             self.store, self.grants, means(self.accounts, self.workspaces), LinkCodec(), self.clock, pause=0.02
         )
+        records = SqliteFeed(self.folder / "feed.sqlite3", self.clock)
+        self.feed = Feed(self.shelf, records, OpenRecordCodec(), self.clock, 30.0)
         self.core = AgentCore(
-            "alpha", self.grants, self.accounts, catalogue, self.workspaces, self.describe, self.events
+            "alpha", self.grants, self.accounts, catalogue, self.feed, self.workspaces, self.describe, self.events
         )
 
     def describe(self) -> FacilityDescription:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from contextlib import suppress
 
 from django.db import DatabaseError
 
@@ -14,7 +15,7 @@ from central_portal.identity.services import Identity
 from central_portal.mirror import store
 from shared.catalogue import Changes
 from shared.commands import GetChanges, Verb
-from shared.errors import ParasolError, Unsupported
+from shared.errors import NotFound, ParasolError, Unsupported
 
 log = logging.getLogger(__name__)
 PAGES = 1000
@@ -22,18 +23,41 @@ PAGES = 1000
 
 
 class Mirror:
-    """Asks without a grant, so that only open metadata can come. One round every `every` seconds, give or take a fifth."""
+    """Asks without a grant, so that only open metadata can come.
+
+    One round every `every` seconds, give or take a fifth, and sooner after a facility has come back: its catalogue
+    may not have been read yet when it connects.
+    """
 
     def __init__(self, identity: Identity, facilities: Facilities, every: float, deadline: float) -> None:
         self._identity, self._facilities, self._every, self._deadline = identity, facilities, every, deadline
         self._told: dict[str, str] = {}
+        self._online: set[str] = set()
+        self._back = asyncio.Event()
 
     async def follow(self) -> None:
         """Runs until it is cancelled."""
-        while True:
-            online = [view.slug for view in self._facilities.all() if view.online]
-            await asyncio.gather(*map(self.pull, online))
-            await asyncio.sleep(self._every * random.uniform(0.8, 1.2))
+        leave = self._facilities.subscribe(self._changed)
+        pause = 1.0
+        try:
+            while True:
+                self._online = {view.slug for view in self._facilities.all() if view.online}
+                await asyncio.gather(*map(self.pull, self._online))
+                try:
+                    async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
+                        await self._back.wait()
+                except TimeoutError:
+                    pause = min(self._every, 2 * pause)
+                else:
+                    self._back.clear()
+                    pause = 1.0
+        finally:
+            leave()
+
+    def _changed(self, slug: str) -> None:
+        with suppress(NotFound):  # it has left
+            if self._facilities.get(slug).online and slug not in self._online:
+                self._back.set()
 
     async def pull(self, slug: str) -> None:
         """Read a facility up to now. What keeps it from answering is logged once and tried again in the next round."""

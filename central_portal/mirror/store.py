@@ -38,8 +38,7 @@ def token(slug: str) -> str:
 def apply(slug: str, since: str, changes: Changes) -> bool:
     """Take in the answer to `since`; False, and nothing is done, when another process has gone on from there.
 
-    What a new beginning has not named is gone once its last page is here and the catalogue could be read whole;
-    else everything is asked for again.
+    What a new beginning has not named by its last page, or later, is gone once the catalogue could be read whole.
     """
     MirroredFacility.objects.get_or_create(slug=slug)
     state = MirroredFacility.objects.select_for_update().annotate(now=DatabaseClock()).get(slug=slug)
@@ -57,8 +56,6 @@ def apply(slug: str, since: str, changes: Changes) -> bool:
         if state.restarting and changes.complete:
             _bury(mine.filter(generation__lt=state.generation), now)
             state.restarting = False
-        elif state.restarting:
-            state.token = ""
         OpenRecord.objects.filter(facility=slug, gone=True, changed_at__lt=now - KEPT).delete()
         state.read_at, state.complete = now - changes.age, changes.complete
     state.save()

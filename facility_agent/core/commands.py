@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.feed import Feed
 from facility_agent.core.grants import Grants
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.link import CommandDecoder, Event
@@ -28,7 +29,7 @@ from shared.commands import (
     Verb,
     refusal,
 )
-from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded, Unsupported
+from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded
 from shared.facilities import FacilityDescription, Outcome
 from shared.workspaces import WorkspaceInventory
 
@@ -51,11 +52,11 @@ class AgentCore:
     """Implements `ports.link.Core`."""
 
     def __init__(
-        self, facility_id: str, grants: Grants, accounts: Accounts, catalogue: Catalogue, workspaces: Workspaces,
+        self, facility_id: str, grants: Grants, accounts: Accounts, catalogue: Catalogue, feed: Feed, workspaces: Workspaces,
         describe: Callable[[], FacilityDescription], events: Events,
     ) -> None:  # fmt: skip
         self._facility, self._grants, self._accounts = facility_id, grants, accounts
-        self._catalogue, self._workspaces = catalogue, workspaces
+        self._catalogue, self._feed, self._workspaces = catalogue, feed, workspaces
         self._describe, self._events = describe, events
 
     def description(self) -> FacilityDescription:
@@ -105,8 +106,8 @@ class AgentCore:
                 return await self._grants.redeem(asked)
             case SearchQuery() | GetDataset() | GetFiles() | ProposalQuery() as question:
                 return await self._catalogue.answer(question, None)
-            case GetChanges():
-                raise Unsupported("This agent does not send changes.")
+            case GetChanges(since):
+                return await self._feed.changes(since)
         raise SignInNeeded
 
     async def _personal(self, command: Command, grant: GrantRow) -> Payload:

@@ -10,7 +10,7 @@ import pytest
 from facility_agent.core.commands import Events
 from facility_agent.ports.catalogue import Reader
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
-from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import PUBLIC, SCOPE_OF, GetChanges, GetDataset, GetFiles, Redeem, Redeemed, Verb
 from shared.facilities import Outcome
 from shared.wire import proof
@@ -59,7 +59,11 @@ async def test_a_dataset_is_got_by_those_who_may(at: FacilityScene) -> None:
     assert isinstance((await at.ask(held, Verb.FILES, GetFiles("d-1"))).payload, FilePage)
     refused(await at.ask(held, Verb.FILES, GetFiles("d-3")), "NOT_FOUND")
     refused(await at.send(at.body(Verb.FILES, GetFiles("d-1"))), "NOT_FOUND")
-    refused(await at.send(at.body(Verb.CHANGES, GetChanges())), "UNSUPPORTED")
+    await at.feed.look()
+    changes = await at.send(at.body(Verb.CHANGES, GetChanges()))
+    assert isinstance(changes.payload, Changes)
+    assert [d.pid for d in changes.payload.datasets] == ["d-o"]
+    refused(await at.ask(held, Verb.CHANGES, GetChanges()), "INVALID_REQUEST")
     refused(await at.send(at.body(Verb.GET, GetDataset("d-1"))), "NOT_FOUND")
 
 

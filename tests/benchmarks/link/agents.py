@@ -15,6 +15,7 @@ import uvloop
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
+from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
@@ -22,8 +23,9 @@ from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.link.client import AgentLink, LinkSettings
-from facility_agent.link.codec import LinkCodec
+from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.ports.store import GrantRow, LinkRow, Transaction, WorkspaceRow
+from facility_agent.store.feed import SqliteFeed
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from facility_agent.testing.accounts_world import Person
@@ -69,7 +71,11 @@ class Site:
             self._changed,
         )  # fmt: skip
         self.orders = Orders(self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock)
-        self._core = AgentCore(slug, grants, accounts, catalogue, self.workspaces, self._describe, self._events)
+        records = SqliteFeed(self._folder / "feed.sqlite3", clock)
+        feed = Feed(MemoryCatalogue(set()), records, OpenRecordCodec(), clock, 30.0)
+        self._core = AgentCore(
+            slug, grants, accounts, catalogue, feed, self.workspaces, self._describe, self._events
+        )
         self.up = asyncio.Event()
 
     def _describe(self) -> FacilityDescription:

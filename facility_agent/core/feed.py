@@ -1,0 +1,139 @@
+"""Open metadata as changes: looks at the catalogue again and again and says what is new, different or gone.
+
+No adapter needs to track changes. Only what the catalogue shows to a stranger is ever kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Iterable, Sequence
+
+from facility_agent.ports.catalogue import STRANGER, CatalogueBackend
+from facility_agent.ports.feed import FeedStore, Kept, Kind, RecordCodec
+from shared.catalogue import Changes, Dataset, Proposal, ProposalQuery, SearchQuery
+from shared.errors import InvalidRequest, NotFound, ParasolError
+from shared.limits import LIMITS
+
+log = logging.getLogger(__name__)
+RECORDS, BYTES = 400, 400_000
+"""Most of one answer."""
+CHECKED = 200
+"""So many records that a look missed are asked for one by one; the catalogue may have changed under the look."""
+SHARE = 10
+"""The pause after a look is at least so many times as long as the look took."""
+
+
+class Feed:
+    """`watch` keeps it; `changes` answers from what is kept and never asks the catalogue."""
+
+    def __init__(
+        self, backend: CatalogueBackend, store: FeedStore, codec: RecordCodec, clock: Callable[[], float],
+        every: float,
+    ) -> None:  # fmt: skip
+        self._backend, self._store, self._codec, self._clock, self._every = backend, store, codec, clock, every
+        self._complete = False
+        self._told = ""
+
+    async def watch(self) -> None:
+        """Looks until it is cancelled. Whatever keeps it from looking is told once and tried again."""
+        loop = asyncio.get_running_loop()
+        while True:
+            began = loop.time()
+            try:
+                await self.look()
+                self._told = ""
+            except Exception as error:  # noqa: BLE001 (an adapter's fault never ends the agent)
+                self._complete = False
+                self._tell(f"{type(error).__name__}: {error}")
+            pause = max(self._every, SHARE * (loop.time() - began))
+            await asyncio.sleep(pause * random.uniform(0.8, 1.2))
+
+    async def look(self) -> None:
+        """Read all open metadata once. Raises ParasolError when the catalogue or the store cannot be read.
+
+        What was not seen is gone if the whole catalogue could be read, or if the catalogue denies it when asked for it.
+        """
+        now, look, complete = self._clock(), await self._store.begin(), True
+        query = SearchQuery(limit=LIMITS.page)
+        while True:
+            page = await self._backend.search(query, STRANGER)
+            await self._store.see(look, self._kept(Kind.DATASET, page.datasets))
+            complete = complete and page.complete
+            if not page.next:
+                break
+            query = SearchQuery(limit=LIMITS.page, after=page.next)
+        asked = ProposalQuery(limit=LIMITS.page)
+        while True:
+            found = await self._backend.proposals(asked, STRANGER)
+            await self._store.see(look, self._kept(Kind.PROPOSAL, found.proposals))
+            complete = complete and found.complete
+            if not found.next:
+                break
+            asked = ProposalQuery(limit=LIMITS.page, after=found.next)
+        await self._bury(look, complete)
+        self._complete = complete
+        if complete:
+            await self._store.finish(now)
+
+    def _kept(self, kind: Kind, records: Iterable[Dataset | Proposal]) -> list[Kept]:
+        kept = []
+        for record in records:
+            if not record.is_open:
+                continue  # an adapter's fault must not become a leak
+            try:
+                data = self._codec.encode(record)
+            except ValueError:
+                self._tell(f"a record cannot be sent: {record.pid[:100]!r}")
+                continue
+            kept.append(Kept(kind, record.pid, data))
+        return kept
+
+    async def _bury(self, look: int, complete: bool) -> None:
+        missed = await self._store.unseen(look, CHECKED + 1)
+        if complete and len(missed) > CHECKED:
+            await self._store.bury(look, None)
+            return
+        gone = [(kind, pid) for kind, pid in missed[:CHECKED] if await self._is_gone(kind, pid)]
+        if gone:
+            await self._store.bury(look, gone)
+
+    async def _is_gone(self, kind: Kind, pid: str) -> bool:
+        """Whether the catalogue denies it to a stranger; false when it cannot say."""
+        try:
+            if kind is Kind.DATASET:
+                return not (await self._backend.get(pid, STRANGER)).is_open
+            page = await self._backend.proposals(ProposalQuery(proposals=(pid,)), STRANGER)
+            return page.complete and pid not in {p.pid for p in page.proposals if p.is_open}
+        except (NotFound, InvalidRequest):
+            return True
+        except ParasolError:
+            return False
+
+    async def changes(self, since: str) -> Changes:
+        """What changed since an earlier answer's token; from the beginning for any that is not this feed's."""
+        feed_id, _, number = since.partition(":")
+        is_number = number.isascii() and number.isdigit() and len(number) < 16
+        feed, page = await self._store.after(
+            feed_id if is_number else "", int(number) if is_number else 0, RECORDS, BYTES
+        )
+        here = [self._codec.decode(record.kind, record.data) for record in page.records if record.data]
+        gone = [record for record in page.records if not record.data]
+        return Changes(
+            datasets=tuple(record for record in here if isinstance(record, Dataset)),
+            proposals=tuple(record for record in here if isinstance(record, Proposal)),
+            gone_datasets=_pids(gone, Kind.DATASET), gone_proposals=_pids(gone, Kind.PROPOSAL),
+            token=f"{feed}:{page.last}", more=page.more, restart=page.restart,
+            age=0.0 if page.read_at is None else max(0.0, self._clock() - page.read_at),
+            complete=self._complete and page.read_at is not None,
+        )  # fmt: skip
+
+    def _tell(self, what: str) -> None:
+        if self._told != what:
+            log.warning("open metadata: %s", what)
+        self._told = what
+
+
+def _pids(records: Sequence[Kept], kind: Kind) -> tuple[str, ...]:
+    return tuple(record.pid for record in records if record.kind is kind)
