@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
+from facility_agent.adapters.catalogue.scicat_questions import cursor
 from facility_agent.ports.catalogue import STRANGER
 from facility_agent.testing.catalogue_world import Known
 from shared.catalogue import ProposalQuery, SearchQuery
 from shared.commands import GetFiles
-from shared.errors import BackendError, BackendUnavailable, NotFound
-from tests.contracts.scicat_worlds import OPEN, PASSWORD, adapter, record
+from shared.errors import BackendError, BackendUnavailable, NotFound, Unsupported
+from tests.contracts.scicat_worlds import OPEN, PASSWORD, adapter, pid_for, record
 from tests.scicat_site import BAD, GONE, ME, Site, of, scicat, shown, titles
 
 __all__ = ["scicat"]
@@ -212,3 +213,38 @@ async def test_every_error_is_ours(scicat: Site) -> None:
                     said = await asyncio.gather(ask(), return_exceptions=True)
                     errors = [error for error in said if isinstance(error, BaseException)]
                     assert {getattr(error, "message", repr(error)) for error in errors} <= {BAD, GONE}
+
+
+async def test_blocks_without_end_end(scicat: Site) -> None:
+    block = {"datasetId": pid_for("open 1"), "dataFileList": [{"path": "a", "size": 1}, {"path": 5}, "x"]}
+    asked: list[bytes] = []
+
+    def blocks(query: bytes) -> Response:
+        asked.append(query)
+        return Response(json.dumps([block] * 5))
+
+    scicat.instead["/origdatablocks/public"] = blocks
+    async with scicat.adapter() as backend:
+        with pytest.raises(Unsupported):
+            await backend.files(GetFiles(shown("open 1")), STRANGER)
+    assert len(asked) == 200
+
+
+async def test_proposals_out_of_order_are_refused(scicat: Site) -> None:
+    def lists(*pids: str | None) -> None:
+        listed = [{"proposalId": pid, "isPublished": True} for pid in pids]
+        scicat.instead["/proposals"] = lambda _: Response(json.dumps(listed))
+
+    async with scicat.adapter() as backend:
+        for pids in (("b", "a"), ("a", "a"), ("",)):
+            lists(*pids)
+            with pytest.raises(BackendError) as refused:
+                await backend.proposals(ProposalQuery(), STRANGER)
+            assert refused.value.message == BAD
+        lists("a", "b\u202e", "c")
+        page = await backend.proposals(ProposalQuery(), STRANGER)
+        assert ([p.pid for p in page.proposals], page.complete) == (["a", "c"], False)
+        lists("b")
+        after = cursor("b")
+        with pytest.raises(BackendError):
+            await backend.proposals(ProposalQuery(after=after), STRANGER)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
+from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 from facility_agent.adapters.catalogue import scicat_questions as questions
@@ -36,7 +39,7 @@ from shared.limits import LIMITS
 NO_DATASET = "There is no such dataset."
 LEFT_OUT = "Some records of the facility's catalogue cannot be shown."
 TOO_MANY = "This dataset has too many files to be listed here."
-FILES, BLOCKS, FACETS, INSTRUMENTS = 100_000, 5, 100_000, 5000
+FILES, BLOCKS, STEPS, FACETS, INSTRUMENTS = 100_000, 5, 200, 100_000, 5000
 
 
 class Scicat(CatalogueBackend):
@@ -133,12 +136,13 @@ class Scicat(CatalogueBackend):
 
     async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
         """One page of published proposals and the reader's."""
+        after = questions.opened(query.after, str)[0] if query.after else ""
         parts: list[Where] = [{"isPublished": True}]
         own = sorted(filter(records.is_name, reader.proposals))
         if own:
             parts = [{"$or": [*parts, {"proposalId": {"$in": own}}]}]
         if query.after:
-            parts.append({"proposalId": {"$gt": questions.opened(query.after, str)[0]}})
+            parts.append({"proposalId": {"$gt": after}})
         if query.proposals:
             parts.append({"proposalId": {"$in": sorted(filter(records.is_name, query.proposals))}})
         parts += questions.proposal_words(query.text)
@@ -146,6 +150,9 @@ class Scicat(CatalogueBackend):
         asked, path = {"filters": {"where": {"$and": parts}, "limits": limits}}, "/api/v3/proposals"
         said = await (self._client.all(path, asked, silent=True) if own else self._client.public(path, asked))
         found = rows(said, query.limit + 1)
+        pids = [after, *(str(row.get("proposalId")) for row in found)]
+        if any(one >= next_one for one, next_one in pairwise(pids)):
+            raise unusable(NAME, "is not in the order that was asked for")
         names = await self._names.value()
         seen = [row for row in found[: query.limit] if records.is_name(row.get("proposalId"))]
         shown = [row for row in seen if row.get("isPublished") is True or row["proposalId"] in reader.proposals]
@@ -176,28 +183,21 @@ class Scicat(CatalogueBackend):
 
     async def _files_of(self, row: Record, reader: Reader) -> list[DataFile]:
         """All of a dataset's files, ascending by path. SciCat keeps them in blocks, in no order."""
-        root, found, skip = row.get("sourceFolder"), dict[str, DataFile](), 0
+        root, found = row.get("sourceFolder"), dict[str, DataFile]()
         if isinstance(row.get("numberOfFiles"), int | float) and row["numberOfFiles"] > FILES:
             raise Unsupported(TOO_MANY)
-        while True:
-            limits = {"skip": skip, "limit": BLOCKS, "sort": {"_id": "asc"}}
-            asked = {
-                "where": {"datasetId": row["pid"]},
-                "fields": ["_id", "datasetId", "dataFileList"],
-                "limits": limits,
-            }
+        for step in range(STEPS):
+            limits = {"skip": step * BLOCKS, "limit": BLOCKS, "sort": {"_id": "asc"}}
+            fields = ["_id", "datasetId", "dataFileList"]
+            asked = {"where": {"datasetId": row["pid"]}, "fields": fields, "limits": limits}
             said = await self._asked(reader)(f"/api/v4/origdatablocks{_way(reader)}", {"filter": asked})
             blocks = [block for block in rows(said, BLOCKS) if block.get("datasetId") == row["pid"]]
-            for block in blocks:
-                listed = block.get("dataFileList")
-                for entry in listed if isinstance(listed, list) else ():
-                    if file := records.file_of(entry, root if isinstance(root, str) else ""):
-                        found[file.path] = file
-            skip += BLOCKS
-            if len(found) > FILES or skip > FILES:
-                raise Unsupported(TOO_MANY)
+            found.update(await asyncio.to_thread(records.files, blocks, root if isinstance(root, str) else ""))
+            if len(found) > FILES:
+                break
             if len(said) < BLOCKS:
-                return sorted(found.values(), key=lambda file: file.path)
+                return await asyncio.to_thread(sorted, found.values(), key=attrgetter("path"))
+        raise Unsupported(TOO_MANY)
 
     async def locate(self, proposal: str) -> Location:
         """The folder that the settings' template says."""

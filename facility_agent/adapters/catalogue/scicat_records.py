@@ -175,6 +175,13 @@ def file_of(entry: Any, root: str) -> DataFile | None:
     return DataFile(path, _count(entry.get("size")), time_of(entry.get("time")))
 
 
+def files(blocks: Collection[Record], root: str) -> dict[str, DataFile]:
+    """The files of `origdatablocks` by path, those that lead elsewhere left out."""
+    lists = (block.get("dataFileList") for block in blocks)
+    entries = (entry for each in lists if isinstance(each, list) for entry in each)
+    return {file.path: file for entry in entries if (file := file_of(entry, root))}
+
+
 def plain(value: Any, most: int = TITLE) -> str:
     """One line of visible text, empty for what is none."""
     if not isinstance(value, str):
