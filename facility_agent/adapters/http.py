@@ -1,0 +1,158 @@
+"""A system at the facility that speaks HTTP: one request, one bounded answer, and no more trust than that."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import orjson
+from yarl import URL
+
+from shared.errors import BackendError, BackendUnavailable
+
+_LONG = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """The most that one answer may take: `seconds` from the first byte sent to the last one read, `size` bytes of
+    body, `depth` of arrays and objects within each other.
+    """
+
+    seconds: float = 4.0
+    size: int = 8 * 1024 * 1024
+    depth: int = 32
+
+
+class Upstream:
+    """Requests to one system, which `name` says to people ("catalogue").
+
+    Redirects are not followed, cookies not kept, compressed answers refused, the environment's proxies not used: what
+    goes out goes to `base` alone, and what comes in is never larger than was read. Safe to use concurrently.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        name: str,
+        bounds: Bounds | None = None,
+        *,
+        ca_file: Path | None = None,
+        connections: int = 16,
+    ) -> None:
+        self._base, self._name, self._bounds = base.rstrip("/"), name, bounds or Bounds()
+        self._ca_file, self._connections = ca_file, connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def send(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, json: Any = None,
+        form: Mapping[str, str] | None = None, headers: Mapping[str, str] | None = None, bounds: Bounds | None = None,
+    ) -> Answer:  # fmt: skip
+        """One request. `path` begins with a slash and is sent as it is: quote what goes into it.
+
+        Raises BackendUnavailable when nothing whole came back in time, BackendError when it was too large.
+        """
+        limit = bounds or self._bounds
+        url = URL(self._base + path, encoded=True)
+        if query:
+            url = url.with_query(query)
+        body = orjson.dumps(json) if json is not None else aiohttp.FormData(form) if form is not None else None
+        sent = {"Accept": "application/json", "Accept-Encoding": "identity", **(headers or {})}
+        if json is not None:
+            sent["Content-Type"] = "application/json"
+        try:
+            async with (
+                asyncio.timeout(limit.seconds),
+                self._http().request(method, url, data=body, headers=sent, allow_redirects=False) as answer,
+            ):
+                if answer.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise self._unusable("is compressed, which was not asked for")
+                return Answer(self._name, limit.depth, answer.status, await self._read(answer, limit.size))
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise unavailable(self._name) from error
+
+    async def _read(self, answer: aiohttp.ClientResponse, most: int) -> bytes:
+        if (answer.content_length or 0) > most:
+            answer.close()
+            raise self._unusable(f"says that it has more than {most} bytes")
+        body = bytearray()
+        async for piece in answer.content.iter_any():
+            body += piece
+            if len(body) > most:
+                answer.close()
+                raise self._unusable(f"has more than {most} bytes")
+        return bytes(body)
+
+    def _unusable(self, why: str) -> BackendError:
+        return unusable(self._name, why)
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=self._connections, ssl=trust),
+                cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None),
+            )  # fmt: skip
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections; a later request opens new ones."""
+        if self._session is not None:
+            await self._session.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer: its status, and a body that is not larger than it may be."""
+
+    name: str
+    depth: int
+    status: int
+    body: bytes
+
+    async def json(self) -> Any:
+        """The body as JSON; a long one is read off the event loop.
+
+        Raises BackendUnavailable when a server's error (5xx) is no JSON, as of a proxy in front of it; BackendError
+        when another answer is none or is nested too deep.
+        """
+        try:
+            value = await asyncio.to_thread(self._parsed) if len(self.body) > _LONG else self._parsed()
+        except ValueError as error:
+            if self.status >= 500:
+                raise unavailable(self.name) from error
+            raise unusable(self.name, f"is no JSON or nested too deep (status {self.status})") from error
+        return value
+
+    def _parsed(self) -> Any:
+        value = orjson.loads(self.body)
+        level = [value] if isinstance(value, dict | list) else []
+        for _ in range(self.depth):
+            if not level:
+                return value
+            level = [
+                child
+                for part in level
+                for child in (part.values() if isinstance(part, dict) else part)
+                if isinstance(child, dict | list)
+            ]
+        if level:
+            raise ValueError(f"nested deeper than {self.depth}")
+        return value
+
+
+def unavailable(name: str) -> BackendUnavailable:
+    """What is said of a system that does not answer."""
+    return BackendUnavailable(f"The facility's {name} does not answer at the moment.")
+
+
+def unusable(name: str, why: str) -> BackendError:
+    """What is said of an answer that cannot be used; `why` is for the operator's log, as its cause."""
+    error = BackendError(f"The facility's {name} gave an answer that cannot be used.")
+    error.__cause__ = ValueError(f"the answer {why}")
+    return error
