@@ -170,7 +170,9 @@ def _with(world: Icat, entity: str, row: Row, includes: list[list[str]], user: s
         target = kind(entity, relation)
         seen = readable(world, target, user)
         deeper = [path[1:] for path in includes if path[0] == relation and len(path) > 1]
-        there = [_with(world, target, r, deeper, user) for r in step(world, entity, row, relation) if r["id"] in seen]
+        there = [
+            _with(world, target, r, deeper, user) for r in step(world, entity, row, relation) if r["id"] in seen
+        ]
         if relation in MANY.get(entity, {}):
             said[relation] = there
         elif there:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Icat:
 def load(path: Path) -> Icat:
     """The world of a dump (python-icat's YAML form): what this stand-in's schema knows of it."""
     world, keys, links = Icat(), dict[str, int](), list[tuple[str, int, str, str]]()
-    for document in yaml.safe_load_all(path.read_text()):
+    for document in _documents(path):
         for kind, objects in (document or {}).items():
             entity = kind[0].upper() + kind[1:]
             if entity in ATTRIBUTES:
@@ -57,6 +58,11 @@ def load(path: Path) -> Icat:
     for entity, number, relation, key in links:
         world.rows[entity][number][relation] = keys[key]
     return world
+
+
+@cache
+def _documents(path: Path) -> list[Any]:
+    return list(yaml.load_all(path.read_text(), Loader=yaml.CSafeLoader))  # noqa: S506 - it is the safe one
 
 
 def _take(world: Icat, entity: str, values: dict[str, Any], links: list[tuple[str, int, str, str]]) -> int:
