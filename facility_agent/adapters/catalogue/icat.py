@@ -25,7 +25,7 @@ from shared.catalogue import (  # fmt: skip
     key,
 )
 from shared.commands import GetFiles
-from shared.errors import BackendError, InvalidRequest, NotFound, ParasolError
+from shared.errors import BackendError, InvalidRequest, NotFound
 from shared.techniques import narrower, spellings
 
 CHUNK, MOST = 1000, 100_000
@@ -276,8 +276,9 @@ async def _together(waiting: Sequence[Any]) -> list[Any]:
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(each) for each in waiting]
-    except* ParasolError as several:
-        raise several.exceptions[0] from None
+    except ExceptionGroup as several:
+        first = several.exceptions[0]
+        raise first from first.__cause__
     return [task.result() for task in tasks]
 
 
