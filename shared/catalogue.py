@@ -136,8 +136,8 @@ class SearchQuery:
             raise InvalidRequest("At most 50 proposals, 50 instruments and 50 techniques can be chosen.")
         if any(not p or len(p) > 100 for p in (*self.proposals, *self.instruments)):
             raise InvalidRequest("A proposal or instrument has 1 to 100 characters.")
-        if any(not t or len(t) > 300 for t in self.techniques):
-            raise InvalidRequest("A technique has 1 to 300 characters.")
+        if any(not t or len(t) > 200 for t in self.techniques):
+            raise InvalidRequest("A technique has 1 to 200 characters.")
         if self.since is not None and self.until is not None and self.since > self.until:
             raise InvalidRequest("The first date lies after the last date.")
 

@@ -20,7 +20,7 @@ from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.link.codec import LinkCodec
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.catalogue import CatalogueBackend, Location
+from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from facility_agent.ports.compute import Capacity, ComputeBackend, Endpoint, Observation, RunState, StartSpec
 from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.link import AskedOrder
@@ -29,8 +29,8 @@ from facility_agent.ports.sign_on import PasswordSignOn
 from facility_agent.ports.store import GrantRow, LinkRow, WorkspaceRow
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
-from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.commands import Answer, Parameters, Stop, Unlink, Verb
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.commands import Answer, GetFiles, Parameters, Stop, Unlink, Verb
 from shared.errors import BackendUnavailable, NotFound
 from shared.facilities import CarriedBy, Environment, FacilityDescription, Flavour, UsedAs
 from shared.identity import Subject
@@ -155,10 +155,16 @@ class People(Directory, PasswordSignOn, AccessRules):
 class Shelf(CatalogueBackend):
     """One proposal with a folder."""
 
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         return SearchPage(())
 
-    async def get(self, pid: str, readable: Set[str]) -> Dataset:
+    async def get(self, pid: str, reader: Reader) -> Dataset:
+        raise NotFound
+
+    async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
+        return ProposalPage()
+
+    async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:
         raise NotFound
 
     async def locate(self, proposal: str) -> Location:

@@ -2,32 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
-
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.catalogue import CatalogueBackend, Location
+from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.commands import GetDataset, GetFiles
 from shared.errors import NotFound, ProposalDenied
+
+Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 
 
 class Catalogue:
-    """Searches in the name of an account, or of nobody."""
+    """Reads in the name of an account, or of nobody."""
 
     def __init__(self, backend: CatalogueBackend, rules: AccessRules) -> None:
         self._backend, self._rules = backend, rules
 
-    async def search(self, query: SearchQuery, account: Account | None) -> SearchPage:
-        """One page of what the account may see; of open data alone without one."""
-        return await self._backend.search(query, await self._readable(account))
-
-    async def get(self, pid: str, account: Account | None) -> Dataset:
-        """One dataset. Raises NotFound when it does not exist or may not be seen."""
-        return await self._backend.get(pid, await self._readable(account))
+    async def answer(
+        self, question: Question, account: Account | None
+    ) -> SearchPage | Dataset | FilePage | ProposalPage:
+        """What the account may see of it; of open data alone without one. Raises as the port does."""
+        reader = await self._reader(account)
+        match question:
+            case SearchQuery():
+                return await self._backend.search(question, reader)
+            case GetDataset(pid):
+                return await self._backend.get(pid, reader)
+            case GetFiles():
+                return await self._backend.files(question, reader)
+            case ProposalQuery():
+                return await self._backend.proposals(question, reader)
 
     async def locate(self, proposals: tuple[str, ...], account: Account) -> list[Location]:
         """Where the data of these proposals lie. Raises ProposalDenied, also for a proposal that does not exist."""
-        allowed = await self._readable(account) | await self._backend.open_proposals()
+        allowed = (await self._reader(account)).proposals | await self._backend.open_proposals()
         for proposal in proposals:
             if proposal not in allowed:
                 raise ProposalDenied(
@@ -38,5 +46,5 @@ class Catalogue:
         except NotFound:
             raise NotFound("The data of a proposal are not on this facility's disks.") from None
 
-    async def _readable(self, account: Account | None) -> Set[str]:
-        return await self._rules.proposals(account) if account is not None else frozenset()
+    async def _reader(self, account: Account | None) -> Reader:
+        return Reader(account, await self._rules.proposals(account)) if account is not None else STRANGER

@@ -13,20 +13,22 @@ from facility_agent.core.grants import Grants
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.link import CommandDecoder, Event
 from facility_agent.ports.store import GrantRow
-from shared.catalogue import SearchPage, SearchQuery
+from shared.catalogue import ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import (
     ORDERS,
     PUBLIC,
     Answer,
     Command,
     Done,
+    GetChanges,
     GetDataset,
+    GetFiles,
     Payload,
     Redeem,
     Verb,
     refusal,
 )
-from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded
+from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded, Unsupported
 from shared.facilities import FacilityDescription, Outcome
 from shared.workspaces import WorkspaceInventory
 
@@ -80,7 +82,7 @@ class AgentCore:
             log.exception("command failed, reference %s", reference)
             message = f"A system at the facility failed; reference {reference}."
             return refusal(BackendError(message, metadata={"reference": reference}))
-        partial = isinstance(payload, SearchPage) and not payload.complete
+        partial = isinstance(payload, SearchPage | ProposalPage) and not payload.complete
         return Answer(Outcome.PARTIAL if partial else Outcome.OK, payload)
 
     async def _handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Payload:
@@ -101,10 +103,10 @@ class AgentCore:
         match command.parameters:
             case Redeem() as asked:
                 return await self._grants.redeem(asked)
-            case SearchQuery() as query:
-                return await self._catalogue.search(query, None)
-            case GetDataset(pid):
-                return await self._catalogue.get(pid, None)
+            case SearchQuery() | GetDataset() | GetFiles() | ProposalQuery() as question:
+                return await self._catalogue.answer(question, None)
+            case GetChanges():
+                raise Unsupported("This agent does not send changes.")
         raise SignInNeeded
 
     async def _personal(self, command: Command, grant: GrantRow) -> Payload:
@@ -112,8 +114,6 @@ class AgentCore:
             await self._grants.release(grant)
             return Done()
         match command.parameters:
-            case SearchQuery() as query:
-                return await self._catalogue.search(query, await self._accounts.account_of(grant))
-            case GetDataset(pid):
-                return await self._catalogue.get(pid, await self._accounts.account_of(grant))
+            case SearchQuery() | GetDataset() | GetFiles() | ProposalQuery() as question:
+                return await self._catalogue.answer(question, await self._accounts.account_of(grant))
         raise InvalidRequest(f"{command.verb.value} does not go under a grant.")

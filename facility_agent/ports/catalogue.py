@@ -7,7 +7,9 @@ from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from facility_agent.ports.directory import Account
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.commands import GetFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,25 +20,46 @@ class Location:
     folder: Path
 
 
-class CatalogueBackend(ABC):
-    """Datasets and where they are.
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Who asks: an account, and the proposals that the facility's rules give to it; without an account, a stranger."""
 
-    `readable` is the set of proposals that the asker may read *in addition to* open ones; the
-    adapter returns nothing of any other proposal, not even its existence. Injection-shaped text is
-    data. Implementations are safe to call concurrently from one event loop and never block it.
+    account: Account | None = None
+    proposals: Set[str] = frozenset()
+
+
+STRANGER = Reader()
+
+
+class CatalogueBackend(ABC):
+    """Datasets, their proposals and files, and where they are.
+
+    A reader sees what is open, what belongs to `reader.proposals`, and, where the catalogue itself keeps
+    rules for each person, what those give to `reader.account`. The adapter returns nothing else, not even its
+    existence. Injection-shaped text is data. Implementations are safe to call concurrently from one event
+    loop and never block it. Every method raises BackendUnavailable when the catalogue cannot be read.
     """
 
     @abstractmethod
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
-        """One page in the order of `shared.catalogue.sort_key`.
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        """One page in the order of `shared.catalogue.sort_key`, or as `query.order` says where the catalogue can.
 
-        Following `next` repeats nothing and drops nothing while the catalogue does not change.
-        Raises InvalidRequest for an `after` that this catalogue did not give, BackendUnavailable.
+        A technique also finds its narrower ones (`shared.techniques.narrower`). Following `next` repeats nothing
+        and drops nothing while the catalogue does not change. Raises InvalidRequest for an `after` that this
+        catalogue did not give.
         """
 
     @abstractmethod
-    async def get(self, pid: str, readable: Set[str]) -> Dataset:
+    async def get(self, pid: str, reader: Reader) -> Dataset:
         """One dataset. Raises NotFound when it does not exist or may not be read."""
+
+    @abstractmethod
+    async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
+        """One page of proposals, ascending by pid; `after` as in `search`."""
+
+    @abstractmethod
+    async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:
+        """One page of a dataset's files, ascending by path; `after` as in `search`. Raises NotFound as `get` does."""
 
     @abstractmethod
     async def locate(self, proposal: str) -> Location:

@@ -3,112 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from abc import ABC, abstractmethod
-from collections.abc import Set
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
-from facility_agent.ports.catalogue import CatalogueBackend
-from shared.catalogue import Dataset, SearchPage, SearchQuery, sort_key
+from facility_agent.ports.catalogue import STRANGER
+from facility_agent.testing.catalogue_records import CatalogueRecords
+from facility_agent.testing.catalogue_world import MINE, STRANGE, THEIRS, CatalogueWorld, Known, some
+from shared.catalogue import SearchPage, SearchQuery, sort_key
+from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 
-STRANGE = (
-    "'; drop table file; --", '" or ""="', "* OR 1=1", "pid:*", "NEAR(a b)", 'a" AND "b', "a AND", "NOT", "-x", "^x", "(",
-    ")", "{", "%", "_", "\\", "\0", "a\0b", "\n", "\ud800", "${jndi:ldap://x}", "{{7*7}}", "<script>", "../../etc/passwd",
-    "/", "..", "text:x", ";", "''", '"', "ﬀ", "🦄" * 50, "a " * 99, "\u202eabc",
-)  # fmt: skip
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A dataset as the facility's own system has it. `title` tells it from all others."""
-
-    title: str
-    proposal: str
-    instrument: str = "I22"
-    sample: str = ""
-    definition: str = ""
-    started: float | None = None
-
-
-class CatalogueWorld(ABC):
-    """One adapter, and the system behind it. `open_proposal` is the one whose data anyone may read."""
-
-    backend: CatalogueBackend
-    open_proposal: str
-    roots: tuple[Path, ...]
-
-    @abstractmethod
-    async def put(self, *known: Known) -> None:
-        """Add datasets with their data on disk; returns once the adapter can know of them."""
-
-    @abstractmethod
-    async def remove(self, title: str) -> None:
-        """Delete one; returns once the adapter can know of it."""
-
-    @abstractmethod
-    def outage(self) -> AbstractContextManager[None]:
-        """While it holds, the system behind the adapter cannot be read."""
-
-
-MINE, THEIRS = "P-mine", "P-theirs"
-
-
-def some(world: CatalogueWorld) -> list[Known]:
-    """Nine datasets: of nobody, of mine and of theirs, some at the same time and some without one."""
-    return [
-        Known("open one", world.open_proposal, "I22", "silver behenate", "NXsas", 1_000_000.0),
-        Known("open two", world.open_proposal, "ID11", "ceria", "NXxas", 2_000_000.0),
-        Known("open timeless", world.open_proposal, "ID11"),
-        Known("mine one", MINE, "I22", "silver behenate", "NXsas", 1_000_000.0),
-        Known("mine two", MINE, "I22", "lysozyme", "NXsas", 1_000_000.0),
-        Known("mine three", MINE, "I11", "quartz", "NXmonopd", 1_500_000.25),
-        Known("mine timeless", MINE, "I22", "water"),
-        Known("theirs one", THEIRS, "I99-secret", "unobtainium", "NXsas", 1_750_000.0),
-        Known("theirs timeless", THEIRS, "I99-secret", "unobtainium"),
-    ]
-
-
-class CatalogueContract:
+class CatalogueContract(CatalogueRecords):
     """The guarantees of the port."""
-
-    async def all_of(
-        self, world: CatalogueWorld, readable: Set[str], query: SearchQuery | None = None
-    ) -> list[Dataset]:
-        """Everything that following `next` finds."""
-        query, found = query or SearchQuery(), list[Dataset]()
-        while True:
-            page = await world.backend.search(query, readable)
-            assert len(page.datasets) <= query.limit
-            found += page.datasets
-            if not page.next:
-                return found
-            assert page.datasets, "a page that has a next one is not empty"
-            query = replace(query, after=page.next)
-
-    async def titles(self, world: CatalogueWorld, readable: Set[str], query: SearchQuery) -> set[str]:
-        """The titles that a question finds."""
-        found = [dataset.title for dataset in await self.all_of(world, readable, query)]
-        assert len(set(found)) == len(found), "nothing is found twice"
-        return set(found)
 
     async def test_every_page_size_repeats_nothing_and_drops_nothing(self, world: CatalogueWorld) -> None:
         known = some(world)
         await world.put(*known)
-        whole = await self.all_of(world, {MINE})
+        whole = await self.all_of(world, world.reader(MINE))
         assert {d.title for d in whole} == {k.title for k in known if k.proposal != THEIRS}
         for limit in range(1, len(whole) + 2):
-            assert await self.all_of(world, {MINE}, SearchQuery(limit=limit)) == whole
-        exact = await world.backend.search(SearchQuery(limit=len(whole)), {MINE})
+            assert await self.all_of(world, world.reader(MINE), SearchQuery(limit=limit)) == whole
+        exact = await world.backend.search(SearchQuery(limit=len(whole)), world.reader(MINE))
         assert exact.next == "", "there is no page after the last dataset"
 
     async def test_the_newest_come_first_and_the_timeless_last(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        whole = await self.all_of(world, {MINE}, SearchQuery(limit=2))
+        whole = await self.all_of(world, world.reader(MINE), SearchQuery(limit=2))
         assert whole == sorted(whole, key=sort_key)
         assert {d.title for d in whole[-2:]} == {"open timeless", "mine timeless"}
         assert (whole[0].title, whole[1].started) == ("open two", 1_500_000.25)
@@ -116,7 +39,7 @@ class CatalogueContract:
     async def test_what_it_says_is_what_is_there(self, world: CatalogueWorld) -> None:
         known = {k.title: k for k in some(world)}
         await world.put(*known.values())
-        for found in await self.all_of(world, {MINE, THEIRS}):
+        for found in await self.all_of(world, world.reader(MINE, THEIRS)):
             k = known[found.title]
             assert (found.proposal, found.instrument, found.sample, found.definition, found.started) == (
                 k.proposal, k.instrument, k.sample, k.definition, k.started,
@@ -124,50 +47,44 @@ class CatalogueContract:
             assert found.is_open is (k.proposal == world.open_proposal)
             assert found.size >= 0
             assert found.files >= 1
-            assert await world.backend.get(found.pid, {MINE, THEIRS}) == found
+            assert await world.backend.get(found.pid, world.reader(MINE, THEIRS)) == found
 
     async def test_a_pid_is_unique_and_tells_nothing(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        first = {d.title: d.pid for d in await self.all_of(world, {MINE, THEIRS})}
+        first = {d.title: d.pid for d in await self.all_of(world, world.reader(MINE, THEIRS))}
         assert len(set(first.values())) == len(first)
         await world.put(Known("new", MINE, started=3_000_000.0))
-        after = {d.title: d.pid for d in await self.all_of(world, {MINE, THEIRS})}
+        after = {d.title: d.pid for d in await self.all_of(world, world.reader(MINE, THEIRS))}
         assert after.items() >= first.items(), "a pid stays while the data keep their place"
         assert not [pid for pid in after.values() if "/" in pid]
 
     async def test_other_peoples_data_do_not_exist(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        theirs = [d.pid for d in await self.all_of(world, {THEIRS}) if d.proposal == THEIRS]
+        theirs = [d.pid for d in await self.all_of(world, world.reader(THEIRS)) if d.proposal == THEIRS]
         assert len(theirs) == 2
-        for readable in (set[str](), {MINE}, {"P", "P-their", "%", "*", ""}):
-            assert THEIRS not in {d.proposal for d in await self.all_of(world, readable)}
+        for reader in (STRANGER, world.reader(MINE), world.reader("P", "P-their", "%", "*", "")):
+            assert THEIRS not in {d.proposal for d in await self.all_of(world, reader)}
             for query in (
                 SearchQuery(proposals=(THEIRS,)), SearchQuery(text="unobtainium"), SearchQuery(text=THEIRS),
                 SearchQuery(instruments=("I99-secret",)), SearchQuery(proposals=(THEIRS,), text="theirs"),
             ):  # fmt: skip
-                assert await world.backend.search(query, readable) == SearchPage()
+                assert await world.backend.search(query, reader) == SearchPage()
             for pid in theirs:
-                assert await self.refusal(world, pid, readable) == await self.refusal(world, "nothing", readable)
+                assert await self.refusal(world, pid, reader) == await self.refusal(world, "nothing", reader)
         assert "I99-secret" not in await world.backend.instruments()
-
-    async def refusal(self, world: CatalogueWorld, pid: str, readable: Set[str]) -> tuple[str, str]:
-        """How a dataset is refused."""
-        with pytest.raises(NotFound) as refused:
-            await world.backend.get(pid, readable)
-        return refused.value.reason, refused.value.message
 
     async def test_nobody_finds_what_is_open(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        assert await self.titles(world, set(), SearchQuery()) == {"open one", "open two", "open timeless"}
+        assert await self.titles(world, STRANGER, SearchQuery()) == {"open one", "open two", "open timeless"}
         assert await world.backend.instruments() == ("I22", "ID11")
         assert await world.backend.open_proposals() == {world.open_proposal}
 
     async def test_nothing_found_is_no_error(self, world: CatalogueWorld) -> None:
-        assert await world.backend.search(SearchQuery(), {MINE}) == SearchPage()
+        assert await world.backend.search(SearchQuery(), world.reader(MINE)) == SearchPage()
         assert await world.backend.instruments() == ()
         await world.put(*some(world))
         for query in (SearchQuery(text="nowhere"), SearchQuery(proposals=("P-none",)), SearchQuery(since=9e9)):
-            assert await world.backend.search(query, {MINE}) == SearchPage()
+            assert await world.backend.search(query, world.reader(MINE)) == SearchPage()
 
     async def test_each_field_narrows(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
@@ -181,44 +98,44 @@ class CatalogueContract:
             (SearchQuery(text="silver mine"), {"mine one"}),
             (SearchQuery(text="NXsas", instruments=("I22",), proposals=(MINE,)), {"mine one", "mine two"}),
         ):
-            assert await self.titles(world, {MINE}, query) == expected, query
-            assert await self.titles(world, {MINE}, replace(query, limit=1)) == expected
+            assert await self.titles(world, world.reader(MINE), query) == expected, query
+            assert await self.titles(world, world.reader(MINE), replace(query, limit=1)) == expected
 
     async def test_strange_text_is_data(self, world: CatalogueWorld) -> None:
         await world.put(*some(world), Known("Robert'); DROP TABLE file;--", MINE, sample='x" OR "1"="1'))
-        visible = {d.pid for d in await self.all_of(world, {MINE})}
+        visible = {d.pid for d in await self.all_of(world, world.reader(MINE))}
         for text in STRANGE:
             for query in (
                 SearchQuery(text=text[:200]), SearchQuery(text=f"one {text}"[:200]), SearchQuery(proposals=(text[:100],)),
                 SearchQuery(instruments=(text[:100],)), SearchQuery(proposals=(MINE, text[:100])),
             ):  # fmt: skip
                 try:
-                    page = await world.backend.search(query, {MINE, text})
+                    page = await world.backend.search(query, world.reader(MINE, text))
                 except InvalidRequest:
                     continue
                 assert {d.pid for d in page.datasets} <= visible, repr(text)
-            assert (await self.refusal(world, text, {MINE, text}))[0] == "NOT_FOUND"
-        assert await self.titles(world, {MINE}, SearchQuery(text="robert'); drop")) == {
+            assert (await self.refusal(world, text, world.reader(MINE, text)))[0] == "NOT_FOUND"
+        assert await self.titles(world, world.reader(MINE), SearchQuery(text="robert'); drop")) == {
             "Robert'); DROP TABLE file;--"
         }
-        assert {d.pid for d in await self.all_of(world, {MINE})} == visible
+        assert {d.pid for d in await self.all_of(world, world.reader(MINE))} == visible
 
     async def test_a_foreign_cursor_is_refused(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        good = (await world.backend.search(SearchQuery(limit=1), {MINE})).next
+        good = (await world.backend.search(SearchQuery(limit=1), world.reader(MINE))).next
         bad = ["x", "0", "-1", "null", "[]", "W10", "bnVsbA", good[:-1], good + "x", good[1:], good.swapcase()]
         bad += [text for text in STRANGE if len(text) <= 100] + ["9" * 400, "[" * 400, "W1tb" * 100, "5b" * 200]
         for cursor in bad:
             try:
-                page = await world.backend.search(SearchQuery(after=cursor), set())
+                page = await world.backend.search(SearchQuery(after=cursor), STRANGER)
             except InvalidRequest:
                 continue
             assert {d.proposal for d in page.datasets} <= {world.open_proposal}, repr(cursor)
 
     async def test_another_persons_cursor_shows_only_ones_own(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        after = (await world.backend.search(SearchQuery(limit=1), {MINE, THEIRS})).next
-        page = await world.backend.search(SearchQuery(after=after), set())
+        after = (await world.backend.search(SearchQuery(limit=1), world.reader(MINE, THEIRS))).next
+        page = await world.backend.search(SearchQuery(after=after), STRANGER)
         assert {d.proposal for d in page.datasets} <= {world.open_proposal}
 
     async def test_what_is_there_all_along_is_found_once_while_others_come_and_go(
@@ -229,7 +146,7 @@ class CatalogueContract:
         seen: list[str] = []
         after, turn = "", 0
         while True:
-            page = await world.backend.search(SearchQuery(limit=2, after=after), {MINE})
+            page = await world.backend.search(SearchQuery(limit=2, after=after), world.reader(MINE))
             seen += [d.title for d in page.datasets]
             after = page.next
             if not after:
@@ -262,32 +179,35 @@ class CatalogueContract:
 
     async def test_what_is_deleted_is_gone(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        pid = next(d.pid for d in await self.all_of(world, {MINE}) if d.title == "mine one")
+        pid = next(d.pid for d in await self.all_of(world, world.reader(MINE)) if d.title == "mine one")
         await world.remove("mine one")
-        assert "mine one" not in await self.titles(world, {MINE}, SearchQuery())
-        assert await self.titles(world, {MINE}, SearchQuery(text="mine one")) == set()
-        assert await self.refusal(world, pid, {MINE}) == await self.refusal(world, "nothing", {MINE})
+        assert "mine one" not in await self.titles(world, world.reader(MINE), SearchQuery())
+        assert await self.titles(world, world.reader(MINE), SearchQuery(text="mine one")) == set()
+        assert await self.refusal(world, pid, world.reader(MINE)) == await self.refusal(
+            world, "nothing", world.reader(MINE)
+        )
 
     async def test_a_whole_page_and_many_questions_at_once(self, world: CatalogueWorld) -> None:
         await world.put(*(Known(f"d {n}", MINE, started=float(n)) for n in range(LIMITS.page + 1)))
         pages = await asyncio.gather(
-            *(world.backend.search(SearchQuery(limit=LIMITS.page), {MINE}) for _ in range(10))
+            *(world.backend.search(SearchQuery(limit=LIMITS.page), world.reader(MINE)) for _ in range(10))
         )
         assert all(page == pages[0] for page in pages)
         assert (len(pages[0].datasets), bool(pages[0].next)) == (LIMITS.page, True)
 
     async def test_an_outage_is_said_and_nothing_is_lost(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        before = await self.all_of(world, {MINE})
+        before = await self.all_of(world, world.reader(MINE))
         with world.outage():
             await self.said(world)
-        assert await self.all_of(world, {MINE}) == before
+        assert await self.all_of(world, world.reader(MINE)) == before
 
     async def said(self, world: CatalogueWorld) -> None:
         """An outage: an error that a retry may help, or a page that says it is not complete; never a vendor's own."""
         for ask in (
-            lambda: world.backend.search(SearchQuery(), {MINE}), lambda: world.backend.get("nothing", {MINE}),
+            lambda: world.backend.search(SearchQuery(), world.reader(MINE)), lambda: world.backend.get("nothing", world.reader(MINE)),
             lambda: world.backend.locate(MINE), lambda: world.backend.instruments(),
+            lambda: world.backend.files(GetFiles("nothing"), world.reader(MINE)),
         ):  # fmt: skip
             try:
                 answer = await ask()

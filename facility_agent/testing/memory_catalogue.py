@@ -7,10 +7,23 @@ import json
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from facility_agent.ports.catalogue import CatalogueBackend, Location
-from shared.catalogue import Dataset, SearchPage, SearchQuery, sort_key
+from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
+from shared.catalogue import (
+    DataFile,
+    Dataset,
+    FilePage,
+    Proposal,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+    sort_key,
+)
+from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound
+from shared.techniques import narrower
 
 
 class MemoryCatalogue(CatalogueBackend):
@@ -22,9 +35,12 @@ class MemoryCatalogue(CatalogueBackend):
         self.down = False
         self._open, self._folders = frozenset(open_proposals), dict(folders or {})
         self._all: list[Dataset] = []
+        self._files: dict[str, tuple[DataFile, ...]] = {}
 
-    def put(self, datasets: Iterable[Dataset]) -> None:
-        """Add datasets, or replace those with the same pid."""
+    def put(self, datasets: Iterable[Dataset], files: Mapping[str, Iterable[DataFile]] | None = None) -> None:
+        """Add datasets, or replace those with the same pid; `files` by pid."""
+        for pid, listed in (files or {}).items():
+            self._files[pid] = tuple(sorted(listed, key=lambda file: file.path))
         fresh = {d.pid: replace(d, is_open=d.proposal in self._open) for d in datasets}
         kept = [d for d in self._all if d.pid not in fresh]
         self._all = sorted([*kept, *fresh.values()], key=sort_key)
@@ -33,11 +49,13 @@ class MemoryCatalogue(CatalogueBackend):
         """Forget one; no error when there is none."""
         self._all = [d for d in self._all if d.pid != pid]
 
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
-        """One page of what is open or readable."""
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        """One page of what is open or the reader's."""
         everything = self._asked()
-        begin = bisect.bisect_right(everything, _position(query.after), key=sort_key) if query.after else 0
-        wanted = _wanted(query, readable | self._open)
+        begin = (
+            bisect.bisect_right(everything, _place(query.after, float, str), key=sort_key) if query.after else 0
+        )
+        wanted = _wanted(query, reader.proposals | self._open)
         found = []
         for dataset in everything[begin:]:
             if wanted(dataset):
@@ -46,14 +64,42 @@ class MemoryCatalogue(CatalogueBackend):
                 break
         page = tuple(found[: query.limit])
         more = len(found) > query.limit
-        return SearchPage(page, json.dumps(sort_key(page[-1])).encode().hex() if more else "")
+        return SearchPage(page, _cursor(*sort_key(page[-1])) if more else "")
 
-    async def get(self, pid: str, readable: Set[str]) -> Dataset:
+    async def get(self, pid: str, reader: Reader) -> Dataset:
         """One dataset."""
         for dataset in self._asked():
-            if dataset.pid == pid and dataset.proposal in readable | self._open:
+            if dataset.pid == pid and dataset.proposal in reader.proposals | self._open:
                 return dataset
         raise NotFound("There is no such dataset.")
+
+    async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
+        """One page of proposals that have datasets."""
+        names = {d.proposal for d in self._asked() if d.proposal in reader.proposals | self._open}
+        words = query.text.casefold().split()
+        after = _place(query.after, str) if query.after else ""
+        names = {
+            name for name in names
+            if name > after and (not query.proposals or name in query.proposals)
+            and all(word in name.casefold() for word in words)
+        }  # fmt: skip
+        found = [self._proposal(name) for name in sorted(names)[: query.limit]]
+        return ProposalPage(tuple(found), _cursor(found[-1].pid) if len(names) > query.limit else "")
+
+    def _proposal(self, name: str) -> Proposal:
+        mine = [d for d in self._all if d.proposal == name]
+        begun = [d.started for d in mine if d.started is not None]
+        used = tuple(sorted({d.instrument for d in mine if d.instrument}))
+        return Proposal(name, started=min(begun, default=None), instruments=used, is_open=name in self._open)
+
+    async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:
+        """One page of the files that were put."""
+        await self.get(wanted.pid, reader)
+        files = self._files.get(wanted.pid, ())
+        after = _place(wanted.after, str) if wanted.after else ""
+        left = [file for file in files if file.path > after]
+        page = tuple(left[: wanted.limit])
+        return FilePage(page, _cursor(page[-1].path) if len(left) > wanted.limit else "", len(files))
 
     async def locate(self, proposal: str) -> Location:
         """The folder that was given for it."""
@@ -81,11 +127,17 @@ def _wanted(query: SearchQuery, visible: Set[str]) -> Callable[[Dataset], bool]:
     proposals = visible & set(query.proposals) if query.proposals else visible
     words = query.text.casefold().split()
     since, until = query.since, query.until
+    asked = frozenset[str]().union(*map(narrower, query.techniques))
+    of_sample = query.sample.casefold().split()
 
     def is_wanted(dataset: Dataset) -> bool:
         if dataset.proposal not in proposals or (
             query.instruments and dataset.instrument not in query.instruments
         ):
+            return False
+        if query.techniques and asked.isdisjoint(dataset.techniques):
+            return False
+        if not _has(of_sample, dataset.sample):
             return False
         if (since is not None or until is not None) and dataset.started is None:
             return False
@@ -94,17 +146,26 @@ def _wanted(query: SearchQuery, visible: Set[str]) -> Callable[[Dataset], bool]:
         if until is not None and (dataset.started or 0.0) > until:
             return False
         said = f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"
-        there = said.casefold().split()
-        return all(any(word.startswith(asked) for word in there) for asked in words)
+        return _has(words, said)
 
     return is_wanted
 
 
-def _position(after: str) -> tuple[float, str]:
+def _has(words: list[str], said: str) -> bool:
+    there = said.casefold().split()
+    return all(any(word.startswith(asked) for word in there) for asked in words)
+
+
+def _cursor(*place: Any) -> str:
+    return json.dumps(place).encode().hex()
+
+
+def _place(after: str, *kinds: type) -> Any:
+    """What `_cursor` was given. Raises InvalidRequest."""
     try:
-        rank, pid = json.loads(bytes.fromhex(after))
-        if type(rank) is not float or type(pid) is not str:
+        place = json.loads(bytes.fromhex(after))
+        if [type(value) for value in place] != [*kinds]:
             raise ValueError("another catalogue's")
     except (ValueError, TypeError, RecursionError):
         raise InvalidRequest("This page cursor is not one of this catalogue's.") from None
-    return rank, pid
+    return tuple(place) if len(kinds) > 1 else place[0]

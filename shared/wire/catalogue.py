@@ -21,6 +21,7 @@ from shared.catalogue import (
 from shared.commands import GetDataset
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
+from shared.techniques import LONGEST
 from shared.wire import text
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as pb
 from shared.wire.parse import parse
@@ -30,7 +31,6 @@ from shared.wire.text import Malformed
 _QUESTION_BYTES = 64 * 1024
 _PAGE_BYTES = 2 * 1024 * 1024
 DATASET_BYTES = 64 * 1024
-TECHNIQUE = 300
 _LISTED = 50
 _PARAMETERS = 100
 _TAGS = 16 * LIMITS.page  # bytes that look like the tag of a dataset, its own pid's among them
@@ -178,7 +178,7 @@ def read_dataset(message: pb.Dataset) -> Dataset:
 
 def terms(values: Sequence[str]) -> tuple[str, ...]:
     """The first terms of techniques that can be shown."""
-    return tuple(value for value in values[:_LISTED] if text.is_identifier(value, TECHNIQUE)) if values else ()
+    return tuple(value for value in values[:_LISTED] if text.is_identifier(value, LONGEST)) if values else ()
 
 
 def words(values: Sequence[str]) -> tuple[str, ...]:

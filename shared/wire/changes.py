@@ -33,7 +33,7 @@ def decode_question(data: bytes) -> GetChanges:
 
 def encode(value: Changes) -> bytes:
     """The bytes of the payload. Raises ValueError for what the wire cannot hold, and for what is not open."""
-    if not all(item.is_open for item in (*value.datasets, *value.proposals)):
+    if not (all(d.is_open for d in value.datasets) and all(p.is_open for p in value.proposals)):
         raise ValueError("only open metadata are mirrored")
     return pb.Changes(
         datasets=[catalogue.dataset_message(dataset) for dataset in value.datasets],

@@ -12,7 +12,7 @@ import h5py
 
 from facility_agent.adapters.catalogue.nexus_folder import NexusFolder, NexusFolderSettings
 from facility_agent.plugins import Site
-from facility_agent.testing.catalogue_contract import CatalogueWorld, Known
+from facility_agent.testing.catalogue_world import CatalogueWorld, Known
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from facility_agent.testing.patience import eventually
 from shared.catalogue import Dataset, SearchQuery
@@ -40,11 +40,14 @@ class MemoryWorld(CatalogueWorld):
 
     async def put(self, *known: Known) -> None:
         self.backend.put(
-            Dataset(
-                name_of(k.title), k.title, k.proposal, k.instrument, k.sample, k.definition, k.started, None, 1, 1,
-                is_open=False,
-            )
-            for k in known
+            [
+                Dataset(
+                    name_of(k.title), k.title, k.proposal, k.instrument, k.sample, k.definition, k.started, None, 1,
+                    len(k.files), is_open=False, techniques=k.techniques,
+                )
+                for k in known
+            ],
+            {name_of(k.title): k.files for k in known},
         )  # fmt: skip
 
     async def remove(self, title: str) -> None:
@@ -61,6 +64,7 @@ class NexusWorld(CatalogueWorld):
     """A folder of NeXus files: one folder a proposal."""
 
     open_proposal = OPEN
+    holds_terms = False
 
     def __init__(self, folder: Path) -> None:
         self.data, state = folder / "data", folder / "state"
@@ -90,7 +94,7 @@ class NexusWorld(CatalogueWorld):
         found: list[str] = []
         query = SearchQuery(limit=100)
         while True:
-            page = await self.backend.search(query, self._proposals)
+            page = await self.backend.search(query, self.reader(*self._proposals))
             found += [d.title for d in page.datasets]
             if not page.next:
                 return page.complete and sorted(found) == sorted(self._where)

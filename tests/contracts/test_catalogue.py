@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from facility_agent.testing.catalogue_contract import CatalogueContract, CatalogueWorld
+from facility_agent.testing.catalogue_contract import CatalogueContract
+from facility_agent.testing.catalogue_world import CatalogueWorld
 from tests.contracts.worlds import WORLDS
 
 

@@ -34,6 +34,8 @@ FORBIDDEN = {
 KNOWN_GOOD = {
     "parasol.link.v1.CentreEnvelope.command": "the envelope's case, a message of bytes under a grant",
     "parasol.link.v1.Body.command_id": "an id that the centre made",
+    "parasol.catalogue.v1.File.path": "below the dataset's root; the wire refuses any other",
+    "parasol.catalogue.v1.Member.orcid": "of an open proposal's public record, where the person gave it",
     "parasol.enrolment.v1.Token.secret": "the right to enrol once, made by the centre; it opens nothing at a facility",
     "parasol.enrolment.v1.EnrolRequest.secret": "the same on its way back; spent by this very request",
 }

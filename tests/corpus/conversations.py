@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared.commands import Answer, Problem, Verb
@@ -34,7 +34,7 @@ from tests.corpus.samples import (
 
 TERMS = Terms(query_credits=8, order_credits=4, result_credits=4)
 EPOCH = 7
-QUERIES = (Verb.REDEEM, Verb.RELEASE, Verb.SEARCH, Verb.GET)
+QUERIES = (Verb.REDEEM, Verb.RELEASE, Verb.SEARCH, Verb.GET, Verb.FILES, Verb.PROPOSALS, Verb.CHANGES)
 MAC = bytes(range(32))
 
 
@@ -127,10 +127,15 @@ def _ask(end: CentreEnd) -> None:
 
 
 def _answer(end: AgentEnd) -> None:
-    for ticket, verb in enumerate(QUERIES[:3], start=1):
-        end.answer(encode_answer(ticket, verb, Answer(Outcome.OK, PAYLOADS[verb])))
-    partial = Answer(Outcome.PARTIAL, PAYLOADS[Verb.GET], _problem())
-    end.answer(encode_answer(4, Verb.GET, partial))
+    for ticket, verb in enumerate(QUERIES, start=1):
+        good = Answer(Outcome.OK, PAYLOADS[verb])
+        end.answer(
+            encode_answer(
+                ticket,
+                verb,
+                replace(good, outcome=Outcome.PARTIAL, problem=_problem()) if verb is Verb.GET else good,
+            )
+        )
 
 
 def _order(end: CentreEnd) -> None:

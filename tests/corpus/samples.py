@@ -4,8 +4,35 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.commands import Done, GetDataset, Parameters, Payload, Redeem, Redeemed, Release, Stop, Unlink, Verb
+from shared.catalogue import (
+    ArchiveState,
+    Changes,
+    DataFile,
+    Dataset,
+    FilePage,
+    Member,
+    Order,
+    Parameter,
+    Proposal,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+)
+from shared.commands import (
+    Done,
+    GetChanges,
+    GetDataset,
+    GetFiles,
+    Parameters,
+    Payload,
+    Redeem,
+    Redeemed,
+    Release,
+    Stop,
+    Unlink,
+    Verb,
+)
 from shared.facilities import (
     Capability,
     CarriedBy,
@@ -34,6 +61,15 @@ TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EXPIRES = 1_800_000_000_000
 DATASET = Dataset(
     "a/1.nxs", "Silver behenate", "GUP26110", "I22", "AgBh", "NXsas", 1.5, 2.5, 2**40, 3, is_open=True
+)  # fmt: skip
+RICH = replace(
+    DATASET, techniques=("PaNET01196", "https://w3id.org/PaN/ESRFET#XAS"), keywords=("silver",),
+    parameters=(Parameter("energy", 12.4, "keV"), Parameter("mode", "fly"), Parameter("zero", 0.0)),
+    doi="10.1/x", licence="CC-BY-4.0", released=3.5, state=ArchiveState.ARCHIVED,
+)  # fmt: skip
+PROPOSAL = Proposal(
+    "p1", "Silver", "All of it.", "user", ("I22",), 1.0, 2.0, 3.0, "10.1/p", "CC-BY-4.0", ("silver",),
+    (Member("Ada Lovelace", "PI", "Alpha", "0000-0002-1825-0097"),), is_open=True,
 )  # fmt: skip
 REPORT = WorkspaceReport(
     WORKSPACE,
@@ -74,8 +110,13 @@ PARAMETERS: dict[Verb, Parameters] = {
     Verb.REDEEM: Redeem("a" * 64, "v" * 43),
     Verb.RELEASE: Release(),
     Verb.UNLINK: Unlink(),
-    Verb.SEARCH: SearchQuery("silver", ("p",), ("i",), -1.0, 2.0, 100, "after"),
+    Verb.SEARCH: SearchQuery(
+        "silver", ("p",), ("i",), -1.0, 2.0, 100, "after", "gold", ("PaNET01196",), Order.RELEVANCE
+    ),
     Verb.GET: GetDataset("a/1.nxs"),
+    Verb.FILES: GetFiles("a/1.nxs", 7, "after"),
+    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after"),
+    Verb.CHANGES: GetChanges("store:7"),
     Verb.LAUNCH: LaunchRequest("jupyter", "small", ("p1", "p2"), "a/1.nxs", "My title", 3600),
     Verb.STOP: Stop(WORKSPACE),
 }
@@ -84,7 +125,12 @@ PAYLOADS: dict[Verb, Payload] = {
     Verb.RELEASE: Done(),
     Verb.UNLINK: Done(),
     Verb.SEARCH: SearchPage((DATASET,), "next", complete=True, note="One file could not be read."),
-    Verb.GET: DATASET,
+    Verb.GET: RICH,
+    Verb.FILES: FilePage((DataFile("raw/1.dat", 2**40, 1.5), DataFile("b", 0)), "next", 17),
+    Verb.PROPOSALS: ProposalPage((PROPOSAL, Proposal("p2")), "next", complete=True, note="Half of them."),
+    Verb.CHANGES: Changes(
+        (RICH,), (PROPOSAL,), ("gone",), ("p-gone",), "store:9", True, True, 12.5, complete=True
+    ),
     Verb.LAUNCH: REPORT,
     Verb.STOP: STOPPED,
 }

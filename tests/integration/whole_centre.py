@@ -24,12 +24,13 @@ from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.link.client import AgentLink, LinkSettings
 from facility_agent.link.keys import load_or_create_key, public_text
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.catalogue import CatalogueBackend, Location
+from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.store import LinkRow
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.commands import GetFiles
 from shared.errors import NotFound
 from shared.facilities import FacilityDescription
 from shared.identity import Scope, Subject
@@ -46,10 +47,16 @@ OPEN = Dataset("o-1", "Open", "P0", "I1", "", "", None, None, 1, 1, is_open=True
 class Shelf(CatalogueBackend):
     """Two datasets: an open one, and one of proposal P1."""
 
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
-        return SearchPage((OPEN, PRIVATE) if "P1" in readable else (OPEN,))
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        return SearchPage((OPEN, PRIVATE) if "P1" in reader.proposals else (OPEN,))
 
-    async def get(self, pid: str, readable: Set[str]) -> Dataset:
+    async def get(self, pid: str, reader: Reader) -> Dataset:
+        raise NotFound
+
+    async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
+        return ProposalPage()
+
+    async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:
         raise NotFound
 
     async def locate(self, proposal: str) -> Location:

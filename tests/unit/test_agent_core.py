@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from facility_agent.core.commands import Events
+from facility_agent.ports.catalogue import Reader
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
-from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.commands import PUBLIC, SCOPE_OF, GetDataset, Redeem, Redeemed, Verb
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.commands import PUBLIC, SCOPE_OF, GetChanges, GetDataset, GetFiles, Redeem, Redeemed, Verb
 from shared.facilities import Outcome
 from shared.wire import proof
 from shared.wire.commands import encode_answer
@@ -50,12 +50,22 @@ async def test_a_dataset_is_got_by_those_who_may(at: FacilityScene) -> None:
     assert theirs == nothing, "what one may not see does not exist"
     open_ = await at.send(at.body(Verb.GET, GetDataset("d-o")))
     assert isinstance(open_.payload, Dataset)
+    page = await at.ask(held, Verb.PROPOSALS, ProposalQuery())
+    assert isinstance(page.payload, ProposalPage)
+    assert "P-open" in {p.pid for p in page.payload.proposals if p.is_open}
+    stranger = await at.send(at.body(Verb.PROPOSALS, ProposalQuery()))
+    assert isinstance(stranger.payload, ProposalPage)
+    assert {p.pid for p in stranger.payload.proposals} == {"P-open"} < {p.pid for p in page.payload.proposals}
+    assert isinstance((await at.ask(held, Verb.FILES, GetFiles("d-1"))).payload, FilePage)
+    refused(await at.ask(held, Verb.FILES, GetFiles("d-3")), "NOT_FOUND")
+    refused(await at.send(at.body(Verb.FILES, GetFiles("d-1"))), "NOT_FOUND")
+    refused(await at.send(at.body(Verb.CHANGES, GetChanges())), "UNSUPPORTED")
     refused(await at.send(at.body(Verb.GET, GetDataset("d-1"))), "NOT_FOUND")
 
 
 class Partly(MemoryCatalogue):
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
-        return replace(await super().search(query, readable), complete=False, note="Half of it.")
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        return replace(await super().search(query, reader), complete=False, note="Half of it.")
 
 
 async def test_an_incomplete_page_is_partial(at: FacilityScene) -> None:
@@ -68,7 +78,7 @@ async def test_an_incomplete_page_is_partial(at: FacilityScene) -> None:
 
 
 class Faulty(MemoryCatalogue):
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         raise RuntimeError("connection to db7.internal as ada_l failed: /var/lib/x")
 
 
@@ -99,7 +109,7 @@ async def test_every_refusal_is_an_answer(at: FacilityScene) -> None:
 
 def test_every_verb_has_a_scope_or_a_reason_for_none() -> None:
     assert set(SCOPE_OF) == set(Verb)
-    assert {verb for verb, scope in SCOPE_OF.items() if scope is None} == {Verb.REDEEM, Verb.RELEASE}
+    assert {verb for verb, scope in SCOPE_OF.items() if scope is None} == {Verb.REDEEM, Verb.RELEASE, Verb.CHANGES}
     assert Verb.LAUNCH not in PUBLIC
     assert Verb.STOP not in PUBLIC
 

@@ -33,6 +33,9 @@ PARAMETERS: dict[str, type[Message]] = {
     Verb.UNLINK: grants.Unlink,
     Verb.SEARCH: catalogue.Search,
     Verb.GET: catalogue.Get,
+    Verb.FILES: catalogue.GetFiles,
+    Verb.PROPOSALS: catalogue.ProposalQuery,
+    Verb.CHANGES: catalogue.GetChanges,
     Verb.LAUNCH: workspaces.Launch,
     Verb.STOP: workspaces.Stop,
 }
@@ -42,6 +45,9 @@ PAYLOADS: dict[str, type[Message]] = {
     Verb.UNLINK: grants.Done,
     Verb.SEARCH: catalogue.Page,
     Verb.GET: catalogue.Dataset,
+    Verb.FILES: catalogue.FilePage,
+    Verb.PROPOSALS: catalogue.ProposalPage,
+    Verb.CHANGES: catalogue.Changes,
     Verb.LAUNCH: workspaces.Report,
     Verb.STOP: workspaces.Report,
 }

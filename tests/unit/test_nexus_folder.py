@@ -17,6 +17,7 @@ from facility_agent.adapters.catalogue import nexus_folder
 from facility_agent.adapters.catalogue.nexus_folder import NexusFolder, NexusFolderSettings
 from facility_agent.adapters.catalogue.nexus_index import Index
 from facility_agent.plugins import Site
+from facility_agent.ports.catalogue import Reader as Asker
 from shared.catalogue import SearchQuery
 
 
@@ -109,7 +110,7 @@ async def test_stopping_while_a_file_is_read_does_not_call_it_bad(
         await asyncio.to_thread(HeldReader.begun.wait, 10)
         asyncio.get_running_loop().call_later(0.1, HeldReader.go.set)
     assert catalogue.problems() == []
-    assert (await catalogue.search(SearchQuery(), {"P"})).datasets[0].title == "one"
+    assert (await catalogue.search(SearchQuery(), Asker(proposals={"P"}))).datasets[0].title == "one"
 
 
 STARTED = st.none() | st.sampled_from([0.0, 1.0, 1.5, 1e9]) | st.floats(-6e10, 2.5e11)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,13 +13,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from central_portal.link.commands import command_body
-from shared.catalogue import Dataset, SearchPage, SearchQuery, sort_key
+from shared.catalogue import (
+    ArchiveState,
+    Changes,
+    DataFile,
+    Dataset,
+    FilePage,
+    Member,
+    Order,
+    Parameter,
+    Proposal,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+    sort_key,
+)
 from shared.commands import (
     PARAMETERS_OF,
     PAYLOAD_OF,
     Answer,
     Done,
+    GetChanges,
     GetDataset,
+    GetFiles,
     Parameters,
     Payload,
     Problem,
@@ -56,6 +74,15 @@ from shared.workspaces import LAST_SEQUENCE, LaunchRequest, StepName, StepReport
 
 ID = "11111111-2222-4333-8444-555555555555"
 DATASET = Dataset("a/1.nxs", "Silver behenate", "GUP26110", "I22", "AgBh", "NXsas", 1.5, None, 2**40, 3, True)
+RICH = replace(
+    DATASET, techniques=("PaNET01196", "https://w3id.org/PaN/ESRFET#XAS"), keywords=("silver",),
+    parameters=(Parameter("energy", 12.4, "keV"), Parameter("mode", "fly"), Parameter("zero", 0.0)),
+    doi="10.1/x", licence="CC-BY-4.0", released=3.5, state=ArchiveState.ARCHIVED,
+)  # fmt: skip
+PROPOSAL = Proposal(
+    "p1", "Silver", "All of it.", "user", ("I22",), 1.0, 2.0, 3.0, "10.1/p", "CC-BY-4.0", ("silver",),
+    (Member("Ada Lovelace", "PI", "Alpha", "0000-0002-1825-0097"),), is_open=True,
+)  # fmt: skip
 REPORT = WorkspaceReport(
     ID, 7, WorkspaceState.FAILED, (StepReport(StepName.ASK, 1.5, "asked"),), 60.0, "QUOTA_EXCEEDED", "Too many."
 )
@@ -63,8 +90,13 @@ PARAMETERS: dict[Verb, Parameters] = {
     Verb.REDEEM: Redeem("a" * 64, "v" * 43),
     Verb.RELEASE: Release(),
     Verb.UNLINK: Unlink(),
-    Verb.SEARCH: SearchQuery("silver", ("p",), ("i",), -1.0, 2.0, 100, "after"),
+    Verb.SEARCH: SearchQuery(
+        "silver", ("p",), ("i",), -1.0, 2.0, 100, "after", "gold", ("PaNET01196",), Order.RELEVANCE
+    ),
     Verb.GET: GetDataset("a/1.nxs"),
+    Verb.FILES: GetFiles("a/1.nxs", 7, "after"),
+    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after"),
+    Verb.CHANGES: GetChanges("store:7"),
     Verb.LAUNCH: LaunchRequest("jupyter", "small", ("p1", "p2"), "a/1.nxs", "My title", 3600),
     Verb.STOP: Stop(ID),
 }
@@ -73,7 +105,12 @@ PAYLOADS: dict[Verb, Payload] = {
     Verb.RELEASE: Done(),
     Verb.UNLINK: Done(),
     Verb.SEARCH: SearchPage((DATASET,), "next", complete=False, note="One file could not be read."),
-    Verb.GET: DATASET,
+    Verb.GET: RICH,
+    Verb.FILES: FilePage((DataFile("raw/1.dat", 2**40, 1.5), DataFile("b", 0)), "next", 17),
+    Verb.PROPOSALS: ProposalPage((PROPOSAL, Proposal("p2")), "next", complete=False, note="Half of them."),
+    Verb.CHANGES: Changes(
+        (RICH,), (PROPOSAL,), ("gone",), ("p-gone",), "store:9", True, True, 12.5, complete=False
+    ),
     Verb.LAUNCH: REPORT,
     Verb.STOP: REPORT,
 }

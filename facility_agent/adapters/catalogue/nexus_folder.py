@@ -20,12 +20,15 @@ from facility_agent.adapters.catalogue.nexus_index import Index
 from facility_agent.adapters.catalogue.nexus_reader import Reader
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from facility_agent.ports.catalogue import Reader as Asker
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 NO_DATASET = "There is no such dataset."
+NO_TEXT = "The question has characters that no text has."
 NO_DATA = "The data of this proposal are not on this facility's disks."
 FIRST = "The facility is still reading its files; ask again shortly for the rest."
 UNREADABLE = "The facility cannot read its folder of files at the moment."
@@ -107,15 +110,25 @@ class NexusFolder(CatalogueBackend):
         if read:
             log.info("index: %d files read, %d cannot be read", read, self._unreadable)
 
-    async def search(self, query: SearchQuery, readable: Set[str]) -> SearchPage:
-        """One page of what is open or readable."""
-        unheard = InvalidRequest("The question has characters that no text has.")
-        page = await self._ask(unheard, self._index.search, query, readable, self._open)
+    async def search(self, query: SearchQuery, reader: Asker) -> SearchPage:
+        """One page of what is open or the reader's."""
+        page = await self._ask(InvalidRequest(NO_TEXT), self._index.search, query, reader.proposals, self._open)
         return SearchPage(page.datasets, page.next, self._complete, self._note)
 
-    async def get(self, pid: str, readable: Set[str]) -> Dataset:
+    async def get(self, pid: str, reader: Asker) -> Dataset:
         """One dataset."""
-        return await self._ask(NotFound(NO_DATASET), self._index.get, pid, readable, self._open)
+        return await self._ask(NotFound(NO_DATASET), self._index.get, pid, reader.proposals, self._open)
+
+    async def proposals(self, query: ProposalQuery, reader: Asker) -> ProposalPage:
+        """One page of proposals that have files and are open or the reader's; all that files say of one are its datasets."""
+        page = await self._ask(
+            InvalidRequest(NO_TEXT), self._index.proposals_page, query, reader.proposals, self._open
+        )
+        return ProposalPage(page.proposals, page.next, self._complete, self._note)
+
+    async def files(self, wanted: GetFiles, reader: Asker) -> FilePage:
+        """The one file that the dataset is."""
+        return await self._ask(NotFound(NO_DATASET), self._index.files, wanted, reader.proposals, self._open)
 
     async def instruments(self) -> tuple[str, ...]:
         """Instruments of open datasets."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Set
@@ -13,13 +12,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from facility_agent.adapters.catalogue.nexus_questions import (
+    FOREIGN,
+    TECHNIQUES,
+    conditions,
+    cursor,
+    name_after,
+    place_after,
+)
+from shared.catalogue import (
+    DataFile,
+    Dataset,
+    FilePage,
+    Proposal,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+)
+from shared.commands import GetFiles
 from shared.errors import InvalidRequest, NotFound
 
 SUFFIXES = frozenset({".nxs", ".nx5", ".nexus", ".h5", ".hdf5", ".hdf"})
 MAGIC = b"\x89HDF\r\n\x1a\n"
 NO_TIME = 1e300
 _COLUMNS = "pid, title, proposal, instrument, sample, definition, started, ended, size"
+_VERSION = 2  # of the tables; an older index is read anew
 _TABLES = """
 create table if not exists file (
     path text primary key, pid text not null unique, inode integer, size integer, mtime integer, title text,
@@ -27,7 +45,7 @@ create table if not exists file (
 );
 create index if not exists file_rank on file (rank, pid);
 create index if not exists file_proposal on file (proposal, rank, pid);
-create virtual table if not exists words using fts5 (pid unindexed, text, tokenize = "unicode61 tokenchars '-_.'");
+create virtual table if not exists words using fts5 (pid unindexed, text, sample, tokenize = "unicode61 tokenchars '-_.'");
 """
 
 
@@ -101,7 +119,9 @@ class Index:
     def __init__(self, path: Path, root: Path, facility_id: str) -> None:
         self._path, self._root, self._facility = path, root, facility_id
         with closing(self._connect()) as db:
-            db.executescript("pragma journal_mode=wal;" + _TABLES)
+            if db.execute("pragma user_version").fetchone()[0] != _VERSION:
+                db.executescript("drop table if exists file; drop table if exists words;")
+            db.executescript(f"pragma journal_mode=wal; pragma user_version={_VERSION};" + _TABLES)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, timeout=5)
@@ -157,17 +177,16 @@ class Index:
 
     def search(self, query: SearchQuery, readable: Set[str], open_: Set[str]) -> SearchPage:
         """One page; nothing of any proposal that is neither readable nor open."""
-        where, values = _filter(query, readable | open_)
+        where, values = conditions(query, readable | open_)
         if query.after:
             where.append("(rank, pid) > (?, ?)")
-            values += _position(query.after)
+            values += place_after(query.after)
         sql = f"select {_COLUMNS}, rank from file where {' and '.join(where)} order by rank, pid limit ?"  # noqa: S608
         with closing(self._connect()) as db:
             rows = db.execute(sql, [*values, query.limit + 1]).fetchall()
         more, rows = len(rows) > query.limit, rows[: query.limit]
-        last = json.dumps([rows[-1][-1], rows[-1][0]]) if more else ""
         found = tuple(_dataset(row, open_) for row in rows)
-        return SearchPage(found, base64.urlsafe_b64encode(last.encode()).decode())
+        return SearchPage(found, cursor(rows[-1][-1], rows[-1][0]) if more else "")
 
     def get(self, pid: str, readable: Set[str], open_: Set[str]) -> Dataset:
         """One dataset. Raises NotFound."""
@@ -176,6 +195,41 @@ class Index:
         if row is None or row[2] not in readable | open_:
             raise NotFound("There is no such dataset.")
         return _dataset(row, open_)
+
+    def files(self, wanted: GetFiles, readable: Set[str], open_: Set[str]) -> FilePage:
+        """The one file of a dataset. Raises NotFound, InvalidRequest."""
+        self.get(wanted.pid, readable, open_)
+        if wanted.after:
+            raise InvalidRequest(FOREIGN)
+        with closing(self._connect()) as db:
+            row = db.execute("select path, size, mtime from file where pid=?", (wanted.pid,)).fetchone()
+        if row is None:
+            raise NotFound("There is no such dataset.")
+        return FilePage((DataFile(Path(row[0]).name, row[1], row[2] / 1e9),), total=1)
+
+    def proposals_page(self, query: ProposalQuery, readable: Set[str], open_: Set[str]) -> ProposalPage:
+        """One page of proposals that have datasets; their times are those of the datasets. Raises InvalidRequest."""
+        visible = readable | open_
+        chosen = sorted(visible & set(query.proposals) if query.proposals else visible)
+        words = query.text.casefold().split()
+        after = name_after(query.after) if query.after else ""
+        names = [
+            name for name in chosen if name and name > after and all(word in name.casefold() for word in words)
+        ]
+        marks = ",".join("?" * len(names))
+        where = f"problem is null and proposal in ({marks}) group by proposal order by proposal limit ?"
+        sql = f"select proposal, min(started), max(coalesce(ended, started)) from file where {where}"  # noqa: S608
+        used = "select distinct instrument from file where proposal=? and instrument<>'' and problem is null order by 1"
+        with closing(self._connect()) as db:
+            rows = db.execute(sql, [*names, query.limit + 1]).fetchall()
+            found = tuple(
+                Proposal(
+                    name, started=first, ended=last, instruments=tuple(row[0] for row in db.execute(used, (name,))),
+                    is_open=name in open_,
+                )
+                for name, first, last in rows[: query.limit]
+            )  # fmt: skip
+        return ProposalPage(found, cursor(found[-1].pid) if len(rows) > query.limit else "")
 
     def instruments(self, proposals: Set[str]) -> tuple[str, ...]:
         """Instruments of these proposals' datasets."""
@@ -208,39 +262,13 @@ class Index:
             return db.execute("select path, problem from file where problem is not null order by 1").fetchall()
 
 
-def _filter(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[Any]]:
-    chosen = sorted(visible & set(query.proposals) if query.proposals else visible)
-    where = ["problem is null", f"proposal in ({','.join('?' * len(chosen))})"]
-    values: list[Any] = [*chosen]
-    if query.instruments:
-        where.append(f"instrument in ({','.join('?' * len(query.instruments))})")
-        values += query.instruments
-    if query.since is not None:
-        where.append("started >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        where.append("started <= ?")
-        values.append(query.until)
-    words = ['"' + word.replace('"', '""') + '"*' for word in query.text.replace("\0", " ").split()]
-    if words:
-        where.append("pid in (select pid from words where words match ?)")
-        values.append("text: (" + " AND ".join(words) + ")")
-    return where, values
-
-
-def _position(after: str) -> list[Any]:
-    try:
-        rank, pid = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
-        return [float(rank), str(pid)]
-    except (ValueError, TypeError, OverflowError):
-        raise InvalidRequest("This page cursor is not one of this catalogue's.") from None
-
-
 def _dataset(row: tuple[Any, ...], open_: Set[str]) -> Dataset:
     pid, title, proposal, instrument, sample, definition, started, ended, size = row[:9]
+    technique = TECHNIQUES.get(definition)
     return Dataset(
-        pid, title, proposal, instrument, sample, definition, started, ended, size, 1, is_open=proposal in open_
-    )
+        pid, title, proposal, instrument, sample, definition, started, ended, size, 1, is_open=proposal in open_,
+        techniques=(technique,) if technique else (),
+    )  # fmt: skip
 
 
 def _store(db: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
@@ -249,7 +277,8 @@ def _store(db: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
         db.execute("delete from words where pid=?", (row[1],))
         db.execute(f"insert or replace into file values ({','.join('?' * 14)})", row)  # noqa: S608 (marks only)
         if row[-1] is None:
-            db.execute("insert into words values (?, ?)", (row[1], " ".join(str(text) for text in row[5:10])))
+            said = " ".join(str(text) for text in row[5:10])
+            db.execute("insert into words values (?, ?, ?)", (row[1], said, row[8]))
     db.execute("commit")
 
 

@@ -1,0 +1,71 @@
+"""Questions to the index: SQL conditions and page cursors."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Set
+from typing import Any
+
+from shared.catalogue import SearchQuery
+from shared.errors import InvalidRequest
+from shared.techniques import narrower
+
+FOREIGN = "This page cursor is not one of this catalogue's."
+TECHNIQUES = {
+    "NXsas": "PaNET01124", "NXcanSAS": "PaNET01124", "NXxas": "PaNET01196", "NXarpes": "PaNET01089",
+    "NXmonopd": "PaNET01030", "NXtomo": "PaNET01129",
+}  # fmt: skip
+"""What an application definition that names one technique says of it."""
+
+
+def conditions(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[Any]]:
+    """SQL conditions for what a question asks for among visible proposals, and their values."""
+    chosen = sorted(visible & set(query.proposals) if query.proposals else visible)
+    where = ["problem is null", f"proposal in ({','.join('?' * len(chosen))})"]
+    values: list[Any] = [*chosen]
+    if query.instruments:
+        where.append(f"instrument in ({','.join('?' * len(query.instruments))})")
+        values += query.instruments
+    if query.since is not None:
+        where.append("started >= ?")
+        values.append(query.since)
+    if query.until is not None:
+        where.append("started <= ?")
+        values.append(query.until)
+    if query.techniques:
+        asked = frozenset().union(*map(narrower, query.techniques))
+        known = [definition for definition, term in TECHNIQUES.items() if term in asked]
+        where.append(f"definition in ({','.join('?' * len(known))})")
+        values += known
+    for column, said in (("text", query.text), ("sample", query.sample)):
+        words = ['"' + word.replace('"', '""') + '"*' for word in said.replace("\0", " ").split()]
+        if words:
+            where.append("pid in (select pid from words where words match ?)")
+            values.append(f"{column}: (" + " AND ".join(words) + ")")
+    return where, values
+
+
+def cursor(*place: Any) -> str:
+    """A place in an order, as a page's `next`."""
+    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+
+
+def name_after(after: str) -> str:
+    """The name that `cursor` was given. Raises InvalidRequest."""
+    try:
+        (name,) = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidRequest(FOREIGN) from None
+    if not isinstance(name, str):
+        raise InvalidRequest(FOREIGN)
+    return name
+
+
+def place_after(after: str) -> list[Any]:
+    """The rank and pid that `cursor` was given. Raises InvalidRequest."""
+    try:
+        rank, pid = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
+        return [float(rank), str(pid)]
+    except (ValueError, TypeError, OverflowError):
+        raise InvalidRequest(FOREIGN) from None
