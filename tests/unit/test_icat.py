@@ -11,10 +11,13 @@ from pathlib import Path
 import pytest
 
 from facility_agent.adapters.catalogue.icat import Icat as Adapter
+from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
 from facility_agent.adapters.catalogue.icat_client import IcatClient
 from facility_agent.adapters.catalogue.icat_map import id_of, undigested
 from facility_agent.adapters.catalogue.icat_rules import Rule, UnknownRule, sources
 from facility_agent.adapters.http import Bounds, Upstream
+from facility_agent.ports.catalogue import STRANGER, Reader
+from facility_agent.ports.directory import Account
 from shared.catalogue import Dataset, ProposalQuery, SearchQuery, sort_key
 from shared.commands import GetFiles
 from shared.errors import BackendError, BackendUnavailable, InvalidRequest, NotFound
@@ -115,7 +118,17 @@ async def test_each_user_sees_the_recorded_numbers_through_the_adapter(client: I
 async def test_anyone_sees_what_is_published_and_nothing_else(world: Icat) -> None:
     _, datasets, files = await everything(local(world), "anon/anon")
     assert ([d.title for d in datasets], len(files)) == (["pub-00027"], 1)
-    assert [d.is_open for d in datasets] == [True]
+    assert [(d.is_open, d.proposal, d.sample) for d in datasets] == [(True, "", "")], (
+        "its investigation is not open"
+    )
+    for query in (
+        SearchQuery(proposals=("12100409-ST",)),
+        SearchQuery(text="12100409-ST"),
+        SearchQuery(text="NiO"),
+        SearchQuery(sample="nickel"),
+    ):
+        assert (await local(world).search(query, "anon/anon")).datasets == ()
+    assert len((await local(world).search(SearchQuery(text="pub-"), "anon/anon")).datasets) == 1
     open_ones = [d.title for d in (await everything(local(world), "db/nbour"))[1] if d.is_open]
     assert open_ones == ["pub-00027"], "what a member sees is not therefore open"
 
@@ -222,7 +235,7 @@ async def test_strange_text_is_data(world: Icat, text: str) -> None:
     adapter = local(world)
     whole = {d.pid for d in (await everything(adapter, "db/ahau"))[1]}
     expected = {d.pid for d in (await everything(adapter, "db/ahau"))[1] if all(
-        w.lower() in f"{d.title} {d.proposal}".lower() or w.lower() in _title(world, d.proposal) for w in text.split())}  # fmt: skip
+        w.lower() in f"{d.title} {d.proposal} {d.definition} {d.sample} {d.instrument}".lower() or w.lower() in _title(world, d.proposal) for w in text.split())}  # fmt: skip
     found = await adapter.search(SearchQuery(text=text), "db/ahau")
     assert {d.pid for d in found.datasets} == expected <= whole
     assert (await adapter.search(SearchQuery(proposals=(text,)), "db/ahau")).datasets == ()
@@ -347,3 +360,28 @@ def test_the_stand_in_refuses_what_is_no_query(world: Icat, text: str) -> None:
 def test_a_location_loses_its_digest_and_nothing_else() -> None:
     assert undigested("/data/a b/c.nxs 1234567890abcdef1234567890abcdef") == "/data/a b/c.nxs"
     assert undigested("/data/a b/c d.nxs") == "/data/a b/c d.nxs"
+
+
+async def test_a_person_is_their_accounts_user_and_a_stranger_is_anyone(world: Icat, tmp_path: Path) -> None:
+    port = IcatCatalogue(local(world), mnemonic="db", anyone="anon/anon", root=tmp_path)
+    jdoe = Reader(Account("jdoe", "1", 1001, 1001, (), tmp_path))
+    assert [len((await port.search(SearchQuery(), reader)).datasets) for reader in (jdoe, STRANGER)] == [6, 1]
+    more = Reader(jdoe.account, frozenset({"12100409-ST"}))
+    assert len((await port.search(SearchQuery(), more)).datasets) == 9
+    assert [p.pid for p in (await port.proposals(ProposalQuery(), more)).proposals] == [
+        "08100122-EF", "10100601-ST", "12100409-ST",
+    ]  # fmt: skip
+    assert (await port.open_proposals(), await port.instruments()) == (set(), ("EDDI",))
+    with pytest.raises(NotFound):
+        await port.get((await port.search(SearchQuery(), jdoe)).datasets[0].pid, STRANGER)
+    assert len((await port.search(SearchQuery(text="durol hike"), jdoe)).datasets) == 2
+
+
+async def test_a_proposals_folder_is_below_the_root_and_nowhere_else(world: Icat, tmp_path: Path) -> None:
+    (tmp_path / "root" / "P1").mkdir(parents=True)
+    (tmp_path / "root" / "P2").symlink_to(tmp_path)
+    port = IcatCatalogue(local(world), mnemonic="db", anyone="anon/anon", root=tmp_path / "root")
+    assert (await port.locate("P1")).folder == tmp_path / "root" / "P1"
+    for name in ("P2", "..", ".", "", "P1/..", "nothing", "a\0b", "x" * 5000):
+        with pytest.raises(NotFound):
+            await port.locate(name)

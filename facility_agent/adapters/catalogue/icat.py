@@ -9,8 +9,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from facility_agent.adapters.catalogue import icat_map as say
-from facility_agent.adapters.catalogue.icat_query import ROW, Source, like, moment, one_of, quoted, select
-from facility_agent.adapters.catalogue.icat_rules import OWN, UnknownRule, rules_of, sources
+from facility_agent.adapters.catalogue.icat_query import ROW, Source, moment, one_of, quoted, select
+from facility_agent.adapters.catalogue.icat_question import asked, still_found, within, words
+from facility_agent.adapters.catalogue.icat_rules import UnknownRule, rules_of, sources
 from facility_agent.adapters.http import unusable
 from shared.catalogue import (  # fmt: skip
     DataFile,
@@ -26,18 +27,19 @@ from shared.catalogue import (  # fmt: skip
 )
 from shared.commands import GetFiles
 from shared.errors import BackendError, InvalidRequest, NotFound
-from shared.techniques import narrower, spellings
 
 CHUNK, MOST = 1000, 100_000
 ANYONE = "anon/anon"
 Ask = Callable[[str], Any]
+_PROPOSAL = {"Investigation": "name", "Dataset": "investigation.name", "Datafile": "dataset.investigation.name"}
 
 
 class Icat:
     """Answers by ICAT's rules for a user of ICAT (`mnemonic/name`), read anew for every question.
 
     `ask` takes a query and awaits to its rows (`IcatClient.query`). `anyone` is the user whom everybody may be, `roots`
-    those whom ICAT shows everything (its `rootUserNames`), `zone` the server's zone. Raises UnknownRule for a rule that
+    those whom ICAT shows everything (its `rootUserNames`), `zone` the server's zone. `more` are proposals that the
+    facility's own rules give in addition. Raises UnknownRule for a rule that
     applies and cannot be read, and BackendUnavailable and BackendError as `ask` does.
     """
 
@@ -46,12 +48,13 @@ class Icat:
     ) -> None:
         self._ask, self._anyone, self._roots, self._zone = ask, anyone, roots, zone or ZoneInfo("UTC")
 
-    async def search(self, query: SearchQuery, user: str) -> SearchPage:
+    async def search(self, query: SearchQuery, user: str, more: Set[str] = frozenset()) -> SearchPage:
         """One page in the order of `shared.catalogue.sort_key`. Raises InvalidRequest for a cursor not of this catalogue."""
         start = _position(query.after, (float, str))
-        joins, conditions = _asked(query, self._zone)
+        joins, conditions = asked(query, self._zone)
         streams = [
-            self._dated(source, joins, conditions, query, start) for source in await self._sources("Dataset", user)
+            self._dated(source, joins, conditions, query, start, user, more)
+            for source in await self._sources("Dataset", user, more)
         ]
         found: dict[str, tuple[Key, Any]] = {}
         for part in await _together([_first(stream, query.limit + 1) for stream in streams]):
@@ -62,12 +65,12 @@ class Icat:
         datasets = tuple(say.dataset(row, row["id"] in opened) for _, row in page)
         return SearchPage(datasets, _cursor(page[-1][0]) if len(ordered) > query.limit else "")
 
-    async def get(self, pid: str, user: str) -> Dataset:
+    async def get(self, pid: str, user: str, more: Set[str] = frozenset()) -> Dataset:
         """One dataset. Raises NotFound when there is none or the user may not see it."""
         number = say.id_of(pid)
         queries = [
             select("Dataset", source, [f"{ROW}.id = {number}"], include=say.DATASET)
-            for source in await self._sources("Dataset", user)
+            for source in await self._sources("Dataset", user, more)
         ]
         rows = [
             row
@@ -76,14 +79,15 @@ class Icat:
         ]
         if not rows:
             raise NotFound(say.NO_DATASET)
-        return say.dataset(rows[0], number in await self._open("Dataset", [number], user))
+        row = (await self._veiled(rows[:1], SearchQuery(), user, more))[0]
+        return say.dataset(row, number in await self._open("Dataset", [number], user))
 
-    async def proposals(self, query: ProposalQuery, user: str) -> ProposalPage:
+    async def proposals(self, query: ProposalQuery, user: str, more: Set[str] = frozenset()) -> ProposalPage:
         """One page of investigations by name; those that share a name are one proposal, told by the first."""
         (after,) = _position(query.after, (str,)) or ("",)
-        conditions = [_words(word, f"{ROW}.name", f"{ROW}.title", f"{ROW}.summary") for word in query.text.split()]
+        conditions = [words(word, f"{ROW}.name", f"{ROW}.title", f"{ROW}.summary") for word in query.text.split()]
         conditions += [f"{ROW}.name {one_of(query.proposals)}"] if query.proposals else []
-        seen = await self._sources("Investigation", user)
+        seen = await self._sources("Investigation", user, more)
         names = sorted(name for name in await self._all(seen, "Investigation", conditions, "name") if name > after)
         page = names[: query.limit]
         rows = await self._named(seen, page) if page else {}
@@ -93,12 +97,12 @@ class Icat:
         )
         return ProposalPage(told, _cursor((page[-1],)) if len(names) > query.limit else "")
 
-    async def files(self, wanted: GetFiles, user: str) -> FilePage:
+    async def files(self, wanted: GetFiles, user: str, more: Set[str] = frozenset()) -> FilePage:
         """One page of a dataset's files by path. Raises NotFound as `get` does."""
         (after,) = _position(wanted.after, (str,)) or ("",)
-        dataset = say.id_of((await self.get(wanted.pid, user)).pid)
+        dataset = say.id_of((await self.get(wanted.pid, user, more)).pid)
         found = set[DataFile]()
-        for source in await self._sources("Datafile", user):
+        for source in await self._sources("Datafile", user, more):
             first = 0
             while True:
                 text = select("Datafile", source, [f"{ROW}.dataset.id = {dataset}", f"{ROW}.id > {first}"], order=f"{ROW}.id", include=("dataset",), limit=(0, CHUNK))  # fmt: skip
@@ -121,7 +125,7 @@ class Icat:
             if not after:
                 return tuple(sorted(seen))
 
-    async def _sources(self, entity: str, user: str) -> Sequence[Source]:
+    async def _sources(self, entity: str, user: str, more: Set[str] = frozenset()) -> Sequence[Source]:
         if user in self._roots:
             return (Source(),)
         table, groups = await asyncio.gather(
@@ -134,16 +138,39 @@ class Icat:
             raise UnknownRule from ValueError(
                 "the service account sees no rules: is it one of ICAT's rootUserNames?"
             )
-        return sources(rules_of(table), entity, user, frozenset(groups))
+        seen = sources(rules_of(table), entity, user, frozenset(groups))
+        if not more:
+            return seen
+        return (*seen, Source(where=f"o.{_PROPOSAL[entity]} {one_of(sorted(more))}"))
+
+    async def _veiled(self, rows: list[Any], query: SearchQuery, user: str, more: Set[str]) -> list[Any]:
+        """The rows without those investigations (and samples of theirs) that the user may not see: a dataset can be
+        published alone, and then neither shows its investigation nor is found by it.
+        """
+        behind = {row["id"]: say.pid_of(row.get("investigation", {}).get("id")) for row in rows}
+        shown = await self._among("Investigation", {int(pid) for pid in behind.values()}, user, more)
+        found = []
+        for row in rows:
+            if int(behind[row["id"]]) in shown:
+                found.append(row)
+            elif still_found(query, row):
+                found.append({**row, "investigation": {}, "sample": {}})
+        return found
 
     async def _open(self, entity: str, numbers: Iterable[int], user: str) -> set[int]:
-        """Those of these rows that anyone may see."""
-        wanted = list(numbers)
-        if not wanted or user == self._anyone:
+        """Those of these rows, which the user sees, that anyone may see."""
+        return set(numbers) if user == self._anyone else await self._among(entity, numbers, self._anyone)
+
+    async def _among(
+        self, entity: str, numbers: Iterable[int], user: str, more: Set[str] = frozenset()
+    ) -> set[int]:
+        """Those of these rows that the user may see."""
+        wanted = sorted(numbers)
+        if not wanted or user in self._roots:
             return set(wanted)
         texts = [
             select(entity, source, [f"{ROW}.id {one_of(wanted)}"], what=f"{ROW}.id")
-            for source in await self._sources(entity, self._anyone)
+            for source in await self._sources(entity, user, more)
         ]
         return {number for part in await _together([self._ask(text) for text in texts]) for number in part}
 
@@ -181,7 +208,14 @@ class Icat:
         return rows
 
     async def _dated(
-        self, source: Source, joins: str, conditions: list[str], query: SearchQuery, start: tuple[Any, ...] | None
+        self,
+        source: Source,
+        joins: str,
+        conditions: list[str],
+        query: SearchQuery,
+        start: tuple[Any, ...] | None,
+        user: str,
+        more: Set[str],
     ) -> AsyncIterator[tuple[Key, Any]]:
         """The rows of one source after `start`, in order: those with a time, then those without.
 
@@ -195,54 +229,18 @@ class Icat:
             parts = []
         if query.since is None and query.until is None:
             parts.append(([f"{ROW}.startDate IS NULL"], f"{ROW}.id"))
-        for more, order in parts:
+        for times, order in parts:
             first, size = 0, query.limit + 1
             while True:
-                text = select("Dataset", source, conditions + more, joins=joins, order=order, include=say.DATASET, limit=(first, size))  # fmt: skip
+                text = select("Dataset", source, conditions + times, joins=joins, order=order, include=say.DATASET, limit=(first, size))  # fmt: skip
                 rows = _rows(await self._ask(text), "Dataset")
-                for row in rows:
+                for row in await self._veiled(rows, query, user, more):
                     where = key(say.seconds(row, "startDate"), say.pid_of(row["id"]))
-                    if (start is None or where > start) and _within(query, where[0]):
+                    if (start is None or where > start) and within(query, where[0]):
                         yield where, row
                 if len(rows) < size:
                     break
                 first = _beyond(first + size, first, first)
-
-
-def _asked(query: SearchQuery, zone: ZoneInfo) -> tuple[str, list[str]]:
-    """The joins and conditions of a question; relations that may be missing are joined, as a path would drop rows."""
-    joins, conditions = "", list[str]()
-    if query.proposals:
-        conditions.append(f"{ROW}.investigation.name {one_of(query.proposals)}")
-    if query.instruments:
-        joins += f" JOIN {ROW}.datasetInstruments AS {OWN}1 JOIN {OWN}1.instrument AS {OWN}2"
-        conditions.append(f"{OWN}2.name {one_of(query.instruments)}")
-    if query.techniques:
-        wanted = sorted({s for t in query.techniques for n in narrower(t) for s in spellings(n)})
-        joins += f" JOIN {ROW}.datasetTechniques AS {OWN}3 JOIN {OWN}3.technique AS {OWN}4"
-        conditions.append(f"({OWN}4.pid {one_of(wanted)} OR {OWN}4.name {one_of(wanted)})")
-    if query.sample.split():
-        joins += f" JOIN {ROW}.sample AS {OWN}5"
-        conditions += [_words(word, f"{OWN}5.name") for word in query.sample.split()]
-    conditions += [
-        _words(
-            word, f"{ROW}.name", f"{ROW}.description", f"{ROW}.investigation.name", f"{ROW}.investigation.title"
-        )
-        for word in query.text.split()
-    ]
-    if query.since is not None:
-        conditions.append(f"{ROW}.startDate >= {moment(query.since, zone, up=False)}")
-    if query.until is not None:
-        conditions.append(f"{ROW}.startDate <= {moment(query.until, zone, up=True)}")
-    return joins.strip(), conditions
-
-
-def _words(word: str, *paths: str) -> str:
-    return "(" + " OR ".join(f"LOWER({path}) {like(word)}" for path in paths) + ")"
-
-
-def _within(query: SearchQuery, rank: float) -> bool:
-    return (query.since is None or -rank >= query.since) and (query.until is None or -rank <= query.until)
 
 
 def _rows(answer: Any, entity: str) -> list[Any]:

@@ -43,14 +43,14 @@ def bad(message: str) -> Refused:
 
 @dataclass
 class Query:
-    """A parsed query. `kinds` are the aliases' entities, `joins` (alias, from, relation) in order."""
+    """A parsed query. `kinds` are the aliases' entities, `joins` (alias, from, relation, outer) in order."""
 
     root: str = ""
     distinct: bool = False
     count: bool = False
     selected: str = ""
     kinds: dict[str, str] = field(default_factory=dict)
-    joins: list[tuple[str, str, str]] = field(default_factory=list)
+    joins: list[tuple[str, str, str, bool]] = field(default_factory=list)
     where: Test | None = None
     order: list[tuple[Value, bool]] = field(default_factory=list)
     includes: list[list[str]] = field(default_factory=list)
@@ -155,14 +155,14 @@ class Parser:
         self._is("AS")
         query.root = self._name()
         query.kinds[query.root] = entity
-        while self._is("JOIN"):
+        while (left := self._is("LEFT", "JOIN")) or self._is("JOIN"):
             start, _, relation = self._name().partition(".")
             if start not in query.kinds or "." in relation:
                 raise bad(f"'{start}.{relation}' is no relation of an alias")
             self._is("AS")
             alias = self._name()
             query.kinds[alias] = kind(query.kinds[start], relation)
-            query.joins.append((alias, start, relation))
+            query.joins.append((alias, start, relation, left))
 
     def _whole(self) -> int:
         group, text = self._next()
@@ -296,17 +296,21 @@ class Parser:
 
         return value
 
+    def _step(self, entity: str, row: Row, relation: str) -> list[Row]:
+        """From the nothing of a LEFT JOIN there is nothing to go to."""
+        return step(self._world, entity, row, relation) if row else []
+
     def answer(self) -> Iterator[Binding]:
         """Every binding of the aliases that the WHERE holds for, in the order asked for."""
         query = self.query
         found = list[Binding]()
         for row in self._world.rows[query.kinds[query.root]].values():
             bindings: list[Binding] = [{query.root: row}]
-            for alias, start, relation in query.joins:
+            for alias, start, relation, left in query.joins:
                 bindings = [
                     {**binding, alias: other}
                     for binding in bindings
-                    for other in step(self._world, query.kinds[start], binding[start], relation)
+                    for other in self._step(query.kinds[start], binding[start], relation) or [{}] * left
                 ]
             found += [binding for binding in bindings if query.where is None or query.where(binding) is True]
         for value, descending in reversed(query.order):
