@@ -249,6 +249,8 @@ async def test_strange_text_is_data(world: Icat, text: str) -> None:
 
 
 def _title(world: Icat, proposal: str) -> str:
+    if not proposal:
+        return ""
     title: str = world.rows["Investigation"][world.named("Investigation", proposal)]["title"]
     return title.lower()
 
@@ -371,9 +373,9 @@ async def test_a_person_is_their_accounts_user_and_a_stranger_is_anyone(world: I
     assert [p.pid for p in (await port.proposals(ProposalQuery(), more)).proposals] == [
         "08100122-EF", "10100601-ST", "12100409-ST",
     ]  # fmt: skip
-    assert (await port.open_proposals(), await port.instruments()) == (set(), ("EDDI",))
+    assert (await port.open_proposals(), await port.instruments()) == (set(), ())
     with pytest.raises(NotFound):
-        await port.get((await port.search(SearchQuery(), jdoe)).datasets[0].pid, STRANGER)
+        await port.get((await port.search(SearchQuery(), jdoe)).datasets[-1].pid, STRANGER)
     assert len((await port.search(SearchQuery(text="durol hike"), jdoe)).datasets) == 2
 
 

@@ -147,14 +147,14 @@ class Icat:
         """The rows without those investigations (and samples of theirs) that the user may not see: a dataset can be
         published alone, and then neither shows its investigation nor is found by it.
         """
-        behind = {row["id"]: say.pid_of(row.get("investigation", {}).get("id")) for row in rows}
-        shown = await self._among("Investigation", {int(pid) for pid in behind.values()}, user, more)
+        behind = {row["id"]: say.part(row, "investigation").get("id") for row in rows}
+        shown = await self._among("Investigation", {n for n in behind.values() if type(n) is int}, user, more)
         found = []
         for row in rows:
-            if int(behind[row["id"]]) in shown:
+            if behind[row["id"]] in shown:
                 found.append(row)
-            elif still_found(query, row):
-                found.append({**row, "investigation": {}, "sample": {}})
+            elif still_found(query, alone := {**row, "investigation": {}, "sample": {}}):
+                found.append(alone)
         return found
 
     async def _open(self, entity: str, numbers: Iterable[int], user: str) -> set[int]:

@@ -47,17 +47,17 @@ def seconds(row: Mapping[str, Any], name: str) -> float | None:
 
 def dataset(row: Mapping[str, Any], is_open: bool) -> Dataset:
     """A Dataset row with `DATASET` included. Where it names no instrument of its own, its investigation's is said."""
-    inv = _part(row, "investigation")
+    inv = part(row, "investigation")
     own = _names(row, "datasetInstruments", "instrument") or _names(inv, "investigationInstruments", "instrument")
     techniques = {
         canonical(_text(t, "pid") or _text(t, "name"))
-        for t in (_part(each, "technique") for each in _many(row, "datasetTechniques"))
+        for t in (part(each, "technique") for each in _many(row, "datasetTechniques"))
         if t
     }
     return Dataset(
         pid=pid_of(row.get("id")), title=_text(row, "name"), proposal=_text(inv, "name"),
-        instrument=own[0] if own else "", sample=_text(_part(row, "sample"), "name"),
-        definition=_text(_part(row, "type"), "name"), started=seconds(row, "startDate"), ended=seconds(row, "endDate"),
+        instrument=own[0] if own else "", sample=_text(part(row, "sample"), "name"),
+        definition=_text(part(row, "type"), "name"), started=seconds(row, "startDate"), ended=seconds(row, "endDate"),
         size=_count(row, "fileSize"), files=_count(row, "fileCount"), is_open=is_open,
         techniques=tuple(sorted(techniques)), doi=_doi(row), released=seconds(inv, "releaseDate"),
         state=ArchiveState.UNKNOWN,
@@ -68,7 +68,7 @@ def proposal(row: Mapping[str, Any], is_open: bool) -> Proposal:
     """An Investigation row with `INVESTIGATION` included."""
     return Proposal(
         pid=_text(row, "name"), title=_text(row, "title"), summary=_text(row, "summary"),
-        kind=_text(_part(row, "type"), "name"), instruments=tuple(_names(row, "investigationInstruments", "instrument")),
+        kind=_text(part(row, "type"), "name"), instruments=tuple(_names(row, "investigationInstruments", "instrument")),
         started=seconds(row, "startDate"), ended=seconds(row, "endDate"), released=seconds(row, "releaseDate"),
         doi=_doi(row), keywords=tuple(sorted(_text(each, "name") for each in _many(row, "keywords"))), is_open=is_open,
     )  # fmt: skip
@@ -77,9 +77,9 @@ def proposal(row: Mapping[str, Any], is_open: bool) -> Proposal:
 def file(row: Mapping[str, Any]) -> DataFile:
     """A Datafile row with its dataset: below the dataset's folder when its location says so, else by its name."""
     location = undigested(_text(row, "location"))
-    folder = _text(_part(row, "dataset"), "location").rstrip("/")
+    folder = _text(part(row, "dataset"), "location").rstrip("/")
     inside = location[len(folder) + 1 :] if folder and location.startswith(f"{folder}/") else _text(row, "name")
-    parts = [part for part in PurePosixPath(inside).parts if part != "/"]
+    parts = [each for each in PurePosixPath(inside).parts if each != "/"]
     if not parts or ".." in parts:
         raise unusable("catalogue", f"has the file {inside!r}")
     return DataFile("/".join(parts), _count(row, "fileSize"), seconds(row, "datafileModTime"))
@@ -91,7 +91,8 @@ def undigested(location: str) -> str:
     return path if space and len(digest) >= 20 and digest.isascii() and "/" not in digest else location
 
 
-def _part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+def part(row: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What a relation leads to, empty for nothing. Raises BackendError when it is no object."""
     value = row.get(name, {})
     if not isinstance(value, dict):
         raise unusable("catalogue", f"has no object as {name}")
@@ -106,7 +107,7 @@ def _many(row: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
 
 
 def _names(row: Mapping[str, Any], relation: str, target: str) -> list[str]:
-    return sorted({name for each in _many(row, relation) if (name := _text(_part(each, target), "name"))})
+    return sorted({name for each in _many(row, relation) if (name := _text(part(each, target), "name"))})
 
 
 def _text(row: Mapping[str, Any], name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from facility_agent.adapters.catalogue.icat_map import dataset
 from facility_agent.adapters.catalogue.icat_query import ROW, like, moment, one_of
 from facility_agent.adapters.catalogue.icat_rules import OWN
 from shared.catalogue import SearchQuery
@@ -56,10 +57,7 @@ def within(query: SearchQuery, rank: float) -> bool:
 
 def still_found(query: SearchQuery, row: Mapping[str, Any]) -> bool:
     """Whether a row is found by what is its own, when the reader may not see its investigation."""
-    instruments = " ".join(
-        each.get("instrument", {}).get("name", "") for each in row.get("datasetInstruments", [])
-    )
-    kind = row.get("type", {}).get("name", "")
-    said = f"{row.get('name', '')} {row.get('description', '')} {kind} {instruments}".lower()
+    own = dataset(row, is_open=False)
+    said = f"{own.title} {row.get('description', '')} {own.definition} {own.instrument}".lower()
     asks_more = bool(query.proposals or query.sample.split())
     return not asks_more and all(word.lower() in said for word in query.text.split())
