@@ -41,6 +41,11 @@ def _shared_data() -> str | None:
     return str(folder) if folder.is_dir() else None
 
 
+def _icat_data() -> str | None:
+    dump = ROOT.parent / "shared" / "data" / "icat" / "icatdump-6.2.yaml"
+    return str(dump) if dump.is_file() else None
+
+
 def _built_client() -> str | None:
     index = ROOT / "central_portal" / "web" / "dist" / "index.html"
     return str(index) if index.exists() else None
@@ -84,6 +89,7 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "nginx": (_nginx, "Debian's packages nginx and libnginx-mod-stream"),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
+    "icat-data": (_icat_data, "the folder ../shared/data/icat with the dump of a real ICAT"),
     "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
     "web-client": (_built_client, "the built web client (make web)"),
 }

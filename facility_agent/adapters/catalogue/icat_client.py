@@ -1,0 +1,124 @@
+"""One session at an ICAT, kept and renewed; queries over its REST interface (icat.server 6, ICATRest.java)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import orjson
+
+from facility_agent.adapters.http import Upstream, unavailable, unusable
+from shared.errors import BackendError, BackendUnavailable
+
+NAME = "catalogue"
+SHARE = 0.5
+"""A session is renewed when this share of its life is over."""
+
+
+class IcatClient:
+    """A session by `plugin` (an authenticator's mnemonic) and `credentials`, opened when first needed.
+
+    Safe for concurrent use; one sign-in at a time. What ICAT says of an error is told by its `code`: its HTTP status is the
+    same for a session that is over and for a privilege that is missing.
+    """
+
+    def __init__(
+        self, upstream: Upstream, plugin: str, credentials: Mapping[str, str],
+        *, clock: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self._upstream, self._plugin, self._credentials, self._clock = upstream, plugin, dict(credentials), clock
+        self._session, self._renew_at, self._life = "", 0.0, 0.0
+        self._signing_in = asyncio.Lock()
+
+    async def query(self, text: str) -> list[Any]:
+        """The rows of a query. Raises BackendUnavailable, BackendError."""
+        session = await self._current()
+        code, value = await self._ask("GET", "/entityManager", query={"sessionId": session, "query": text})
+        if code == "SESSION":
+            session = await self._current(instead_of=session)
+            code, value = await self._ask("GET", "/entityManager", query={"sessionId": session, "query": text})
+        if code:
+            raise _refused(code, value)
+        if not isinstance(value, list):
+            raise unusable(NAME, "is no list of rows")
+        return value
+
+    async def close(self) -> None:
+        """End the session and the connections; that it cannot be ended is no error, it runs out by itself."""
+        session, self._session = self._session, ""
+        try:
+            if session:
+                await self._upstream.send("DELETE", f"/session/{quote(session, safe='')}")
+        except BackendError:
+            pass
+        finally:
+            await self._upstream.close()
+
+    async def _current(self, instead_of: str = "") -> str:
+        async with self._signing_in:
+            usable = bool(self._session) and self._session != instead_of
+            if usable and (self._clock() < self._renew_at or await self._renewed()):
+                return self._session
+            self._session = ""
+            await self._sign_in()
+            return self._session
+
+    async def _renewed(self) -> bool:
+        code, _ = await self._ask("PUT", f"/session/{quote(self._session, safe='')}")
+        if not code:
+            self._renew_at = self._clock() + SHARE * self._life
+        return not code
+
+    async def _sign_in(self) -> None:
+        await self._check_authenticator()
+        credentials = [{key: value} for key, value in self._credentials.items()]
+        form = {"json": orjson.dumps({"plugin": self._plugin, "credentials": credentials}).decode()}
+        code, value = await self._ask("POST", "/session", form=form)
+        if code:
+            raise _refused(code, value)
+        session = value.get("sessionId") if isinstance(value, dict) else None
+        if not isinstance(session, str) or not 1 <= len(session) <= 200:
+            raise unusable(NAME, "has no session")
+        self._session, self._renew_at = session, self._clock() + SHARE * self._life
+
+    async def _check_authenticator(self) -> None:
+        """The site's ICAT has the authenticator, and it asks for these credentials."""
+        code, value = await self._ask("GET", "/properties")
+        if code:
+            raise _refused(code, value)
+        try:
+            self._life = 60.0 * float(value["lifetimeMinutes"])
+            keys = {each["mnemonic"]: {key["name"] for key in each["keys"]} for each in value["authenticators"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise unusable(NAME, "does not say how to sign in") from error
+        if keys.get(self._plugin) != set(self._credentials):
+            raise BackendError(
+                "The facility's catalogue does not take the portal's way to sign in."
+            ) from ValueError(f"authenticators {keys}, wanted {self._plugin} with {sorted(self._credentials)}")
+
+    async def _ask(self, method: str, path: str, **given: Any) -> tuple[str, Any]:
+        """ICAT's error code, empty for none, and the answer."""
+        answer = await self._upstream.send(method, path, **given)
+        if answer.status in (200, 204):
+            return "", (await answer.json() if answer.body else None)
+        value = await answer.json()
+        code = value.get("code") if isinstance(value, dict) else None
+        if not isinstance(code, str) or not code:
+            raise unavailable(NAME) if answer.status >= 500 else unusable(NAME, f"has status {answer.status}")
+        return code, value
+
+
+def _refused(code: str, value: Any) -> BackendError:
+    """What is said of an error of ICAT; its own words are for the operator's log."""
+    cause = ValueError(f"{code}: {str(value)[:300]}")
+    if code == "INTERNAL":
+        error: BackendError = BackendUnavailable("The facility's catalogue failed on its side; try again later.")
+    elif code in {"SESSION", "INSUFFICIENT_PRIVILEGES"}:
+        error = BackendError("The facility's catalogue does not let the portal in; its operators can tell more.")
+    else:
+        error = BackendError("The facility's catalogue refused a question; its operators can tell more.")
+    error.__cause__ = cause
+    return error
