@@ -43,4 +43,5 @@ class OpenRecord(models.Model):
             models.Index(fields=["facility", "proposal"], name="open_record_proposal"),
             models.Index(fields=["facility", "instrument"], name="open_record_instrument"),
             models.Index(fields=["facility", "gone", "changed_at"], name="open_record_changed"),
+            models.Index(fields=["kind", "changed_at", "id"], name="open_record_order"),
         ]

@@ -65,6 +65,7 @@ def _steps(world: World, data_folder: Path | None, say: Callable[[str], None]) -
     step("link the account at Alpha and grant", lambda: journey.connect("alpha"))
     step("a second grant is silent", lambda: journey.regrant("alpha"))
     step("link the account at Beta and grant", lambda: journey.connect("beta"))
+    step("harvesters read the same open data", journey.harvest)
     query = {"proposals": ["GUP26110"]} if _is_shared_file(data_folder) else {"facilities": ["Facility:alpha"]}
     dataset = step("find one's own dataset", lambda: journey.find(**query))
     states = step("start JupyterLab where it lies", lambda: journey.launch(dataset))

@@ -121,6 +121,26 @@ class Journey:
         dataset: dict[str, Any] = own[-1]
         return dataset
 
+    def harvest(self, within: float = 30.0) -> None:
+        """What the PaNOSC API and GraphQL's mirror have is what a stranger finds, soon after the facilities have come."""
+        asked = "{openDatasets(first: 100) {totalCount edges {id}}}"
+        end = time.monotonic() + within
+        while True:
+            found = {
+                n["id"].removeprefix("Dataset:") for n in self.ask(SEARCH, q={})["search"]["nodes"] if n["isOpen"]
+            }
+            rows = json.loads(self.browser.get(f'{self.at.portal}/api/Datasets?filter={{"limit":100}}').body)
+            mirrored = self.ask(asked)["openDatasets"]
+            same = (
+                {row["pid"] for row in rows}
+                == {e["id"].removeprefix("Dataset:") for e in mirrored["edges"]}
+                == found
+            )
+            if same and found and mirrored["totalCount"] == len(found):
+                return
+            must(time.monotonic() < end, f"found {len(found)}, by PaNOSC {len(rows)}, mirrored {mirrored}")
+            threading.Event().wait(0.5)
+
     def watch(self, ready: Callable[[dict[str, Any]], bool], within: float = 90.0) -> list[str]:
         """Follow `workspaceChanged` until `ready`; the states seen."""
         states: list[str] = []
