@@ -15,11 +15,13 @@ from shared.wire.catalogue import decode_dataset, encode_dataset
 from shared.wire.proposals import decode_proposal, encode_proposal
 
 DATASET, PROPOSAL = "d", "p"
+NO_TIME = 1e300
 SETTLED = 1.0
 """Seconds after which no earlier change can appear: far more than a transaction of the mirror takes."""
 KEPT = 90 * 86_400.0
 """How long a tombstone stays, in seconds."""
-_FIELDS = ("generation", "changed_at", "gone", "proposal", "instrument", "sample", "terms", "payload")
+_FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words")
+_FIELDS = ("generation", "changed_at", "gone", "rank", *_FOUND_BY, "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +77,27 @@ def _put(slug: str, generation: int, now: float, changes: Changes) -> None:
     )
 
 
+def rank_of(started: float | None) -> float:
+    """Ascending by this and pid is `shared.catalogue.sort_key`."""
+    return NO_TIME if started is None else -started
+
+
+def folded(text: str) -> str:
+    """Words for comparison, a space before each."""
+    return "".join(f" {word}" for word in text.casefold().split())
+
+
 def _of_dataset(dataset: Dataset) -> OpenRecord:
     return OpenRecord(
         proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample,
         terms=f" {' '.join(dataset.techniques)} " if dataset.techniques else "", payload=encode_dataset(dataset),
+        rank=rank_of(dataset.started), sample_words=folded(dataset.sample),
+        words=folded(f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"),
     )  # fmt: skip
 
 
 def _bury(rows: object, now: float) -> None:
-    rows.update(gone=True, changed_at=now, payload=b"", proposal="", instrument="", sample="", terms="")  # type: ignore[attr-defined]
+    rows.update(gone=True, changed_at=now, payload=b"", **dict.fromkeys(_FOUND_BY, ""))  # type: ignore[attr-defined]
 
 
 def standings(slugs: Collection[str]) -> list[Standing]:
