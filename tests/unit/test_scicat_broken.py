@@ -196,7 +196,8 @@ async def test_a_record_that_cannot_be_shown_costs_itself_alone(scicat: Site) ->
     async with scicat.adapter() as backend:
         page = await backend.search(SearchQuery(), STRANGER)
         assert [d.title for d in page.datasets] == ["open 2", "open 1", "open 0"]
-        assert (page.complete, page.note) == (False, "Some records of the facility's catalogue cannot be shown.")
+        assert page.complete, "it will never be shown, so nothing waits for it"
+        assert backend.detail == "Live search of SciCat. Some records' names cannot be shown."
 
 
 async def test_every_error_is_ours(scicat: Site) -> None:
@@ -243,7 +244,21 @@ async def test_proposals_out_of_order_are_refused(scicat: Site) -> None:
             assert refused.value.message == BAD
         lists("a", "b\u202e", "c")
         page = await backend.proposals(ProposalQuery(), STRANGER)
-        assert ([p.pid for p in page.proposals], page.complete) == (["a", "c"], False)
+        assert ([p.pid for p in page.proposals], page.complete) == (["a", "c"], True)
+        assert backend.detail.endswith("Some records' names cannot be shown.")
+        scicat.instead.clear()
+        for pid in ("A\u202e", "A\u202eb", "B" * 101, "C"):
+            scicat.world.put("proposals", proposalId=pid, isPublished=True)
+        seen, after = [], ""
+        while not seen or after:
+            page = await backend.proposals(ProposalQuery(limit=1, after=after), STRANGER)
+            seen += [p.pid for p in page.proposals]
+            after = page.next
+        assert seen == ["C", OPEN]
+        scicat.instead["/proposals"] = lambda _: Response(
+            json.dumps([{"proposalId": "P-mine", "isPublished": False}])
+        )
+        assert (await backend.proposals(ProposalQuery(), STRANGER)).proposals == (), "each is judged again"
         lists("b")
         after = cursor("b")
         with pytest.raises(BackendError):

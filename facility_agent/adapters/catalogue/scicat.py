@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Set
 from functools import partial
@@ -36,8 +37,8 @@ from shared.commands import GetFiles
 from shared.errors import InvalidRequest, NotFound, Unsupported
 from shared.limits import LIMITS
 
+log = logging.getLogger(__name__)
 NO_DATASET = "There is no such dataset."
-LEFT_OUT = "Some records of the facility's catalogue cannot be shown."
 TOO_MANY = "This dataset has too many files to be listed here."
 FILES, BLOCKS, STEPS, FACETS, INSTRUMENTS = 100_000, 5, 200, 100_000, 5000
 
@@ -45,13 +46,11 @@ FILES, BLOCKS, STEPS, FACETS, INSTRUMENTS = 100_000, 5, 200, 100_000, 5000
 class Scicat(CatalogueBackend):
     """What is public is read in nobody's name; a person's proposals in the functional account's, each record judged again."""
 
-    detail = "Live search of SciCat."
-
     def __init__(
         self, settings: ScicatSettings, client: Client, folders: Folders, faults: Callable[[], Iterator[Fault]]
     ):
         self._settings, self._client, self._folders, self.faults = settings, client, folders, faults
-        self._fields = settings.fields()
+        self._fields, self._hides = settings.fields(), False
         self._names = Remembered(self._read_names, settings.remember_s)
         self._open = Remembered(self._read_open, settings.remember_s)
 
@@ -61,19 +60,28 @@ class Scicat(CatalogueBackend):
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
 
+    @property
+    def detail(self) -> str:
+        """For people: what this catalogue is, and whether it has records that no answer can name."""
+        return "Live search of SciCat." + (" Some records' names cannot be shown." if self._hides else "")
+
+    def _hide(self, name: object) -> None:
+        if not self._hides:
+            log.warning("SciCat has records whose name cannot be shown; they are left out, such as %.200r", name)
+        self._hides = True
+
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         """One page of what is open or the reader's."""
         after, seen = questions.position(query.after) if query.after else (None, None)
         span = Range(after, query.since, query.until)
         names = await self._names.value()
         wanted = questions.where(query, reader.proposals, names, self._fields)
-        left_out: list[Record] = []
 
         def is_good(record: Record) -> bool:
             if not records.is_visible(record, reader.proposals, self._fields):
                 return False
             if records.pid_of(record) is None:
-                left_out.append(record)
+                self._hide(record["pid"])
                 return False
             return True
 
@@ -82,9 +90,7 @@ class Scicat(CatalogueBackend):
         seen_by = (records.dataset(f.record, reader.proposals, names, self._fields, now) for f in page)
         last = page[-1] if len(found) > query.limit else None
         after_it = questions.cursor(last.place.later, last.place.pid, last.seen) if last else ""
-        return SearchPage(
-            tuple(sorted(seen_by, key=sort_key)), after_it, not left_out, LEFT_OUT if left_out else ""
-        )
+        return SearchPage(tuple(sorted(seen_by, key=sort_key)), after_it)
 
     def _order(self, wanted: Where, span: Range, reader: Reader) -> Order:
         async def some(skip: int, limit: int) -> list[Row]:
@@ -141,26 +147,35 @@ class Scicat(CatalogueBackend):
         own = sorted(filter(records.is_name, reader.proposals))
         if own:
             parts = [{"$or": [*parts, {"proposalId": {"$in": own}}]}]
-        if query.after:
-            parts.append({"proposalId": {"$gt": after}})
         if query.proposals:
             parts.append({"proposalId": {"$in": sorted(filter(records.is_name, query.proposals))}})
         parts += questions.proposal_words(query.text)
-        limits = {"limit": query.limit + 1, "skip": 0, "sort": {"proposalId": "asc"}}
-        asked, path = {"filters": {"where": {"$and": parts}, "limits": limits}}, "/api/v3/proposals"
-        said = await (self._client.all(path, asked, silent=True) if own else self._client.public(path, asked))
-        found = rows(said, query.limit + 1)
-        pids = [after, *(str(row.get("proposalId")) for row in found)]
-        if any(one >= next_one for one, next_one in pairwise(pids)):
-            raise unusable(NAME, "is not in the order that was asked for")
         names = await self._names.value()
-        seen = [row for row in found[: query.limit] if records.is_name(row.get("proposalId"))]
-        shown = [row for row in seen if row.get("isPublished") is True or row["proposalId"] in reader.proposals]
-        more = questions.cursor(seen[-1]["proposalId"]) if len(found) > query.limit and seen else ""
-        whole = len(seen) == len(found[: query.limit])
-        return ProposalPage(
-            tuple(records.proposal(row, names) for row in shown), more, whole, "" if whole else LEFT_OUT
-        )
+        found = await self._proposals(parts, after, query.limit + 1, frozenset(own))
+        page = tuple(records.proposal(row, names) for row in found[: query.limit])
+        return ProposalPage(page, questions.cursor(page[-1].pid) if len(found) > query.limit else "")
+
+    async def _proposals(self, parts: list[Where], after: str, most: int, own: Set[str]) -> list[Record]:
+        """The first `most` proposals after a pid that may be shown. Asked in nobody's name when none is one's own."""
+        good: list[Record] = []
+        for _ in range(STEPS):
+            begin: list[Where] = [{"proposalId": {"$gt": after}}] if after else []
+            limits = {"limit": most, "skip": 0, "sort": {"proposalId": "asc"}}
+            asked, path = {"filters": {"where": {"$and": parts + begin}, "limits": limits}}, "/api/v3/proposals"
+            said = await (self._client.all(path, asked, silent=True) if own else self._client.public(path, asked))
+            found = rows(said, most)
+            pids = [after, *(str(row.get("proposalId")) for row in found)]
+            if any(one >= another for one, another in pairwise(pids)):
+                raise unusable(NAME, "is not in the order that was asked for")
+            for row in found:
+                if not records.is_name(row.get("proposalId")):
+                    self._hide(row.get("proposalId"))
+                elif row.get("isPublished") is True or row["proposalId"] in own:
+                    good.append(row)
+            if len(found) < most or len(good) >= most:
+                return good[:most]
+            after = pids[-1]
+        raise unusable(NAME, "has too many proposals in a row that cannot be used")
 
     async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:
         """One page of a dataset's files."""
