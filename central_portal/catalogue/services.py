@@ -41,6 +41,10 @@ class OpenSearch(Protocol):
         """One page, newest first; None when nothing has ever been read of this facility. Raises InvalidRequest."""
         ...
 
+    async def get(self, slug: str, pid: str) -> Dataset | None:
+        """One open dataset; None when there is none that is known."""
+        ...
+
 
 class FederatedSearch:
     """`search` waits for all facilities or the deadline; `progress` yields as they answer.
@@ -104,6 +108,11 @@ class FederatedSearch:
 
     async def dataset(self, caller: Caller | None, facility_id: str, pid: str) -> Dataset:
         """One dataset. Raises NotFound and whatever keeps the facility from answering."""
+        if caller is None and self._open_data is not None:
+            known = await self._open_data.get(self._facilities.get(facility_id).slug, pid)
+            if known is None:
+                raise NotFound(_NO_DATASET)
+            return known
         answer = await self._answer_of(caller, facility_id, Verb.GET, GetDataset(pid))
         if isinstance(answer.payload, Dataset):
             return answer.payload

@@ -12,7 +12,7 @@ from django.db.models.functions import Collate
 from central_portal.database import in_database
 from central_portal.mirror import store
 from central_portal.mirror.models import OpenRecord
-from shared.catalogue import SearchPage, SearchQuery
+from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.errors import InvalidRequest
 from shared.techniques import narrower
 from shared.wire.catalogue import decode_dataset
@@ -26,6 +26,14 @@ class MirrorSearch:
     async def search(self, slug: str, query: SearchQuery) -> SearchPage | None:
         """See OpenSearch."""
         return await in_database(_search)(slug, query)
+
+    async def get(self, slug: str, pid: str) -> Dataset | None:
+        """See OpenSearch."""
+        try:
+            found = await in_database(store.datasets)(slug, "", 1, pid=pid)
+        except ValueError:  # a NUL, or half a surrogate pair: no pid has them
+            return None
+        return found[0] if found else None
 
 
 def _search(slug: str, query: SearchQuery) -> SearchPage | None:

@@ -14,7 +14,7 @@ from facility_agent.ports.catalogue import STRANGER
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from shared.catalogue import Changes, Dataset, SearchQuery
 from shared.commands import Answer
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, NotFound
 from shared.facilities import Outcome
 from tests.integration.test_mirror import apply, fresh, in_db
 
@@ -118,6 +118,10 @@ async def test_a_thousand_strangers_cost_no_facility_anything() -> None:
     assert outcomes[two][0] is Outcome.PARTIAL
     assert outcomes[three][0] is Outcome.OK
     assert "away" in outcomes[three][1]
+    assert await centre.services.search.dataset(None, one, "d3") == rows[3]
+    for pid in ("d9", "", "a\0b", "\ud800", "%"):
+        with pytest.raises(NotFound):
+            await centre.services.search.dataset(None, one, pid)
     for _ in range(1000):
         await centre.services.search.search(None, SearchQuery(text="title"), [one])
     assert centre.agents.asked == []

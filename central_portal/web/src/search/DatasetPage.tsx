@@ -6,17 +6,23 @@ import { useRead } from '../api/read';
 import { formatLocale } from '../i18n';
 import { volume } from '../lib/format';
 import { Missing } from '../shell/fallbacks';
+import { OutboundLink } from '../ui/OutboundLink';
 import { ReadError } from '../ui/ReadError';
 import { Skeleton } from '../ui/Skeleton';
 import { Instant } from '../ui/Time';
 import { problemOf, wordingOf } from '../words/problems';
-import { DatasetById, datasetIn, type Dataset } from './queries';
+import { DatasetFiles } from './DatasetFiles';
+import { DatasetById, datasetIn, type WholeDataset } from './queries';
 import { DatasetTags } from './ResultItem';
 
 const DatasetDocument = doc(DatasetById);
 
-function Facts({ dataset }: { dataset: Dataset }) {
+const named = (parameter: WholeDataset['parameters'][number]) =>
+  `${parameter.name}: ${parameter.number ?? parameter.text ?? ''} ${parameter.unit}`.trim();
+
+function Facts({ dataset }: { dataset: WholeDataset }) {
   const { t } = useLingui();
+  const places = { ONLINE: t`On disk`, RESTORING: t`On its way from the archive`, ARCHIVED: t`In the archive`, UNKNOWN: '' };
   const facts: [string, ReactNode][] = [
     [t`Facility`, <Link key="facility" to="/facilities/$slug" params={{ slug: dataset.facility.slug }}>{dataset.facility.name}</Link>],
     [t`Identifier`, <code key="pid">{dataset.pid}</code>],
@@ -28,10 +34,20 @@ function Facts({ dataset }: { dataset: Dataset }) {
     [t`Ended`, dataset.endedAt ? <Instant key="end" iso={dataset.endedAt} /> : null],
     [t`Size`, volume(dataset.sizeBytes, formatLocale)],
     [t`Files`, dataset.files],
+    [t`Where its data are`, places[dataset.archiveState]],
   ];
+  const more: [string, ReactNode][] = [
+    [t`Techniques`, dataset.techniques.map(({ title }) => title).join(', ')],
+    [t`Keywords`, dataset.keywords.join(', ')],
+    [t`Parameters`, dataset.parameters.map(named).join(', ')],
+    [t`DOI`, dataset.doi ? <OutboundLink key="doi" href={`https://doi.org/${encodeURI(dataset.doi)}`}>{dataset.doi}</OutboundLink> : null],
+    [t`Licence`, dataset.licence],
+    [t`Open since`, dataset.releasedAt ? <Instant key="open" iso={dataset.releasedAt} /> : null],
+  ];
+  const stated = [...facts, ...more.filter(([, value]) => value)];
   return (
     <dl className="facts card">
-      {facts.map(([name, value]) => (
+      {stated.map(([name, value]) => (
         <div key={name}>
           <dt>{name}</dt>
           <dd>{value || <Trans>Not stated</Trans>}</dd>
@@ -80,6 +96,7 @@ export function DatasetPage() {
             </div>
           </div>
           <Facts dataset={dataset} />
+          <DatasetFiles dataset={dataset.id} />
         </>
       ) : null}
     </div>

@@ -89,6 +89,37 @@ export const DatasetById = graphql(`
     node(id: $id) {
       ... on Dataset {
         ...DatasetFields
+        techniques {
+          id
+          title
+        }
+        keywords
+        parameters {
+          name
+          number
+          text
+          unit
+        }
+        doi
+        licence
+        releasedAt
+        archiveState
+      }
+    }
+  }
+`);
+
+export const FilesOf = graphql(`
+  query FilesOf($dataset: ID!, $after: String) {
+    files(dataset: $dataset, first: 50, after: $after) {
+      nodes {
+        path
+        sizeBytes
+      }
+      totalCount
+      pageInfo {
+        hasNextPage
+        endCursor
       }
     }
   }
@@ -99,8 +130,11 @@ export type Dataset = Slice['nodes'][number];
 export type FacilityOutcome = Slice['outcomes'][number];
 export type Facet = Slice['facets']['facilities'][number];
 
+/** A dataset with all that its facility says of it. */
+export type WholeDataset = Dataset & Extract<NonNullable<DatasetByIdQuery['node']>, { archiveState: unknown }>;
+
 /** The dataset in an answer by id; null for an id of anything else. */
-export function datasetIn(data: DatasetByIdQuery | undefined): Dataset | null {
+export function datasetIn(data: DatasetByIdQuery | undefined): WholeDataset | null {
   const node = data?.node;
-  return node && 'pid' in node ? (node as Dataset) : null;
+  return node && 'archiveState' in node ? (node as WholeDataset) : null;
 }
