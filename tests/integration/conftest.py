@@ -30,10 +30,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Any, 
     """A provider, a centre as its own process, and a facility on the link."""
     from tests.integration.openid import Op, serving
     from tests.integration.whole_centre import running_centre
+    from tests.waiting import until
 
     with serving(Op()) as op, running_centre(tmp_path_factory.mktemp("centre"), op) as (centre, facility):
         facility.linked()
         facility.connect()
+        until(centre.tab().mirrored, "the portal has read what is open")
         yield op, centre, facility
 
 

@@ -96,6 +96,15 @@ class Tab:
         parts = urlsplit(op.answer(start.location, **changes))
         return self.get(f"{parts.path}?{parts.query}", site="cross-site")
 
+    def mirrored(self) -> bool:
+        """Whether the portal has read the facility's one open dataset, so that strangers find it."""
+        return bool(self.graphql("{openDatasets{totalCount}}")["openDatasets"]["totalCount"] == 1)
+
+    def asked(self) -> bool:
+        """Whether the facility itself answers a stranger."""
+        files = self.graphql('{files(dataset: "Dataset:alpha:o-1"){totalCount}}')["files"]
+        return bool(files and files["totalCount"] == 1)
+
     def found(self) -> set[str]:
         """The datasets that a search finds for this person."""
         search = self.graphql("{search(query: {}){nodes{pid} outcomes{outcome problem{code}}}}")["search"]
