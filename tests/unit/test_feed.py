@@ -68,7 +68,7 @@ class Follower:
             self.restarting = False
 
     async def follow(self, feed: Feed) -> None:
-        for _ in range(100):
+        for _ in range(200):
             said = await feed.changes(self.token)
             self.take(said)
             if not said.more:
@@ -111,7 +111,7 @@ PUT = st.tuples(
 STEP = st.one_of(
     PUT, PUT, st.tuples(st.just("remove"), st.sampled_from("abcdef")),
     st.tuples(st.just("hide"), st.sampled_from("abcdef")),
-    st.tuples(st.sampled_from(["look", "partial", "down", "follow", "page", "restart", "crash", "another"])),
+    st.tuples(st.sampled_from(["look", "partial", "down", "follow", "page", "restart", "crash", "another", "forget"])),
 )  # fmt: skip
 
 
@@ -156,6 +156,10 @@ async def _step(at: Scene, mirror: Follower, step: Any) -> Follower:
             mirror.take(await at.feed.changes(mirror.token))
         case ("restart",) | ("crash",):
             await at.restart(cleanly=step == ("restart",))
+        case ("forget",):
+            at.now += 100 * 86_400.0
+            at.catalogue.hidden = set()
+            await at.feed.look()
         case ("another",):
             return Follower()
     return mirror
@@ -268,3 +272,55 @@ async def test_one_record_that_nobody_could_read_costs_itself_alone() -> None:
         at.catalogue.put([dataset("bad\npid"), dataset("good"), dataset("half", title="\ud800")])
         await at.feed.look()
         assert [d.pid for d in (await at.feed.changes("")).datasets] == ["good"]
+
+
+LONG = 100 * 86_400.0
+"""After so long tombstones are dropped."""
+
+
+async def test_a_new_mirror_gets_past_tombstones_that_were_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
+    async with scene() as at:
+        at.catalogue.put(dataset(pid) for pid in "abcdef")
+        await at.feed.look()
+        at.catalogue.remove("f")
+        await at.feed.look()
+        at.now += LONG
+        await at.feed.look()
+        mirror = Follower()
+        await mirror.follow(at.feed)
+        assert (mirror.rows.keys(), mirror.restarts) == (set("abcde"), 1)
+        said = await at.feed.changes(mirror.token)
+        assert (said.datasets, said.restart, said.token) == ((), False, mirror.token)
+
+
+async def test_who_may_have_missed_a_dropped_tombstone_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
+    async with scene() as at:
+        at.catalogue.put(dataset(pid) for pid in "abcdef")
+        await at.feed.look()
+        followed, paging = Follower(), Follower()
+        await followed.follow(at.feed)
+        paging.take(await at.feed.changes(""))
+        at.catalogue.remove("a")
+        await at.feed.look()
+        at.now += LONG
+        await at.feed.look()
+        for mirror in (followed, paging):
+            await mirror.follow(at.feed)
+            assert (mirror.rows.keys(), mirror.restarts) == (set("bcdef"), 2)
+
+
+async def test_what_changes_while_somebody_begins_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
+    async with scene() as at:
+        at.catalogue.put(dataset(pid) for pid in "abcdef")
+        await at.feed.look()
+        mirror = Follower()
+        mirror.take(await at.feed.changes(""))
+        at.catalogue.put([dataset("a", "new"), dataset("g")])
+        at.catalogue.remove("b")
+        at.catalogue.remove("f")
+        await at.feed.look()
+        await mirror.follow(at.feed)
+        assert (mirror.rows, mirror.restarts) == (at.open(), 1)
