@@ -14,7 +14,7 @@ from facility_agent.ports.catalogue import STRANGER, CatalogueBackend
 from facility_agent.ports.feed import FeedStore, Kept, Kind, Place, RecordCodec
 from facility_agent.ports.status import FeedStatus
 from shared.catalogue import Changes, Dataset, Proposal, ProposalQuery, SearchQuery
-from shared.errors import InvalidRequest, NotFound, ParasolError
+from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Feed:
             page = await self._backend.search(query, STRANGER)
             await self._store.see(look, self._kept(Kind.DATASET, page.datasets))
             complete = complete and page.complete
-            if not page.next:
+            if not _goes_on(query.after, page.next):
                 break
             query = SearchQuery(limit=LIMITS.page, after=page.next)
         asked = ProposalQuery(limit=LIMITS.page)
@@ -75,7 +75,7 @@ class Feed:
             found = await self._backend.proposals(asked, STRANGER)
             await self._store.see(look, self._kept(Kind.PROPOSAL, found.proposals))
             complete = complete and found.complete
-            if not found.next:
+            if not _goes_on(asked.after, found.next):
                 break
             asked = ProposalQuery(limit=LIMITS.page, after=found.next)
         await self._bury(look, complete)
@@ -142,6 +142,12 @@ class Feed:
         if self._told != what:
             log.warning("open metadata: %s", what)
         self._told = what
+
+
+def _goes_on(after: str, following: str) -> bool:
+    if following and following == after:
+        raise BackendUnavailable("The catalogue gives the same page again and again.")
+    return bool(following)
 
 
 def _place(token: str) -> Place:
