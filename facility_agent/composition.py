@@ -125,7 +125,13 @@ class Agent:
         )  # fmt: skip
         doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
         self._standing = Standing(
-            config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, clock
+            config.facility.id,
+            version("parasol-portal"),
+            self._store,
+            self.orders,
+            self.workspaces,
+            self._feed,
+            clock,
         )
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
         pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}

@@ -9,7 +9,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from facility_agent.ports.status import AgentStatus
+from facility_agent.ports.status import AgentStatus, FeedStatus
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -82,6 +82,8 @@ class _Seen(Collector):
         yield states
         yield _gauge("runs_unowned", "Runs without a row in the store.", len(status.unowned))
         yield _gauge("runs_readable", "1 while the compute backend can list what runs.", status.complete)
+        if status.feed is not None:
+            yield from _feed(status.feed)
         if status.link is not None:
             link = status.link
             yield _gauge("link_connected", "1 while a session is open.", link.connected_since is not None)
@@ -98,6 +100,14 @@ class _Seen(Collector):
             yield _gauge("orders_open_age_seconds", "Age of the oldest of them.", orders.accepted_age)
             yield _gauge("orders_unacknowledged", "Results that the centre has not got.", orders.unacknowledged)
             yield _gauge("orders_unacknowledged_age_seconds", "Age of the oldest.", orders.unacknowledged_age)
+
+
+def _feed(feed: FeedStatus) -> Iterator[Metric]:
+    yield _gauge("open_datasets", "Open datasets that the centre can mirror.", feed.datasets)
+    yield _gauge("open_proposals", "Open proposals that the centre can mirror.", feed.proposals)
+    yield _gauge("open_metadata_complete", "1 when the latest look saw the whole catalogue.", feed.complete)
+    if feed.age is not None:
+        yield _gauge("open_metadata_age_seconds", "Time since a look saw the whole catalogue.", feed.age)
 
 
 def _gauge(name: str, about: str, value: float) -> GaugeMetricFamily:

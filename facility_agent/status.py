@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from facility_agent.core.feed import Feed
 from facility_agent.core.orders import Orders
 from facility_agent.core.workspaces import Workspaces
-from facility_agent.ports.status import AgentStatus, LinkStatus, OrderStatus
+from facility_agent.ports.status import AgentStatus, FeedStatus, LinkStatus, OrderStatus
 from facility_agent.store.sqlite import SqliteStore
 from shared.errors import BackendUnavailable
 
@@ -20,10 +21,10 @@ class Standing:
 
     def __init__(
         self, facility_id: str, version: str, store: SqliteStore, orders: Orders, workspaces: Workspaces,
-        clock: Callable[[], float],
+        feed: Feed, clock: Callable[[], float],
     ) -> None:  # fmt: skip
         self._facility, self._version, self._clock = facility_id, version, clock
-        self._store, self._orders, self._workspaces = store, orders, workspaces
+        self._store, self._orders, self._workspaces, self._feed = store, orders, workspaces, feed
         self._started_at = clock()
         self.link: Callable[[], LinkStatus] | None = None
 
@@ -34,8 +35,14 @@ class Standing:
         return AgentStatus(
             self._facility, self._version, self._clock(), self._started_at, self._store.store_id,
             self._store.boot_counter, self._store.fault, self.link() if self.link else None, await self._waits(),
-            dict(states), inventory.unowned, inventory.complete,
+            dict(states), inventory.unowned, inventory.complete, await self._mirrored(),
         )  # fmt: skip
+
+    async def _mirrored(self) -> FeedStatus | None:
+        try:
+            return await self._feed.status()
+        except BackendUnavailable:
+            return None
 
     async def _waits(self) -> OrderStatus | None:
         try:
@@ -77,7 +84,20 @@ def in_words(told: dict[str, Any]) -> str:
     if not told["complete"]:
         lines.append("            what runs cannot be read at the moment: nothing is ended or begun for it")
     lines += [f"            without a row: {name}" for name in told["unowned"]]
+    lines += _feed(told["feed"])
     return "\n".join(lines)
+
+
+def _feed(feed: dict[str, Any] | None) -> list[str]:
+    if feed is None:
+        return ["open data   what is kept for the centre cannot be read"]
+    if feed["age"] is None:
+        return ["open data   the catalogue has not been read whole yet"]
+    counts = f"{feed['datasets']} datasets, {feed['proposals']} proposals"
+    lines = [f"open data   {counts}; the whole catalogue was read {_span(feed['age'])} ago"]
+    if not feed["complete"]:
+        lines.append("            since then it could not be read whole")
+    return lines
 
 
 def _link(link: dict[str, Any] | None, now: float) -> list[str]:

@@ -239,9 +239,10 @@ class Agent:
             pause=0.02,
         )
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
-        feed = Feed(Shelf(), SqliteFeed(facility.folder / "feed.sqlite3", clock), OpenRecordCodec(), clock, 30.0)
+        self.records = SqliteFeed(facility.folder / "feed.sqlite3", clock)
+        self.feed = Feed(Shelf(), self.records, OpenRecordCodec(), clock, 30.0)
         self.core = AgentCore(
-            "alpha", self.grants, self.accounts, catalogue, feed, self.workspaces, describe, self.events
+            "alpha", self.grants, self.accounts, catalogue, self.feed, self.workspaces, describe, self.events
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -262,6 +263,7 @@ class Agent:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.orders.stop()
         await self.workspaces.leave()
+        await self.records.close()
         await asyncio.to_thread(self.store.close)
 
     async def linked(self, *names: str) -> None:

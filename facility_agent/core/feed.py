@@ -11,9 +11,10 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend
-from facility_agent.ports.feed import FeedStore, Kept, Kind, RecordCodec
+from facility_agent.ports.feed import FeedStore, Kept, Kind, Place, RecordCodec
+from facility_agent.ports.status import FeedStatus
 from shared.catalogue import Changes, Dataset, Proposal, ProposalQuery, SearchQuery
-from shared.errors import InvalidRequest, NotFound, ParasolError
+from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 
 log = logging.getLogger(__name__)
@@ -66,7 +67,7 @@ class Feed:
             page = await self._backend.search(query, STRANGER)
             await self._store.see(look, self._kept(Kind.DATASET, page.datasets))
             complete = complete and page.complete
-            if not page.next:
+            if not _goes_on(query.after, page.next):
                 break
             query = SearchQuery(limit=LIMITS.page, after=page.next)
         asked = ProposalQuery(limit=LIMITS.page)
@@ -74,7 +75,7 @@ class Feed:
             found = await self._backend.proposals(asked, STRANGER)
             await self._store.see(look, self._kept(Kind.PROPOSAL, found.proposals))
             complete = complete and found.complete
-            if not found.next:
+            if not _goes_on(asked.after, found.next):
                 break
             asked = ProposalQuery(limit=LIMITS.page, after=found.next)
         await self._bury(look, complete)
@@ -118,26 +119,47 @@ class Feed:
 
     async def changes(self, since: str) -> Changes:
         """What changed since an earlier answer's token; from the beginning for any that is not this feed's."""
-        feed_id, _, number = since.partition(":")
-        is_number = number.isascii() and number.isdigit() and len(number) < 16
-        feed, page = await self._store.after(
-            feed_id if is_number else "", int(number) if is_number else 0, RECORDS, BYTES
-        )
+        page = await self._store.after(_place(since), RECORDS, BYTES)
         here = [self._codec.decode(record.kind, record.data) for record in page.records if record.data]
         gone = [record for record in page.records if not record.data]
         return Changes(
             datasets=tuple(record for record in here if isinstance(record, Dataset)),
             proposals=tuple(record for record in here if isinstance(record, Proposal)),
             gone_datasets=_pids(gone, Kind.DATASET), gone_proposals=_pids(gone, Kind.PROPOSAL),
-            token=f"{feed}:{page.last}", more=page.more, restart=page.restart,
-            age=0.0 if page.read_at is None else max(0.0, self._clock() - page.read_at),
-            complete=self._complete and page.read_at is not None,
+            token=_token(page.place), more=page.more, restart=page.restart,
+            age=self._age(page.read_at) or 0.0, complete=self._complete and page.read_at is not None,
         )  # fmt: skip
+
+    async def status(self) -> FeedStatus:
+        """How it stands. Raises BackendUnavailable when its store cannot be used."""
+        counts = await self._store.counts()
+        return FeedStatus(counts.datasets, counts.proposals, self._age(counts.read_at), self._complete)
+
+    def _age(self, read_at: float | None) -> float | None:
+        return None if read_at is None else max(0.0, self._clock() - read_at)
 
     def _tell(self, what: str) -> None:
         if self._told != what:
             log.warning("open metadata: %s", what)
         self._told = what
+
+
+def _goes_on(after: str, following: str) -> bool:
+    if following and following == after:
+        raise BackendUnavailable("The catalogue gives the same page again and again.")
+    return bool(following)
+
+
+def _place(token: str) -> Place:
+    """Where a token stands: `feed:number`, and `:begun` for who is still beginning. Any other text is nowhere."""
+    feed_id, *numbers = token.split(":", 3)
+    if not 1 <= len(numbers) <= 2 or not all(n.isascii() and n.isdigit() and len(n) < 16 for n in numbers):
+        return Place()
+    return Place(feed_id, *map(int, numbers))
+
+
+def _token(place: Place) -> str:
+    return f"{place.feed_id}:{place.number}" + (f":{place.begun}" if place.begun else "")
 
 
 def _pids(records: Sequence[Kept], kind: Kind) -> tuple[str, ...]:

@@ -27,16 +27,38 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """How far somebody has read: everything of this feed up to `number`.
+
+    `begun` is given to one who is still reading from the beginning: tombstones up to this number had been dropped
+    when he began, so he misses nothing by them.
+    """
+
+    feed_id: str = ""
+    number: int = 0
+    begun: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FeedPage:
-    """Records in the order in which they changed. `last` is the number of the last one, `more` whether later ones exist.
+    """Records in the order in which they changed. `place` is where to go on, `more` whether later ones exist.
 
     `restart` says that they begin at the beginning; `read_at` is when the catalogue was read whole last, None for never.
     """
 
     records: Sequence[Kept]
-    last: int
+    place: Place
     more: bool
     restart: bool
+    read_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class FeedCounts:
+    """Records that are there, and when the catalogue was read whole last; None for never."""
+
+    datasets: int
+    proposals: int
     read_at: float | None
 
 
@@ -79,8 +101,12 @@ class FeedStore(ABC):
         """The catalogue was read at this time (POSIX seconds). Tombstones older than a quarter of a year are dropped."""
 
     @abstractmethod
-    async def after(self, feed_id: str, number: int, most: int, most_bytes: int) -> tuple[str, FeedPage]:
-        """The feed's id, and what changed after `number`; everything there is when that is not of this feed.
+    async def after(self, place: Place, most: int, most_bytes: int) -> FeedPage:
+        """What changed after a place; everything there is when it is not of this feed, or a tombstone after it was dropped.
 
         At most so many records, and no more bytes unless it is a single one.
         """
+
+    @abstractmethod
+    async def counts(self) -> FeedCounts:
+        """What is kept now."""

@@ -32,8 +32,22 @@ class OrderStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """Open metadata as the centre gets them: records that are there, and how old what is known of them is.
+
+    `age` counts from the last look that saw the whole catalogue, None for never; `complete` is false when the latest
+    one did not.
+    """
+
+    datasets: int
+    proposals: int
+    age: float | None
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class AgentStatus:
-    """All of it. `orders` is None while the store cannot be read, `store_fault` says why it cannot be used."""
+    """All of it. `orders` and `feed` are None while their store cannot be read, `store_fault` says why it cannot be used."""
 
     facility_id: str
     version: str
@@ -47,3 +61,4 @@ class AgentStatus:
     workspaces: dict[str, int]
     unowned: tuple[str, ...]
     complete: bool
+    feed: FeedStatus | None

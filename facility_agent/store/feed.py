@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from facility_agent.ports.feed import FeedPage, FeedStore, Kept, Kind
+from facility_agent.ports.feed import FeedCounts, FeedPage, FeedStore, Kept, Kind, Place
 from shared.errors import BackendUnavailable
 
 T = TypeVar("T")
@@ -26,6 +26,7 @@ create table if not exists record (
 );
 create unique index if not exists record_number on record (number);
 create index if not exists record_look on record (look) where gone_at is null;
+create index if not exists record_here on record (kind) where gone_at is null;
 insert or ignore into meta values ('number', 0), ('look', 0), ('dropped', 0), ('read_at', null);
 """
 # A power cut may lose what was committed last, and its numbers would then be given again. So the feed gets a new id, and
@@ -70,18 +71,20 @@ class SqliteFeed(FeedStore):
 
         await self._run(work)
 
-    async def after(self, feed_id: str, number: int, most: int, most_bytes: int) -> tuple[str, FeedPage]:
+    async def after(self, place: Place, most: int, most_bytes: int) -> FeedPage:
         """See FeedStore."""
 
         def work(db: sqlite3.Connection) -> FeedPage:
             meta = dict(db.execute("select key, value from meta").fetchall())
-            restart = feed_id != self._id or not meta["dropped"] <= number <= meta["number"]
-            place = 0 if restart else number
+            newest, dropped = meta["number"], meta["dropped"]
+            known = place.feed_id == self._id and max(place.number, place.begun) <= newest
+            restart = not known or max(place.number, place.begun) < dropped
+            last, begun = (0, dropped) if restart else (place.number, place.begun)
             found: list[Kept] = []
             size, more = 0, False
             rows = db.execute(
                 "select number, kind, pid, data from record where number>? order by number limit ?",
-                (place, most + 1),
+                (last, most + 1),
             )
             for at, kind, pid, data in rows:
                 size += len(data) + len(pid)
@@ -89,11 +92,23 @@ class SqliteFeed(FeedStore):
                     more = True
                     break
                 found.append(Kept(Kind(kind), pid, data))
-                place = at
-            return FeedPage(found, place, more, restart, meta["read_at"])
+                last = at
+            # the last numbers may be those of tombstones that were dropped: who is at the end has them too
+            there = Place(self._id, last, begun) if more else Place(self._id, newest)
+            return FeedPage(found, there, more, restart, meta["read_at"])
 
-        page = await self._run(work)
-        return self._id, page
+        return await self._run(work)
+
+    async def counts(self) -> FeedCounts:
+        """See FeedStore."""
+
+        def work(db: sqlite3.Connection) -> FeedCounts:
+            sql = "select kind, count(*) from record indexed by record_here where gone_at is null group by kind"
+            here = dict(db.execute(sql).fetchall())
+            read_at = db.execute("select value from meta where key='read_at'").fetchone()[0]
+            return FeedCounts(here.get(Kind.DATASET, 0), here.get(Kind.PROPOSAL, 0), read_at)
+
+        return await self._run(work)
 
     async def close(self) -> None:
         """Close the file; afterwards it is known to have ended cleanly."""

@@ -59,7 +59,7 @@ class Shown:
         agent.orders._meters = self.metrics
         agent.store._committed = self.metrics.committed
         self.standing = Standing(
-            "alpha", "1.2.3", agent.store, agent.orders, agent.workspaces, lambda: scene.facility.now
+            "alpha", "1.2.3", agent.store, agent.orders, agent.workspaces, agent.feed, lambda: scene.facility.now
         )
         self.page = Page(CONTENT_TYPE, self._metrics)
         status = Page("application/json", self._status)
@@ -97,6 +97,8 @@ async def test_status_and_metrics_say_how_it_stands(scene: Scene) -> None:
         code, said, _ = await command(scene.folder, "status")
         assert code == 0
         assert "link        not begun" in said
+        assert "open data   the catalogue has not been read whole yet" in said
+        await agent.feed.look()
         scene.hub.acknowledges = False
         link = scene.dial(AgentLink(scene.settings(), agent.core, desk=agent.orders, meters=shown.metrics))
         shown.standing.link = link.status
@@ -119,6 +121,7 @@ async def test_status_and_metrics_say_how_it_stands(scene: Scene) -> None:
             "alpha: agent 1.2.3, up for 1 min 30 s", "store       good", f"connected to 127.0.0.1:{scene.hub.port}",
             "session s-2, epoch 2, round trip", "last session ended: LOST", "results     1 on their way, the oldest for 1 min 30 s",
             "workspaces  1 RUNNING", f"without a row: {workspace(9)}",
+            "open data   0 datasets, 0 proposals; the whole catalogue was read 1 min 30 s ago",
         ):  # fmt: skip
             assert words in said
         code, said, _ = await command(scene.folder, "status", "--json")
@@ -132,6 +135,7 @@ async def test_status_and_metrics_say_how_it_stands(scene: Scene) -> None:
             "parasol_agent_link_epoch 2.0", "parasol_agent_orders_unacknowledged 1.0",
             "parasol_agent_orders_unacknowledged_age_seconds 90.0", 'parasol_agent_workspaces{state="RUNNING"} 1.0',
             "parasol_agent_runs_unowned 1.0", "parasol_agent_store_fault 0.0",
+            "parasol_agent_open_metadata_age_seconds 90.0", "parasol_agent_open_metadata_complete 1.0",
         ):  # fmt: skip
             assert f"\n{line}\n" in said, line
         assert "parasol_agent_store_commit_seconds_count" in said

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from facility_agent.core.feed import CHECKED, Feed
 from facility_agent.link.codec import OpenRecordCodec
 from facility_agent.ports.catalogue import Reader
+from facility_agent.ports.status import FeedStatus
 from facility_agent.store.feed import SqliteFeed
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from shared.catalogue import Changes, Dataset, SearchPage, SearchQuery
@@ -68,7 +69,7 @@ class Follower:
             self.restarting = False
 
     async def follow(self, feed: Feed) -> None:
-        for _ in range(100):
+        for _ in range(200):
             said = await feed.changes(self.token)
             self.take(said)
             if not said.more:
@@ -111,7 +112,7 @@ PUT = st.tuples(
 STEP = st.one_of(
     PUT, PUT, st.tuples(st.just("remove"), st.sampled_from("abcdef")),
     st.tuples(st.just("hide"), st.sampled_from("abcdef")),
-    st.tuples(st.sampled_from(["look", "partial", "down", "follow", "page", "restart", "crash", "another"])),
+    st.tuples(st.sampled_from(["look", "partial", "down", "follow", "page", "restart", "crash", "another", "forget"])),
 )  # fmt: skip
 
 
@@ -156,6 +157,10 @@ async def _step(at: Scene, mirror: Follower, step: Any) -> Follower:
             mirror.take(await at.feed.changes(mirror.token))
         case ("restart",) | ("crash",):
             await at.restart(cleanly=step == ("restart",))
+        case ("forget",):
+            at.now += 100 * 86_400.0
+            at.catalogue.hidden = set()
+            await at.feed.look()
         case ("another",):
             return Follower()
     return mirror
@@ -217,7 +222,7 @@ async def test_after_a_restart_a_token_holds_only_if_nothing_can_be_missing(end:
 
 
 @pytest.mark.parametrize(
-    "token", ["x", ":", "x:1", ":1", "1", "{id}:-1", "{id}:1.5", "{id}:99", "{id}:²", "{id}:" + "9" * 30, "'; drop", "\ud800"]
+    "token", ["x", ":", "x:1", ":1", "1", "{id}:-1", "{id}:1.5", "{id}:99", "{id}:1:99", "{id}:1:-1", "{id}:1:1:1", "{id}:", "{id}:1:", "{id}:²", "{id}:" + "9" * 30, "'; drop", "\ud800"]
 )  # fmt: skip
 async def test_a_token_that_is_not_this_feeds_begins_again(token: str) -> None:
     async with scene() as at:
@@ -244,6 +249,40 @@ async def test_many_that_vanish_at_once_are_believed_of_a_whole_look() -> None:
         assert mirror.restarts == 1
 
 
+async def test_status_counts_what_is_there_and_says_when_it_is_not_whole() -> None:
+    async with scene() as at:
+        assert await at.feed.status() == FeedStatus(0, 0, None, complete=False)
+        at.catalogue.put([dataset("a"), dataset("b"), dataset("secret", proposal=PRIVATE)])
+        await at.feed.look()
+        at.catalogue.remove("b")
+        await at.feed.look()
+        at.now += 10
+        said = await at.feed.changes("")
+        assert await at.feed.status() == FeedStatus(1, len(said.proposals), 10.0, complete=True)
+        at.catalogue.hidden = {"a"}
+        await at.feed.look()
+        assert await at.feed.status() == FeedStatus(1, len(said.proposals), 10.0, complete=False)
+
+
+class Stuck(MemoryCatalogue):
+    """Gives the same page again and again."""
+
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        return replace(await super().search(replace(query, after=""), reader), next="on")
+
+
+async def test_a_catalogue_that_does_not_go_on_ends_the_look_and_buries_nothing() -> None:
+    async with scene() as at:
+        at.catalogue.put([dataset("a")])
+        await at.feed.look()
+        token = (await at.feed.changes("")).token
+        feed = Feed(Stuck({OPEN}), at.store, OpenRecordCodec(), lambda: at.now, 30.0)
+        with pytest.raises(BackendUnavailable):
+            await feed.look()
+        said = await feed.changes(token)
+        assert (said.gone_datasets, said.complete) == ((), False)
+
+
 class Leaky(MemoryCatalogue):
     """Shows private datasets to strangers."""
 
@@ -268,3 +307,55 @@ async def test_one_record_that_nobody_could_read_costs_itself_alone() -> None:
         at.catalogue.put([dataset("bad\npid"), dataset("good"), dataset("half", title="\ud800")])
         await at.feed.look()
         assert [d.pid for d in (await at.feed.changes("")).datasets] == ["good"]
+
+
+LONG = 100 * 86_400.0
+"""After so long tombstones are dropped."""
+
+
+async def test_a_new_mirror_gets_past_tombstones_that_were_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
+    async with scene() as at:
+        at.catalogue.put(dataset(pid) for pid in "abcdef")
+        await at.feed.look()
+        at.catalogue.remove("f")
+        await at.feed.look()
+        at.now += LONG
+        await at.feed.look()
+        mirror = Follower()
+        await mirror.follow(at.feed)
+        assert (set(mirror.rows), mirror.restarts) == (set("abcde"), 1)
+        said = await at.feed.changes(mirror.token)
+        assert (said.datasets, said.restart, said.token) == ((), False, mirror.token)
+
+
+async def test_who_may_have_missed_a_dropped_tombstone_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
+    async with scene() as at:
+        at.catalogue.put(dataset(pid) for pid in "abcdef")
+        await at.feed.look()
+        followed, paging = Follower(), Follower()
+        await followed.follow(at.feed)
+        paging.take(await at.feed.changes(""))
+        at.catalogue.remove("a")
+        await at.feed.look()
+        at.now += LONG
+        await at.feed.look()
+        for mirror in (followed, paging):
+            await mirror.follow(at.feed)
+            assert (set(mirror.rows), mirror.restarts) == (set("bcdef"), 2)
+
+
+async def test_what_changes_while_somebody_begins_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
+    async with scene() as at:
+        at.catalogue.put(dataset(pid) for pid in "abcdef")
+        await at.feed.look()
+        mirror = Follower()
+        mirror.take(await at.feed.changes(""))
+        at.catalogue.put([dataset("a", "new"), dataset("g")])
+        at.catalogue.remove("b")
+        at.catalogue.remove("f")
+        await at.feed.look()
+        await mirror.follow(at.feed)
+        assert (mirror.rows, mirror.restarts) == (at.open(), 1)

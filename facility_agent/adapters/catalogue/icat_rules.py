@@ -37,12 +37,12 @@ _NEXT = {
 _VALUES = {"path", "text", "user", "now", "number"}
 
 
-class UnknownRule(BackendError):
-    """An access rule of the site's ICAT that this adapter cannot read."""
+UNKNOWN_RULE = "The facility's catalogue has an access rule that the portal cannot read; its operators can tell more."
 
-    default_message = (
-        "The facility's catalogue has an access rule that the portal cannot read; its operators can tell more."
-    )
+
+def unknown_rule() -> BackendError:
+    """The refusal for an access rule of the site's ICAT that this adapter cannot read."""
+    return BackendError(UNKNOWN_RULE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class Rule:
 
 
 def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
-    """Those rows of the table that are about reading. Raises UnknownRule for a row that is not one."""
+    """Those rows of the table that are about reading. Raises BackendError for a row that is not one."""
     found = []
     for row in rows:
         try:
@@ -63,7 +63,7 @@ def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
             if not isinstance(what, str) or not isinstance(flags, str) or set(flags) - set("CRUD"):
                 raise ValueError(f"flags {flags!r}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UnknownRule from error
+            raise unknown_rule() from error
         if "R" in flags:
             found.append(Rule(" ".join(what.split()), group))
     return tuple(found)
@@ -72,7 +72,7 @@ def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
 def sources(rules: Iterable[Rule], entity: str, user: str, groups: Set[int]) -> tuple[Source, ...]:
     """What `user`, a member of the groupings `groups`, may read of an entity: the union of these.
 
-    Raises UnknownRule.
+    Raises BackendError.
     """
     found: dict[Source, None] = {}
     for rule in rules:
@@ -86,7 +86,7 @@ def _about(what: str) -> str:
     """The entity that a rule is about, in either notation (ICAT's older one begins with its name)."""
     head = _HEAD.match(what)
     if head is None and (what[:6].upper() == "SELECT" or not re.match(rf"{_NAME}(?:\s|\[|$)", what)):
-        raise UnknownRule from ValueError(what)
+        raise unknown_rule() from ValueError(what)
     return head["entity"] if head is not None else re.split(r"[\s\[]", what)[0]
 
 
@@ -95,19 +95,19 @@ def _source(what: str, user: str) -> Source:
         return Source()
     head = _HEAD.match(what)
     if head is None or head["said"] != head["alias"]:
-        raise UnknownRule from ValueError(what)
+        raise unknown_rule() from ValueError(what)
     aliases, joins, rest = [head["alias"]], "", what[head.end() :]
     while (join := _JOIN.match(rest)) is not None:
         if join["start"] not in aliases or join["alias"] in aliases:
-            raise UnknownRule from ValueError(what)
+            raise unknown_rule() from ValueError(what)
         joins += f" JOIN {join['start']}.{join['relation']} AS {join['alias']}"
         aliases.append(join["alias"])
         rest = rest[join.end() :]
     if any(alias.lower().startswith(OWN) for alias in aliases):
-        raise UnknownRule from ValueError(what)
+        raise unknown_rule() from ValueError(what)
     where = re.match(r"WHERE\s+", rest, re.I)
     if rest and where is None:
-        raise UnknownRule from ValueError(what)
+        raise unknown_rule() from ValueError(what)
     return Source(aliases[0], joins.strip(), _condition(rest[where.end() :], aliases, user) if where else "")
 
 
@@ -119,16 +119,16 @@ def _condition(text: str, aliases: list[str], user: str) -> str:
         kind = token.lastgroup if token is not None else None
         expected = _NEXT.get(last) or ({"close", "link"} if compared else {"sign", "null"})
         if token is None or kind is None or kind not in expected:
-            raise UnknownRule from ValueError(text)
+            raise unknown_rule() from ValueError(text)
         value = token[kind]
         if kind == "path" and value.partition(".")[0] not in aliases:
-            raise UnknownRule from ValueError(text)
+            raise unknown_rule() from ValueError(text)
         depth += (kind == "open") - (kind == "close")
         if depth < 0:
-            raise UnknownRule from ValueError(text)
+            raise unknown_rule() from ValueError(text)
         compared = kind in _VALUES and last == "sign"
         said.append(quoted(user) if kind == "user" else value)
         last, at = kind, token.end()
     if depth or (last not in {"close", "null"} and not compared):
-        raise UnknownRule from ValueError(text)
+        raise unknown_rule() from ValueError(text)
     return " ".join(said)
