@@ -108,8 +108,11 @@ class Grants:
         await self._store.transact(work)
         return IssuedCode(code, ours)
 
-    async def redeem(self, asked: Redeem) -> Redeemed:
-        """The grant behind a code, once, within its 30 seconds. Raises SignInNeeded for anything else."""
+    async def redeem(self, asked: Redeem, proven: Callable[[Subject], None] = lambda _: None) -> Redeemed:
+        """The grant behind a code, once, within its 30 seconds. Raises SignInNeeded for anything else.
+
+        `proven` is told whose code it was.
+        """
         grant_id = str(uuid.uuid4())
 
         def take(tx: Transaction) -> CodeRow | None:
@@ -119,6 +122,7 @@ class Grants:
         now = self._clock()
         if code is None or code.expires_at < now or proof.challenge(asked.verifier) != code.challenge:
             raise SignInNeeded("This one-time code is not valid (any more).")
+        proven(code.subject)
         secret = self._vault.unseal(f"code {code.code_hash}", code.secret)
         scopes = frozenset(Scope(word) for word in code.scopes.split())
         life = self._lives.of(scopes)

@@ -58,7 +58,7 @@ class Orders:
         self._store, self._grants, self._means, self._codec, self._clock = store, grants, means, codec, clock
         self._meters, self._at, self._pause = meters or NoMeters(), at, pause
         self._lives: dict[str, _Life] = {}
-        self._listeners: set[Callable[[str, bytes], None]] = set()
+        self._listeners: set[Callable[[WaitingResult], None]] = set()
 
     # --- ports.link.OrderDesk
 
@@ -78,7 +78,12 @@ class Orders:
         """Results that the centre has not acknowledged."""
         place = (after.settled_at, after.order_id) if after else (0.0, "")
         rows = await self._store.transact(lambda tx: tx.unacknowledged(place, most))
-        return [WaitingResult(row.order_id, row.settled_at or 0.0, row.result) for row in rows]
+        return [_waiting(row) for row in rows]
+
+    async def known(self, order_id: str) -> WaitingResult | None:
+        """What is stored of an order."""
+        row = await self._store.transact(lambda tx: tx.order(order_id))
+        return _waiting(row) if row else None
 
     async def acknowledge(self, order_ids: Sequence[str]) -> None:
         """The centre has these results."""
@@ -94,7 +99,7 @@ class Orders:
 
         return await self._store.transact(work)
 
-    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+    def on_settled(self, listener: Callable[[WaitingResult], None]) -> Callable[[], None]:
         """Call `listener` with each order that is settled."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
@@ -202,7 +207,7 @@ class Orders:
             return None
         self._at(Moment.BEFORE_RESULT)
         for listener in tuple(self._listeners):
-            listener(row.order_id, result)
+            listener(WaitingResult(row.order_id, self._clock(), result, row.verb, row.subject))
         return result
 
     async def _settle(self, row: OrderRow, outcome: Effect | ParasolError) -> bytes:
@@ -284,6 +289,10 @@ class Orders:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _waiting(row: OrderRow) -> WaitingResult:
+    return WaitingResult(row.order_id, row.settled_at or 0.0, row.result, row.verb, row.subject)
 
 
 def _unused(tx: Transaction, order_id: str) -> None:
