@@ -38,7 +38,7 @@ def _keep(slug: str, news: HeadNews) -> HeadNews:
     complaint = news.complaint
     if row.sequence:
         complaint = complaint or contradiction(EgressHead(row.sequence, row.hash), news.head)
-    changes = {}
+    changes: dict[str, object] = {}
     if complaint and not row.complaint:
         changes |= {"complaint": complaint, "complained_at": DatabaseClock()}
     if news.head.sequence > row.sequence:

@@ -69,7 +69,7 @@ class Leaving:
 
     def sift_hello(self, hello: pb.Hello) -> Counter[str]:
         """Hold what a session begins with to the list; how often each path occurs."""
-        hello.DiscardUnknownFields()  # type: ignore[attr-defined]
+        hello.DiscardUnknownFields()
         counts: Counter[str] = Counter()
         hello.description, described = self._sieve.payload(DESCRIBED, hello.description)
         hello.inventory, inventory = self._sieve.payload(INVENTORY, hello.inventory)
@@ -82,7 +82,7 @@ class Leaving:
         await self._egress.record(_sent(HELLO, hello, counts))
 
     def _sifted(self, verb: Verb | None, result: pb.Result | pb.OrderResult) -> Counter[str]:
-        result.DiscardUnknownFields()  # type: ignore[union-attr]
+        result.DiscardUnknownFields()
         counts: Counter[str] = Counter()
         if result.payload:
             if verb is None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Set
 from enum import StrEnum
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
@@ -60,6 +60,17 @@ def knows_openness(word: str, path: str) -> bool:
     return (f"{within}.is_open" if within else "is_open") in schema()[word]
 
 
+def places(kind: str, field: str) -> list[tuple[str, str]]:
+    """Each (word, path) at which a field of one kind of the catalogue's records (`dataset`, `file`, ...) leaves."""
+    found = []
+    for word, message in _MESSAGES.items():
+        for path, owner in _owned(cast("Descriptor", message.DESCRIPTOR)):
+            own = owner.file.package == catalogue.DESCRIPTOR.package and owner.name.lower() == kind
+            if own and path.rpartition(".")[2] == field:
+                found.append((word, path))
+    return found
+
+
 class Sieve:
     """Lets through the fields of `allowed`, less the `narrowed` ones; everything else leaves empty.
 
@@ -108,12 +119,16 @@ def _hides(when: When | None, message: Any) -> bool:
     return when is not None and not (when is When.OPEN and message.is_open)
 
 
-def _paths(descriptor: Descriptor, prefix: str = "") -> list[str]:
-    found: list[str] = []
+def _paths(descriptor: Descriptor) -> list[str]:
+    return [path for path, _ in _owned(descriptor)]
+
+
+def _owned(descriptor: Descriptor, prefix: str = "") -> list[tuple[str, Descriptor]]:
+    found: list[tuple[str, Descriptor]] = []
     for field in descriptor.fields:
         inner = field.message_type
         if inner is not None and not inner.GetOptions().map_entry:
-            found += _paths(inner, f"{prefix}{field.name}.")
+            found += _owned(inner, f"{prefix}{field.name}.")
         else:
-            found.append(prefix + field.name)
+            found.append((prefix + field.name, descriptor))
     return found
