@@ -16,7 +16,7 @@ from typing import Any
 from facility_agent.ports.egress import Entry, Head
 
 LINE_BYTES = 64 * 1024
-BEGAN, RECOVERED = "log.began", "log.recovered"
+BEGAN, RECOVERED, RESUMED = "log.began", "log.recovered", "log.resumed"
 _SEAL = re.compile(rb',"hash":"([0-9a-f]{64})"\}\n')
 _SEAL_BYTES = 76
 

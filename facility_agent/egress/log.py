@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from facility_agent.egress.chain import BEGAN, LINE_BYTES, RECOVERED, instant, sealed
+from facility_agent.egress.chain import BEGAN, LINE_BYTES, RECOVERED, RESUMED, instant, sealed
 from facility_agent.egress.files import Damaged, LogFiles
 from facility_agent.ports.egress import Head, Kind, unrecorded
 
@@ -59,7 +59,7 @@ class EgressLog:
         await future
 
     async def probe(self) -> None:
-        """Open it when it is not. Raises BackendUnavailable while that does not work."""
+        """Open it when it is not, and write to it when that failed last. Raises BackendUnavailable while that does not work."""
         await self.append(())
 
     def close(self) -> None:
@@ -123,6 +123,8 @@ class EgressLog:
             self._files.open()
             self._next_look = 0.0
             records = [*self._first(), *records]
+        if self.fault and not records:  # that it can be written again is known by writing
+            records = [{"at": instant(self._clock()), "kind": Kind.DONE.value, "verb": RESUMED}]
         lines, head = bytearray(), self._files.head
         for record in records:
             line, head = sealed(record, head)

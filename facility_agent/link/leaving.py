@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -17,6 +18,8 @@ from shared.wire.events import DESCRIBED
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.sieve import INVENTORY, Sieve
 
+log = logging.getLogger(__name__)
+_UNREADABLE = "The facility's answer cannot be sent."
 HELLO, UNREAD = "link.hello", "unread"
 
 
@@ -47,6 +50,11 @@ class Leaving:
         """The answer to a query as it may leave, a refusal when it cannot be recorded."""
         try:
             counts = self._sifted(verb, result)
+        except Exception:  # what cannot be read cannot be held to the list
+            log.exception("An answer to %s cannot be held to the allow-list.", verb)
+            result = encode_answer(result.ticket, None, refusal(BackendError(_UNREADABLE)))
+            counts = self._sifted(None, result)
+        try:
             await self._egress.record(_entry(verb, person, result, "", counts))
         except BackendUnavailable as error:
             return encode_answer(result.ticket, None, refusal(error))
@@ -86,7 +94,7 @@ class Leaving:
         counts: Counter[str] = Counter()
         if result.payload:
             if verb is None:
-                raise BackendError("The facility's answer belongs to no command.")
+                raise BackendError(_UNREADABLE)
             result.payload, counts = self._sieve.payload(verb.value, result.payload)
         if result.HasField("problem"):
             counts.update(self._sieve.problem(result.problem))
