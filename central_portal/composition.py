@@ -38,6 +38,7 @@ from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.link.wakes_redis import RedisWakes
 from central_portal.mirror.following import Mirror
 from central_portal.mirror.records import MirrorRecords
+from central_portal.mirror.searching import MirrorSearch
 from central_portal.panosc.app import SearchApi
 from central_portal.settings import CentreSettings, SettingsError
 from central_portal.workspaces.broadcast import Broadcaster
@@ -179,7 +180,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     unlinking = Unlinking(*asking, settings.query_deadline)
     reports = Reports(writer, broadcaster, settlements)
     events.target = PortalEvents(facilities, reports)
-    search = FederatedSearch(identity, facilities, settings.query_deadline)
+    search = FederatedSearch(identity, facilities, settings.query_deadline, open_data=MirrorSearch())
     services = Services(identity, facilities, workspaces, search, unlinking, federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     if shape is not Shape.WEB:

@@ -120,18 +120,11 @@ class Agent:
             self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock, self._metrics, at,
             pause=config.link.heartbeat_s / 4,
         )  # fmt: skip
-        self._feed_store = SqliteFeed(state / "feed.sqlite3", clock)
-        self._feed = Feed(self._made.catalogue, self._feed_store, OpenRecordCodec(), clock, config.agent.feed_s)
+        self._records = SqliteFeed(state / "feed.sqlite3", clock)
+        self._feed = Feed(self._made.catalogue, self._records, OpenRecordCodec(), clock, config.agent.feed_s)
         self._core = AgentCore(
-            config.facility.id,
-            grants,
-            accounts,
-            catalogue,
-            self._feed,
-            self.workspaces,
-            self.describe,
-            self._events,
-        )
+            config.facility.id, grants, accounts, catalogue, self._feed, self.workspaces, self.describe, self._events,
+        )  # fmt: skip
         doorkeeper = CoreDoorkeeper(
             self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder
         )
@@ -185,7 +178,7 @@ class Agent:
         async with AsyncExitStack() as stack:
             stack.callback(self._store.close)
             stack.callback(self._recording.close)
-            stack.push_async_callback(self._feed_store.close)
+            stack.push_async_callback(self._records.close)
             for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)

@@ -32,7 +32,9 @@ from shared.limits import LIMITS
 ROOT_FIELDS = 20
 DEFAULT_LIST = 20
 REPEATS = 50
-_PAGED = frozenset({"FacilityConnection", "WorkspaceConnection", "SearchResult", "FileConnection"})
+_PAGED = frozenset(
+    {"FacilityConnection", "WorkspaceConnection", "SearchResult", "FileConnection", "OpenDatasetConnection"}
+)
 
 
 def guard_repeats(document: DocumentNode) -> None:

@@ -20,7 +20,8 @@ class MirroredFacility(models.Model):
 class OpenRecord(models.Model):
     """An open dataset (`d`) or proposal (`p`), or the tombstone of one. `payload` is `shared.wire`'s.
 
-    `proposal`, `instrument`, `sample` and `terms` (techniques between spaces) repeat what a dataset says, to find it by.
+    `proposal`, `instrument`, `sample` and `terms` (techniques between spaces), `rank` (by `shared.catalogue.key`) and the
+    words (folded, a space before each) repeat what a dataset says, to find it by.
     """
 
     facility = models.CharField(max_length=40)
@@ -33,6 +34,9 @@ class OpenRecord(models.Model):
     instrument = models.CharField(max_length=100, blank=True)
     sample = models.CharField(max_length=300, blank=True)
     terms = models.TextField(blank=True)
+    rank = models.FloatField(default=1e300)
+    words = models.TextField(blank=True)
+    sample_words = models.CharField(max_length=700, blank=True)
     payload = models.BinaryField()
 
     class Meta:
@@ -43,4 +47,6 @@ class OpenRecord(models.Model):
             models.Index(fields=["facility", "proposal"], name="open_record_proposal"),
             models.Index(fields=["facility", "instrument"], name="open_record_instrument"),
             models.Index(fields=["facility", "gone", "changed_at"], name="open_record_changed"),
+            models.Index(fields=["facility", "kind", "rank"], name="open_record_rank"),
+            models.Index(fields=["kind", "changed_at", "id"], name="open_record_order"),
         ]

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
+from django.db.models import F, Q
 
 from central_portal.database import DatabaseClock
 from central_portal.mirror.models import MirroredFacility, OpenRecord
@@ -14,9 +15,13 @@ from shared.wire.catalogue import decode_dataset, encode_dataset
 from shared.wire.proposals import decode_proposal, encode_proposal
 
 DATASET, PROPOSAL = "d", "p"
+NO_TIME = 1e300
+SETTLED = 1.0
+"""Seconds after which no earlier change can appear: far more than a transaction of the mirror takes."""
 KEPT = 90 * 86_400.0
 """How long a tombstone stays, in seconds."""
-_FIELDS = ("generation", "changed_at", "gone", "proposal", "instrument", "sample", "terms", "payload")
+_FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words")
+_FIELDS = ("generation", "changed_at", "gone", "rank", *_FOUND_BY, "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,15 +77,27 @@ def _put(slug: str, generation: int, now: float, changes: Changes) -> None:
     )
 
 
+def rank_of(started: float | None) -> float:
+    """Ascending by this and pid is `shared.catalogue.sort_key`."""
+    return NO_TIME if started is None else -started
+
+
+def folded(text: str) -> str:
+    """Words for comparison, a space before each."""
+    return "".join(f" {word}" for word in text.casefold().split())
+
+
 def _of_dataset(dataset: Dataset) -> OpenRecord:
     return OpenRecord(
         proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample,
         terms=f" {' '.join(dataset.techniques)} " if dataset.techniques else "", payload=encode_dataset(dataset),
+        rank=rank_of(dataset.started), sample_words=folded(dataset.sample),
+        words=folded(f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"),
     )  # fmt: skip
 
 
 def _bury(rows: object, now: float) -> None:
-    rows.update(gone=True, changed_at=now, payload=b"", proposal="", instrument="", sample="", terms="")  # type: ignore[attr-defined]
+    rows.update(gone=True, changed_at=now, payload=b"", **dict.fromkeys(_FOUND_BY, ""))  # type: ignore[attr-defined]
 
 
 def standings(slugs: Collection[str]) -> list[Standing]:
@@ -93,6 +110,39 @@ def standings(slugs: Collection[str]) -> list[Standing]:
         for row in rows
     }
     return [known.get(slug, Standing(slug, None, complete=False)) for slug in sorted(slugs)]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An open dataset and when the mirror learned of its last change; None for one that is gone."""
+
+    facility: str
+    pid: str
+    changed_at: float
+    place: int
+    dataset: Dataset | None
+
+
+def changed(
+    slugs: Collection[str], since: float | None, after: tuple[float, int], most: int
+) -> tuple[list[Change], int]:
+    """Datasets in the order of (time, place) after a point of it, and how many are open in all (or changed since).
+
+    What is younger than `SETTLED` comes later: a transaction still open might commit an earlier time.
+    """
+    rows = OpenRecord.objects.filter(kind=DATASET, facility__in=slugs)
+    if since is not None:
+        rows = rows.filter(changed_at__gte=since)
+    settled = rows.annotate(now=DatabaseClock()).filter(changed_at__lte=F("now") - SETTLED)
+    at, place = after
+    later = settled.filter(Q(changed_at__gt=at) | Q(changed_at=at, id__gt=place)).order_by("changed_at", "id")
+    found = [
+        Change(
+            row.facility, row.pid, row.changed_at, row.id, None if row.gone else decode_dataset(bytes(row.payload))
+        )
+        for row in later[:most]
+    ]
+    return found, rows.filter(gone=False).count()
 
 
 def datasets(slug: str, after: str, most: int, **having: object) -> list[Dataset]:

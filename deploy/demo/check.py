@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from deploy.demo import data
+from deploy.demo.harvest import harvest
 from deploy.demo.journey import Journey, StepFailed, must, notebook_cells
 from deploy.demo.reference import Curve, difference, direct, peak_errors
 from deploy.demo.world import World
@@ -65,6 +66,7 @@ def _steps(world: World, data_folder: Path | None, say: Callable[[str], None]) -
     step("link the account at Alpha and grant", lambda: journey.connect("alpha"))
     step("a second grant is silent", lambda: journey.regrant("alpha"))
     step("link the account at Beta and grant", lambda: journey.connect("beta"))
+    step("harvesters read the same open data", lambda: harvest(journey))
     query = {"proposals": ["GUP26110"]} if _is_shared_file(data_folder) else {"facilities": ["Facility:alpha"]}
     dataset = step("find one's own dataset", lambda: journey.find(**query))
     states = step("start JupyterLab where it lies", lambda: journey.launch(dataset))

@@ -21,6 +21,7 @@ RECORDS, BYTES = 400, 400_000
 """Most of one answer."""
 CHECKED = 200
 """So many records that a look missed are asked for one by one; the catalogue may have changed under the look."""
+SOON = 0.5
 SHARE = 10
 """The pause after a look is at least so many times as long as the look took."""
 
@@ -37,8 +38,11 @@ class Feed:
         self._told = ""
 
     async def watch(self) -> None:
-        """Looks until it is cancelled. Whatever keeps it from looking is told once and tried again."""
-        loop = asyncio.get_running_loop()
+        """Looks until it is cancelled, sooner again while the catalogue cannot be read whole: it may only just be starting.
+
+        Whatever keeps it from looking is told once and tried again.
+        """
+        loop, soon = asyncio.get_running_loop(), SOON
         while True:
             began = loop.time()
             try:
@@ -47,7 +51,8 @@ class Feed:
             except Exception as error:  # noqa: BLE001 (an adapter's fault never ends the agent)
                 self._complete = False
                 self._tell(f"{type(error).__name__}: {error}")
-            pause = max(self._every, SHARE * (loop.time() - began))
+            soon = SOON if self._complete else 2 * soon
+            pause = max(self._every if self._complete else min(self._every, soon), SHARE * (loop.time() - began))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
 
     async def look(self) -> None:

@@ -128,7 +128,9 @@ def description(slug: str) -> FacilityDescription:
 class Portal:
     """The centre of a test."""
 
-    def __init__(self, slugs: tuple[str, ...] = ("alpha", "beta"), deadline: float = 0.3) -> None:
+    def __init__(
+        self, slugs: tuple[str, ...] = ("alpha", "beta"), deadline: float = 0.3, open_data: Any = None
+    ) -> None:  # fmt: skip
         tables = tuple(
             FacilityTable(
                 id=s,
@@ -149,7 +151,8 @@ class Portal:
         self.agents.settled = self.reports.settled
         parts = (self.identity, self.facilities, self.agents, settlements, writer)
         self.workspaces = Workspaces(*parts, broadcaster, deadline)
-        search, unlinking = FederatedSearch(self.identity, self.facilities, deadline), Unlinking(*parts, deadline)
+        search = FederatedSearch(self.identity, self.facilities, deadline, open_data=open_data)
+        unlinking = Unlinking(*parts, deadline)
         self.services = Services(
             self.identity, self.facilities, self.workspaces, search, unlinking, self.federation
         )  # fmt: skip

@@ -1,0 +1,68 @@
+"""Query.openDatasets: the mirror as harvesters read it."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+from graphql import GraphQLResolveInfo
+
+from central_portal.api import render
+from central_portal.api.ids import global_id, parse
+from central_portal.api.resolvers import Context
+from central_portal.database import in_database
+from central_portal.mirror import store
+from shared.errors import InvalidRequest
+from shared.limits import LIMITS
+
+_BEGINNING = (0.0, 0)
+
+
+async def open_datasets(
+    _: Any, info: GraphQLResolveInfo, facilities: list[str] | None = None, first: int | None = None,
+    after: str | None = None, updatedSince: float | None = None,  # noqa: N803 (GraphQL's name)
+) -> render.Data:  # fmt: skip
+    """Query.openDatasets."""
+    context: Context = info.context
+    count = 50 if first is None else first
+    if not 1 <= count <= LIMITS.page:
+        raise InvalidRequest(f"A page holds 1 to {LIMITS.page} entries.")
+    homes = await context.homes()
+    chosen = {context.services.facilities.get(parse("Facility", text)[0]).slug for text in facilities or ()}
+    slugs = sorted(chosen or homes)
+    found, total = await in_database(store.changed)(slugs, updatedSince, _place(after), count + 1)
+    page = found[:count]
+    edges = [_edge(change, homes[change.facility]) for change in page]
+    standings = await in_database(store.standings)(slugs)
+    return {
+        "edges": edges,
+        "pageInfo": {
+            "hasNextPage": len(found) > count, "hasPreviousPage": False,
+            "startCursor": edges[0]["cursor"] if edges else None, "endCursor": edges[-1]["cursor"] if edges else after,
+        },
+        "totalCount": total,
+        "mirrors": [
+            {"facility": homes[s.facility], "ageSeconds": s.age, "isComplete": s.complete} for s in standings
+        ],
+    }  # fmt: skip
+
+
+def _edge(change: store.Change, home: render.Data) -> render.Data:
+    cursor = base64.urlsafe_b64encode(json.dumps([change.changed_at, change.place]).encode()).decode()
+    return {
+        "id": global_id("Dataset", change.facility, change.pid), "cursor": cursor, "changedAt": change.changed_at,
+        "isGone": change.dataset is None, "node": render.dataset(change.dataset, home) if change.dataset else None,
+    }  # fmt: skip
+
+
+def _place(after: str | None) -> tuple[float, int]:
+    if not after:
+        return _BEGINNING
+    try:
+        at, place = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
+        if type(at) is not float or type(place) is not int or not 0 <= at < 1e12 or not 0 <= place < 2**63:
+            raise ValueError
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidRequest("This page cursor is not one of ours.") from None
+    return at, place

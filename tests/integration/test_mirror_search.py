@@ -1,0 +1,140 @@
+"""Open data are searched in the mirror: as the facility itself would answer, and at no cost to it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from facility_agent.ports.catalogue import STRANGER
+from facility_agent.testing.memory_catalogue import MemoryCatalogue
+from shared.catalogue import Changes, Dataset, SearchQuery
+from shared.commands import Answer
+from shared.errors import InvalidRequest
+from shared.facilities import Outcome
+from tests.integration.test_mirror import apply, fresh, in_db
+
+pytestmark = pytest.mark.usefixtures("database")
+WORDS = st.sampled_from(["Silver", "silver behenate", "GOLD", "", "Straße", "100%", "a_b", "ΣΊΣΥΦΟΣ", "'; drop"])
+DATASETS = st.builds(
+    Dataset, pid=st.text("abcAB-é", min_size=1, max_size=4), title=WORDS, proposal=st.sampled_from(["P1", "P2"]),
+    instrument=st.sampled_from(["I22", "ID11", ""]), sample=WORDS, definition=st.sampled_from(["NXsas", ""]),
+    started=st.one_of(st.none(), st.sampled_from([0.0, 1.0, 1.5, -5.0, 1e9])), ended=st.none(), size=st.just(1),
+    files=st.just(1), is_open=st.just(True),
+    techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01188", "PaNET01196"), ("x:other",)]),
+)  # fmt: skip
+QUERIES = st.builds(
+    SearchQuery, text=st.sampled_from(["", "silv", "SILVER b", "100%", "%", "a_", "straSSE", "σίσυ", "p1 nxsas", "'"]),
+    sample=st.sampled_from(["", "gold", "beh", "_"]), proposals=st.sampled_from([(), ("P1",), ("P1", "P9")]),
+    instruments=st.sampled_from([(), ("I22",)]), since=st.sampled_from([None, 0.0, 1.0]),
+    until=st.sampled_from([None, 1.5, 1e9]), techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01196", "x:other")]),
+    limit=st.integers(1, 5),
+)  # fmt: skip
+
+
+def search() -> Any:
+    from central_portal.mirror.searching import MirrorSearch
+
+    return MirrorSearch()
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.lists(DATASETS, max_size=12, unique_by=lambda d: d.pid),
+    queries=st.lists(QUERIES, min_size=1, max_size=6),
+)
+def test_the_mirror_answers_as_a_catalogue_does(rows: list[Dataset], queries: list[SearchQuery]) -> None:
+    """Page by page, against the catalogue in memory, which judges row by row."""
+    from central_portal.mirror.searching import _search
+
+    slug, catalogue = fresh(), MemoryCatalogue({"P1", "P2"})
+    catalogue.put(rows)
+    apply(slug, "", Changes(tuple(rows), token="t:1", restart=True))
+    for query in queries:
+        ours, theirs = query, query
+        while True:
+            got, wanted = _search(slug, ours), asyncio.run(catalogue.search(theirs, STRANGER))
+            assert got is not None
+            assert tuple(got.datasets) == tuple(wanted.datasets)
+            assert bool(got.next) == bool(wanted.next)
+            if not got.next:
+                break
+            ours, theirs = replace(ours, after=got.next), replace(theirs, after=wanted.next)
+
+
+@pytest.mark.parametrize("cursor", ["x", "W10=", "WzEsMl0=", "[" * 400, "\ud800"])
+async def test_a_foreign_cursor_is_refused(cursor: str) -> None:
+    slug = fresh()
+    await in_db(apply, slug, "", Changes(token="t:1", restart=True))
+    with pytest.raises(InvalidRequest):
+        await search().search(slug, SearchQuery(after=cursor))
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x' or 1=1 --", "%", "_", "\\", "*", "(", "\n"])
+async def test_strange_text_is_data(text: str) -> None:
+    slug = fresh()
+    await in_db(apply, slug, "", Changes(token="t:1", restart=True))
+    for query in (
+        SearchQuery(text=text), SearchQuery(sample=text), SearchQuery(proposals=(text,)), SearchQuery(techniques=(text,)),
+    ):  # fmt: skip
+        try:
+            page = await search().search(slug, query)
+        except InvalidRequest:
+            continue
+        assert page is not None
+        assert page.datasets == ()
+
+
+async def test_a_thousand_strangers_cost_no_facility_anything() -> None:
+    from tests.integration.portal import Portal, dataset
+
+    one, two, three = sorted((fresh(), fresh(), fresh()))
+    centre = Portal(slugs=(one, two, three), open_data=search())
+
+    async def asked(*_: Any) -> Answer:
+        raise AssertionError("a facility was asked")
+
+    for slug in (one, two):
+        await centre.connect(slug, asked)
+    rows = tuple(dataset(f"d{n}", float(n)) for n in range(7))
+    await in_db(apply, one, "", Changes(rows, token="t:1", restart=True))
+    await in_db(apply, three, "", Changes(rows, token="t:1", restart=True))
+    found: list[tuple[str, str]] = []
+    after, outcomes = "", dict[str, tuple[Outcome, str]]()
+    while True:
+        merged = await centre.services.search.search(None, SearchQuery(limit=3), [], after)
+        found += [(each.facility_id, each.dataset.pid) for each in merged.found]
+        if not after:
+            outcomes = {a.facility_id: (a.outcome, a.problem.message if a.problem else "") for a in merged.answers}
+        after = merged.cursor
+        if not after:
+            break
+    assert found == [(slug, f"d{n}") for n in range(6, -1, -1) for slug in (one, three)]
+    assert outcomes[one] == (Outcome.OK, "")
+    assert outcomes[two][0] is Outcome.PARTIAL
+    assert outcomes[three][0] is Outcome.OK
+    assert "away" in outcomes[three][1]
+    for _ in range(1000):
+        await centre.services.search.search(None, SearchQuery(text="title"), [one])
+    assert centre.agents.asked == []
+
+
+async def test_only_where_a_person_has_a_grant_the_facility_is_asked() -> None:
+    from central_portal.identity.services import COOKIE
+    from tests.integration.portal import Portal, dataset, finds
+
+    mine, other = sorted((fresh(), fresh()))
+    centre = Portal(slugs=(mine, other), open_data=search())
+    await centre.connect(mine, finds(dataset("own", 5.0, is_open=False)))
+    await centre.connect(other, finds(dataset("not asked", 9.0)))
+    await in_db(apply, other, "", Changes((dataset("open", 1.0),), token="t:1", restart=True))
+    cookie = await centre.person(f"ada-{mine}", mine)
+    ada = await centre.identity.caller({COOKIE: cookie})
+    merged = await centre.services.search.search(ada, SearchQuery(), [])
+    assert [(f.facility_id, f.dataset.pid) for f in merged.found] == [(mine, "own"), (other, "open")]
+    assert {a.facility_id: a.outcome for a in merged.answers} == {mine: Outcome.OK, other: Outcome.SIGN_IN_NEEDED}
+    assert {slug for slug, *_ in centre.agents.asked} == {mine}
