@@ -9,6 +9,7 @@ import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -132,12 +133,13 @@ class Agent:
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, clock
         )
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
-        pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}
-        self._socket = SocketServer(
-            located.path(config.agent.socket), state / "socket.token", doorkeeper, pages,
-            {"erase": self._recording.erase},
-        )  # fmt: skip
         self._located, self._certificates = located, certificates(located)
+        self._socket = self._serving(doorkeeper, state)
+
+    def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
+        pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}
+        path = self._located.path(self._located.config.agent.socket)
+        return SocketServer(path, state / "socket.token", doorkeeper, pages, {"erase": self._recording.erase})
 
     async def _show_status(self) -> str:
         return as_json(await self._standing.status())
