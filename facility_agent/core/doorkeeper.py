@@ -231,6 +231,17 @@ class CoreDoorkeeper(Doorkeeper):
             return None
         return await self._door(entry, row.subject)
 
+    async def carried(self, workspace_id: str, sent: int, received: int) -> None:
+        """Record what passed, for the workspace's owner."""
+        entry = await self._entry(workspace_id)
+        if entry is None:
+            raise NotFound("There is no such workspace here.")
+        counts = {"sent": sent, "received": received}
+        whose = entry.workspace.subject
+        await self._egress.record(
+            Entry("gateway.bytes", Kind.DONE, whose, about=workspace_id, fields=counts, size=sent + received)
+        )
+
     def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on."""
         return self._revoked.watch()

@@ -46,6 +46,7 @@ CALLS: dict[str, Handler] = {
     "visit": lambda d, a: _then(codec.door, d.visit(a[0], codec.to_subject(a[1]))),
     "invite": lambda d, a: _nothing(d.invite(a[0], codec.to_subject(a[1]), a[2], a[3], a[4])),
     "admit": lambda d, a: _nothing(d.admit(a[0], a[1], a[2], a[3])),
+    "carried": lambda d, a: _nothing(d.carried(a[0], int(a[1]), int(a[2]))),
     "pass_of": lambda d, a: _then(codec.door, d.pass_of(a[0], a[1])),
 }
 

@@ -64,3 +64,31 @@ def test_a_changed_record_is_found(gate: WholeFacility, tmp_path: Path) -> None:
     done = subprocess.run(program, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 1, done.stderr
     assert "record 1: its content was changed" in done.stdout
+
+
+def test_bytes_through_the_gateway_are_told_when_it_stops_and_a_person_is_erased(gate: WholeFacility) -> None:
+    workspace = gate.launch()
+    ada = Visitor(gate)
+    status, there, _ = ada.get(ada.code(workspace, "/echo?x=1"))
+    assert status == 303
+    assert ada.get(f"http://{gate.host_of(workspace)}{there}")[0] == 200
+    gate.stop_gateway()
+    try:
+        said = [json.loads(line) for line in command(gate, "--json")[1].splitlines()]
+    finally:
+        gate.start_gateway()
+    passed = [each for each in said if each["verb"] == "gateway.bytes" and each["about"] == workspace]
+    assert len(passed) == 1
+    assert passed[0]["fields"]["received"] > 0
+    assert passed[0]["bytes"] == sum(passed[0]["fields"].values())
+    (opened,) = (each for each in said if each["verb"] == "workspaces.open" and each["about"] == workspace)
+    assert opened["person"] == passed[0]["person"]
+
+    subject = gate.subject("ada")
+    assert command(gate, "erase", subject.issuer, subject.sub) == (0, "The key is destroyed.\n")
+    assert command(gate, "erase", subject.issuer, subject.sub)[0] == 1
+    assert command(gate, "verify")[0] == 0
+    again = gate.launch()
+    assert ada.get(ada.code(again))[0] == 303
+    last = json.loads(command(gate, "--json")[1].splitlines()[-1])
+    assert last["person"] != opened["person"], "nobody can tell any more that it is the same person"

@@ -22,6 +22,7 @@ from facility_agent.egress.people import Pseudonyms
 from facility_agent.egress.policy import narrowed
 from facility_agent.egress.reading import records, verify
 from facility_agent.egress.recorder import Recorder
+from facility_agent.gateway.traffic import Traffic
 from facility_agent.link.desk import RecordedDesk
 from facility_agent.link.leaving import Leaving
 from facility_agent.link.running import Running
@@ -317,6 +318,24 @@ async def test_account_links_codes_and_openings_are_recorded_first(site: Site) -
     await door.admit(workspace, "code", "state", "cookie")
     said = [(record["kind"], record["verb"], record.get("about", "")) for record in site.told()]
     assert said[1:] == [("done", "accounts.link", ""), ("done", "workspaces.open", workspace)]
+    traffic = Traffic(door)
+    traffic.sent(workspace, 10)
+    traffic.received(workspace, 500)
+    traffic.received(str(uuid.uuid4()), 7)  # nobody's: it is dropped, the other is not
+    site.disk.full = True
+    await traffic.tell()
+    assert len(site.told()) == 3, "what could not be recorded waits"
+    site.disk.full = False
+    traffic.received(workspace, 1)
+    await traffic.tell()
+    await traffic.tell()
+    last = site.told()[-1]
+    assert (last["verb"], last["about"], last["fields"]) == (
+        "gateway.bytes",
+        workspace,
+        {"sent": 10, "received": 501},
+    )
+    assert len(site.told()) == 4
     assert len({record["person"] for record in site.told()[1:]}) == 1
     assert "ada" not in json.dumps(site.told())
 
