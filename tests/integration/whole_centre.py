@@ -20,13 +20,16 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
+from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.link.client import AgentLink, LinkSettings
+from facility_agent.link.codec import OpenRecordCodec
 from facility_agent.link.keys import load_or_create_key, public_text
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.store import LinkRow
+from facility_agent.store.feed import SqliteFeed
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
 from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
@@ -100,8 +103,9 @@ class Facility:
         people: Any = OneAccount()
         accounts = Accounts(self.store, people, people, people, lambda _: None)
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
+        feed = Feed(Shelf(), SqliteFeed(folder / "feed.sqlite3", time.time), OpenRecordCodec(), time.time, 30.0)
         core = FacilityCore(
-            "alpha", self.grants, accounts, Catalogue(Shelf(), people), None, describe, Events()  # type: ignore[arg-type]
+            "alpha", self.grants, accounts, Catalogue(Shelf(), people), feed, None, describe, Events()  # type: ignore[arg-type]
         )  # fmt: skip
         self.subject = Subject("http://op-of-the-gateway", "pairwise-ada")
         self._settings = LinkSettings(
