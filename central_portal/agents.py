@@ -8,7 +8,8 @@ import time
 from typing import Any
 
 from central_portal.enrolment.members import members
-from central_portal.facilities import sessions
+from central_portal.facilities import heads, sessions
+from central_portal.facilities.heads import HeadRow
 from central_portal.facilities.sessions import SessionRow
 from central_portal.federation import Federation
 from central_portal.link.orders import Queue, queues
@@ -18,12 +19,13 @@ from central_portal.table import columns
 _COLUMNS = (
     ("facility", "FACILITY"), ("state", "STATE"), ("for", "FOR"), ("hub", "HUB"), ("epoch", "EPOCH"),
     ("rtt_ms", "RTT MS"), ("orders", "ORDERS"), ("oldest_order_s", "OLDEST S"), ("last_ending", "LAST ENDING"), ("software", "SOFTWARE"), ("certificate_days", "CERT DAYS"),
+    ("records", "RECORDS"),
 )  # fmt: skip
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def show(*, as_json: bool) -> int:
-    """Print them; the exit status is 1 when a facility is quarantined."""
+    """Print them; the exit status is 1 when a facility is quarantined or its egress log contradicts itself."""
     agents = listed(federation())
     quarantined = [agent for agent in agents if agent["quarantined"]]
     if as_json:
@@ -33,14 +35,35 @@ def show(*, as_json: bool) -> int:
             print(line)  # noqa: T201
         for agent in quarantined:
             print(f"{agent['facility']} is quarantined: {agent['quarantined']}")  # noqa: T201
-    return 1 if quarantined else 0
+    contradicted = [agent for agent in agents if agent["egress_complaint"]]
+    if not as_json:
+        for agent in contradicted:
+            print(f"{agent['facility']}: {agent['egress_complaint']}.")  # noqa: T201
+    return 1 if quarantined or contradicted else 0
+
+
+def show_heads() -> int:
+    """Print the head that is kept of each egress log, as `facility-agent egress verify --head` takes it."""
+    for slug, row in sorted(heads.heads().items()):
+        print(f"{slug} {row.head}")  # noqa: T201
+    return 0
+
+
+def accept_head(facility_id: str) -> int:
+    """Believe a facility's next head, whatever it is; the exit status is 1 when none was kept."""
+    if heads.accept(facility_id):
+        print(f"The head of {facility_id} is forgotten: the next one that its agent says is kept.")  # noqa: T201
+        return 0
+    print(f"No head of {facility_id} is kept.", file=sys.stderr)  # noqa: T201
+    return 1
 
 
 def listed(federation: Federation) -> list[dict[str, Any]]:
     """The agent of every facility, of federation.toml or added, switched off or not."""
     now, known, queued = time.time(), {row.slug: row for row in sessions.rows_of()}, queues()
+    kept = heads.heads()
     return [
-        described(f, known.get(f), now, enabled=enabled) | _queue(queued.get(f), now)
+        described(f, known.get(f), now, enabled=enabled) | _queue(queued.get(f), now) | _head(kept.get(f))
         for f, enabled in _facilities(federation).items()
     ]
 
@@ -79,6 +102,13 @@ def _queue(queue: Queue | None, now: float) -> dict[str, Any]:
     if queue is None:
         return {"orders": 0, "oldest_order_s": None}
     return {"orders": sum(queue.states.values()), "oldest_order_s": round(max(0.0, now - queue.oldest), 1)}
+
+
+def _head(row: HeadRow | None) -> dict[str, Any]:
+    """`egress_head` is what `facility-agent egress verify --head` takes."""
+    if row is None:
+        return {"records": None, "egress_head": None, "egress_complaint": None}
+    return {"records": row.head.sequence, "egress_head": str(row.head), "egress_complaint": row.complaint or None}
 
 
 def _table(agents: list[dict[str, Any]]) -> list[str]:

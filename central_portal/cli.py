@@ -53,10 +53,13 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("check", help="only read the configuration")
     agents = commands.add_parser("agents", help="show the facilities' agents")
     agents.add_argument("--json", action="store_true", help="for programs")
-    release = agents.add_subparsers(dest="action", metavar="release").add_parser(
-        "release", help="end a facility's quarantine: the next agent to come is believed"
-    )
-    release.add_argument("facility")
+    actions = agents.add_subparsers(dest="action", metavar="action")
+    for name, meaning in (
+        ("release", "end a facility's quarantine: the next agent to come is believed"),
+        ("accept-head", "forget the head of a facility's egress log, which it began anew"),
+    ):
+        actions.add_parser(name, help=meaning).add_argument("facility")
+    actions.add_parser("heads", help="show the head that is kept of each egress log")
     add_commands(commands)
     return parser
 
@@ -84,11 +87,15 @@ def _run(arguments: argparse.Namespace) -> int:
 def _agents(arguments: argparse.Namespace) -> int:
     from django.db import DatabaseError
 
-    from central_portal.agents import release, show
+    from central_portal.agents import accept_head, release, show, show_heads
     from central_portal.database import Unusable, why
 
     try:
-        return release(arguments.facility) if arguments.action else show(as_json=arguments.json)
+        if arguments.action == "release":
+            return release(arguments.facility)
+        if arguments.action == "accept-head":
+            return accept_head(arguments.facility)
+        return show_heads() if arguments.action == "heads" else show(as_json=arguments.json)
     except DatabaseError as error:
         raise Unusable(why(error)) from None
 

@@ -1,4 +1,4 @@
-"""`facility-agent enrol | agent | gateway | check | status | metrics | key | restored | hash-password`."""
+"""`facility-agent enrol | agent | gateway | check | status | metrics | egress | key | restored | hash-password`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import asyncio
 import json
 import signal
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def main() -> None:
         located = load(arguments.config)
         if arguments.command == "enrol":
             _enrol(located, arguments.token)
+            return
+        if arguments.command == "egress":
+            _egress(located, arguments)
             return
         if arguments.command == "status":
             _status(located, as_json=arguments.json)
@@ -47,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
         ("gateway", "run the gateway"),
         ("check", "explain every problem of the configuration with its mend"),
         ("status", "say how the running agent stands"),
+        ("egress", "show what left the facility, and check that the record of it is whole"),
         ("metrics", "print the running agent's metrics as Prometheus reads them"),
         ("restored", "give a store that was restored from a backup a new name, before the agent starts on it"),
         ("key", "make the agent's key when there is none, and print its public half"),
@@ -56,12 +61,26 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("-c", "--config", type=Path, required=True, help="the facility's TOML file")
         if name == "status":
             command.add_argument("--json", action="store_true", help="for programs")
+        if name == "egress":
+            _egress_arguments(command)
         if name == "enrol":
             command.add_argument(
                 "--token", required=True, help="from the federation's operator; - reads it from input"
             )
     commands.add_parser("hash-password", help="read a password from standard input and print its hash")
     return parser
+
+
+def _egress_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--since", default="", help="a date, a date and time, or a span such as 2h")
+    command.add_argument("--json", action="store_true", help="records as they stand in the log")
+    actions = command.add_subparsers(dest="action", metavar="verify | erase")
+    verify = actions.add_parser("verify", help="exit status 1 when a record was changed, removed or moved")
+    verify.add_argument("--head", default="", help="the head that the centre keeps, SEQUENCE:HASH")
+    verify.add_argument("--begin", default="", help="the head of the last record of files that were archived")
+    erase = actions.add_parser("erase", help="destroy the key of a person's pseudonym; the agent must run")
+    erase.add_argument("issuer")
+    erase.add_argument("sub")
 
 
 def _agent(located: Located) -> None:
@@ -98,14 +117,14 @@ def _check(located: Located) -> None:
         sys.exit(1)
 
 
-def _page(located: Located, name: str) -> str:
+def _page(located: Located, name: str, act: dict[str, str] | None = None) -> str:
     from facility_agent.socket.pages import read_page
     from shared.errors import BackendUnavailable
 
     agent = located.config.agent
     socket, token = located.path(agent.socket), located.path(agent.state) / "socket.token"
     try:
-        return asyncio.run(read_page(socket, token, name))
+        return asyncio.run(read_page(socket, token, name, act))
     except BackendUnavailable as error:
         print(error.message, file=sys.stderr)
         sys.exit(1)
@@ -116,6 +135,27 @@ def _status(located: Located, *, as_json: bool) -> None:
 
     told = _page(located, "status")
     print(told if as_json else in_words(json.loads(told)))
+
+
+def _egress(located: Located, arguments: argparse.Namespace) -> None:
+    from facility_agent.egress import shown
+    from facility_agent.egress.reading import verify
+    from facility_agent.ports.egress import Head
+    from facility_agent.recording import places
+
+    folder, head_file = places(located)
+    if arguments.action == "erase":
+        answer = _page(located, "erase", {"issuer": arguments.issuer, "sub": arguments.sub})
+        print("The key is destroyed." if answer == "erased" else "The log knows nobody of this name.")
+        sys.exit(0 if answer == "erased" else 1)
+    if arguments.action == "verify":
+        given, begin = (Head.parse(text) if text else None for text in (arguments.head, arguments.begin))
+        verdict = verify(folder, head_file, given, begin)
+        print(shown.verdict_in_words(verdict, compared=given is not None))
+        sys.exit(1 if verdict.problem else 0)
+    begin_at = shown.since(arguments.since, time.time()) if arguments.since else ""
+    for record in shown.chosen(folder, begin_at):
+        print(json.dumps(record) if arguments.json else shown.in_words(record))
 
 
 def _metrics(located: Located) -> None:

@@ -9,6 +9,7 @@ import time
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,6 +36,7 @@ from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
 from facility_agent.plugins import Site, find
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
+from facility_agent.recording import Recording
 from facility_agent.socket.pages import MetricsSite, Page
 from facility_agent.socket.server import SocketServer
 from facility_agent.status import Standing, as_json
@@ -102,6 +104,7 @@ class Agent:
         self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
         self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time
+        self._recording = Recording(located, self._store, vault, clock)
         self._revoked, self._events = Revocations(), Events()
         self.describe = Description(config, self._made.catalogue, self._made.compute)
         accounts = Accounts(
@@ -123,7 +126,9 @@ class Agent:
         self._core = AgentCore(
             config.facility.id, grants, accounts, catalogue, self._feed, self.workspaces, self.describe, self._events,
         )  # fmt: skip
-        doorkeeper = CoreDoorkeeper(self._store, accounts, grants, self.workspaces, self._revoked, clock)
+        doorkeeper = CoreDoorkeeper(
+            self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder
+        )
         self._standing = Standing(
             config.facility.id,
             version("parasol-portal"),
@@ -134,9 +139,13 @@ class Agent:
             clock,
         )
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
-        pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}
-        self._socket = SocketServer(located.path(config.agent.socket), state / "socket.token", doorkeeper, pages)
         self._located, self._certificates = located, certificates(located)
+        self._socket = self._serving(doorkeeper, state)
+
+    def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
+        pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}
+        path = self._located.path(self._located.config.agent.socket)
+        return SocketServer(path, state / "socket.token", doorkeeper, pages, {"erase": self._recording.erase})
 
     async def _show_status(self) -> str:
         return as_json(await self._standing.status())
@@ -176,6 +185,7 @@ class Agent:
         """Serve until cancelled."""
         async with AsyncExitStack() as stack:
             stack.callback(self._store.close)
+            stack.callback(self._recording.close)
             stack.push_async_callback(self._records.close)
             for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
                 if hasattr(adapter, "__aenter__"):
@@ -193,7 +203,7 @@ class Agent:
             stack.push_async_callback(self.orders.stop)
             link = AgentLink(
                 self._link_settings(self._located), self._core, ways=self._certificates, desk=self.orders,
-                meters=self._metrics,
+                meters=self._metrics, leaving=self._recording.leaving,
             )  # fmt: skip
             self._standing.link = link.status
             async with asyncio.TaskGroup() as tasks:

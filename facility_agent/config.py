@@ -113,6 +113,10 @@ class AgentTable(Table):
         default=30.0, ge=0.2, le=86_400,
         description="Pause between two looks at the open metadata, in seconds; ten times a look's length when that is more.",
     )  # fmt: skip
+    egress_file_mib: int = Field(default=64, ge=1, le=4096, description="Largest file of the egress log, in MiB.")
+    egress_policy: Path | None = Field(
+        default=None, description="TOML file of fields that stay here all the same."
+    )
     metrics_open: bool = Field(
         default=False, description="Allow metrics_listen beyond loopback; anyone may read it."
     )

@@ -15,6 +15,7 @@ from central_portal.link.ports import (
     Admission,
     Beat,
     FacilityKey,
+    HeadNews,
     HelloFacts,
     HubPlace,
     OpenOrder,
@@ -69,7 +70,7 @@ class SmallCore:
     acknowledged: list[str] = field(default_factory=list)
     floor: int = 0
 
-    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
+    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder, *_: Any) -> Answer:
         try:
             command = decode(body)
         except ParasolError as error:
@@ -96,6 +97,9 @@ class SmallCore:
         answer = await self.handle(asked.body, asked.grant_id, asked.mac, decode_body)
         return encode_order_result(asked.order_id, verb_of(asked.body), answer).SerializeToString()
 
+    async def known(self, order_id: str) -> WaitingResult | None:
+        return None
+
     async def waiting(self, after: WaitingResult | None, most: int) -> Sequence[WaitingResult]:
         return ()
 
@@ -106,7 +110,7 @@ class SmallCore:
         self.floor = max(self.floor, epoch)
         return self.floor
 
-    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+    def on_settled(self, listener: Callable[[WaitingResult], None]) -> Callable[[], None]:
         return lambda: None
 
     def description(self) -> FacilityDescription:
@@ -133,6 +137,7 @@ class Enrolment:
     epochs: dict[str, int] = field(default_factory=dict)
     hellos: list[HelloFacts] = field(default_factory=list)
     closed: list[tuple[str, int, str]] = field(default_factory=list)
+    heads: dict[str, HeadNews] = field(default_factory=dict)
 
     async def key_of(self, facility_id: str) -> FacilityKey | None:
         key = self.keys.get(facility_id)
@@ -148,6 +153,10 @@ class Enrolment:
 
     async def close(self, facility_id: str, epoch: int, ending: str) -> None:
         self.closed.append((facility_id, epoch, ending))
+
+    async def keep_heads(self, news: Mapping[str, HeadNews]) -> Mapping[str, HeadNews]:
+        self.heads |= news
+        return news
 
 
 @dataclass

@@ -36,3 +36,14 @@ class FacilitySession(models.Model):
     rtt = models.FloatField(null=True)
     software = models.CharField(max_length=40, blank=True)
     certificate_until = models.FloatField(null=True)
+
+
+class FacilityHead(models.Model):
+    """The highest head of a facility's egress log that its agent ever said, and what contradicted it first."""
+
+    slug = models.CharField(max_length=40, primary_key=True)
+    sequence = models.PositiveBigIntegerField(default=0)
+    hash = models.CharField(max_length=64, blank=True)
+    said_at = models.FloatField(null=True)
+    complaint = models.CharField(max_length=200, blank=True)
+    complained_at = models.FloatField(null=True)

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from central_portal.database import in_database
 from central_portal.enrolment.members import Roster
 from central_portal.enrolment.store import enrolled_key
-from central_portal.facilities import sessions
+from central_portal.facilities import heads, sessions
 from central_portal.federation import Federation
-from central_portal.link.ports import Admission, Beat, FacilityKey, HelloFacts, HubPlace
+from central_portal.link.ports import Admission, Beat, FacilityKey, HeadNews, HelloFacts, HubPlace
 from central_portal.settings import SettingsError
 
 LEASE = 30.0
@@ -64,3 +64,7 @@ class FacilityRegistry:
     async def close(self, facility_id: str, epoch: int, ending: str) -> None:
         """See `link.ports.Registry.close`."""
         await in_database(sessions.close)(facility_id, epoch, ending)
+
+    async def keep_heads(self, news: Mapping[str, HeadNews]) -> Mapping[str, HeadNews]:
+        """See `link.ports.Registry.keep_heads`."""
+        return await in_database(heads.keep)(news)

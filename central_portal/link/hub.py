@@ -19,6 +19,7 @@ from central_portal.link.bulk import BulkService
 from central_portal.link.credentials import server_credentials
 from central_portal.link.delivery import Delivery
 from central_portal.link.enrolment import EnrolmentService
+from central_portal.link.heads import Heads
 from central_portal.link.identity import CallerRefused, Identity
 from central_portal.link.leases import keep_leases
 from central_portal.link.local_links import LocalLinks
@@ -86,11 +87,11 @@ class Hub:
         self._tasks: dict[Session, asyncio.Task[None]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._retiring: set[asyncio.Task[None]] = set()
-        self._renewing: asyncio.Task[None] | None = None
+        self._heads = Heads(registry)
+        self._background: list[asyncio.Task[None]] = []
         self._stopping = False
         self.id = f"{socket.gethostname()[:40]}-{os.getpid()}-{uuid.uuid4().hex[:12]}"
         self._delivery = Delivery(orders, self._sessions)
-        self._delivering: asyncio.Task[None] | None = None
         self._websockets = WebSocketListener(self._identity.facility_of_token, self._carry)
         self.port = self.mutual_port = self.websocket_port = 0
         self.links: Links = LocalLinks(self._sessions, self._delivery)
@@ -105,10 +106,10 @@ class Hub:
         if websocket is not None:
             self.websocket_port = await self._websockets.start(websocket)
             log.info("The hub listens on %s:%d for WebSockets.", websocket.host, self.websocket_port)
-        self._delivering = asyncio.create_task(self._delivery.run())
-        self._renewing = asyncio.create_task(
-            keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
-        )
+        leases = keep_leases(self._registry, self.id, self._held, self.overtaken, self._settings.lease)
+        self._background = [
+            asyncio.create_task(each) for each in (self._delivery.run(), self._heads.run(), leases)
+        ]
 
     async def _listen(self, address: Address, *, secure: bool, mutual: bool) -> int:
         """One server per port, so that strangers at one cannot use up the streams of the other."""
@@ -168,10 +169,9 @@ class Hub:
             session.close(Ending.DRAINED, _STOPPING)
         if self._tasks:
             await asyncio.wait(list(self._tasks.values()))
-        kept = [task for task in (self._renewing, self._delivering) if task is not None]
-        for task in kept:
-            task.cancel()
-        await asyncio.gather(*kept, return_exceptions=True)
+        for kept in self._background:
+            kept.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
         await asyncio.gather(self._websockets.stop(), *(server.stop(grace=1.0) for server in self._servers))
 
     async def _connect(self, _frames: Any, context: Any) -> None:
@@ -190,7 +190,9 @@ class Hub:
         """One session on a stream of a proven caller; none when the hub stops."""
         if self._stopping:
             return
-        session = Session(caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery)
+        session = Session(
+            caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery, self._heads.said
+        )
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
         age = self._settings.session_age * SystemRandom().uniform(0.8, 1.2)
@@ -227,6 +229,7 @@ class Hub:
             await self._registry.close(facility_id, epoch, ending)
         except Exception:  # then its lease runs out
             log.exception("The end of %s's session could not be stored.", facility_id)
+        await self._heads.keep([facility_id])
         await self._events.disconnected(facility_id, epoch)
 
     async def _admit(self, session: Session, hello: HelloFacts, inventory: WorkspaceInventory) -> Admission:

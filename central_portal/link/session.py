@@ -52,12 +52,13 @@ class Session:
     """The hub's side of one stream whose token was good for `facility_id`.
 
     `admit` is awaited when a good Hello came: it makes this the facility's session and returns its
-    epoch; until then nothing of the agent's reaches anybody.
+    epoch; until then nothing of the agent's reaches anybody. `said` is told
+    what each heartbeat says of the agent's egress log.
     """
 
     def __init__(
         self, facility_id: str, settings: HubSettings, events: LinkEvents, stream: Stream, admit: Admit,
-        dispatch: Dispatch,
+        dispatch: Dispatch, said: Callable[[str, int, bytes], None],
     ) -> None:  # fmt: skip
         self.facility_id = facility_id
         self.id = uuid.uuid4().hex
@@ -66,6 +67,7 @@ class Session:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._end = CentreEnd(settings.terms, loop.time())
+        self._end.on_head = lambda sequence, hashed: said(facility_id, sequence, hashed)
         self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
         self._charged = 0
         self._waiting: dict[int, asyncio.Future[pb.Result]] = {}

@@ -31,6 +31,7 @@ from shared.commands import (
 )
 from shared.errors import BackendError, InvalidRequest, ParasolError, SignInNeeded
 from shared.facilities import FacilityDescription, Outcome
+from shared.identity import Subject
 from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
@@ -72,10 +73,13 @@ class AgentCore:
         self._events.listeners.add(listener)
         return lambda: self._events.listeners.discard(listener)
 
-    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
+    async def handle(
+        self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder,
+        proven: Callable[[Subject], None] = lambda _: None,
+    ) -> Answer:  # fmt: skip
         """Judge and answer one query."""
         try:
-            payload = await self._handle(body, grant_id, mac, decode)
+            payload = await self._handle(body, grant_id, mac, decode, proven)
         except ParasolError as error:
             return refusal(error)
         except Exception:
@@ -86,24 +90,27 @@ class AgentCore:
         partial = isinstance(payload, SearchPage | ProposalPage) and not payload.complete
         return Answer(Outcome.PARTIAL if partial else Outcome.OK, payload)
 
-    async def _handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Payload:
+    async def _handle(
+        self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder, proven: Callable[[Subject], None]
+    ) -> Payload:
         if not grant_id and not mac:
-            return await self._public(decode(body))
+            return await self._public(decode(body), proven)
         grant = await self._grants.verify(body, grant_id, mac)
+        proven(grant.subject)
         command = decode(body)
         if command.verb in ORDERS:
             raise InvalidRequest(f"{command.verb.value} goes as an order.")
         await self._grants.authorise(grant, command, body)
         return await self._personal(command, grant)
 
-    async def _public(self, command: Command) -> Payload:
+    async def _public(self, command: Command, proven: Callable[[Subject], None]) -> Payload:
         if command.facility_id != self._facility:
             raise InvalidRequest("This command is for another facility.")
         if command.verb not in PUBLIC:
             raise SignInNeeded
         match command.parameters:
             case Redeem() as asked:
-                return await self._grants.redeem(asked)
+                return await self._grants.redeem(asked, proven)
             case SearchQuery() | GetDataset() | GetFiles() | ProposalQuery() as question:
                 return await self._catalogue.answer(question, None)
             case GetChanges(since):

@@ -19,6 +19,7 @@ from facility_agent.ports.doorkeeper import (
     Revocation,
     WorkspaceDoor,
 )
+from facility_agent.ports.egress import Egress, Entry, Kind, NoEgress
 from facility_agent.ports.store import DoorCodeRow, LinkRow, PassRow, SessionRow, Store, Transaction, WorkspaceRow
 from shared.errors import AccessDenied, CodeNotValid, NotFound, RateLimited, SignInNeeded
 from shared.identity import Scope, Subject
@@ -98,14 +99,18 @@ def _may_enter(tx: Transaction, workspace_id: str, subject: Subject, sid: str, n
 
 
 class CoreDoorkeeper(Doorkeeper):
-    """On the store and the core's own rules. `clock` is this machine's POSIX time in seconds."""
+    """On the store and the core's own rules. `clock` is this machine's POSIX time in seconds.
+
+    Account links, codes for grants and openings of workspaces are recorded in `egress` before they take effect;
+    what cannot be recorded does not happen.
+    """
 
     def __init__(
         self, store: Store, accounts: Accounts, grants: Grants, workspaces: Workspaces, revoked: Revocations,
-        clock: Callable[[], float],
+        clock: Callable[[], float], egress: Egress | None = None,
     ) -> None:  # fmt: skip
         self._store, self._accounts, self._grants, self._workspaces = store, accounts, grants, workspaces
-        self._revoked, self._clock = revoked, clock
+        self._revoked, self._clock, self._egress = revoked, clock, egress or NoEgress()
 
     async def check_password(self, username: str, password: str) -> LocalIdentity:
         """Who this is."""
@@ -121,6 +126,7 @@ class CoreDoorkeeper(Doorkeeper):
 
     async def link(self, subject: Subject, identity: LocalIdentity) -> LinkInfo:
         """Store the pair."""
+        await self._done("accounts.link", subject)
         return await self._accounts.link(subject, identity)
 
     async def consent_of(self, subject: Subject) -> frozenset[Scope]:
@@ -141,6 +147,7 @@ class CoreDoorkeeper(Doorkeeper):
         self, subject: Subject, sid: str, scopes: frozenset[Scope], challenge: str, centre_key: str
     ) -> IssuedCode:
         """A code that makes one grant."""
+        await self._done("grants.issue", subject, " ".join(sorted(scopes)))
         return await self._grants.issue(subject, sid, scopes, challenge, centre_key)
 
     async def signed_out(self, issuer: str, sub: str, sid: str) -> None:
@@ -204,6 +211,7 @@ class CoreDoorkeeper(Doorkeeper):
             or code.expires_at < now
         ):
             raise CodeNotValid
+        await self._done("workspaces.open", code.subject, workspace_id)
 
         def work(tx: Transaction) -> None:
             link = _may_enter(tx, workspace_id, code.subject, code.sid, now)
@@ -223,9 +231,23 @@ class CoreDoorkeeper(Doorkeeper):
             return None
         return await self._door(entry, row.subject)
 
+    async def carried(self, workspace_id: str, sent: int, received: int) -> None:
+        """Record what passed, for the workspace's owner."""
+        entry = await self._entry(workspace_id)
+        if entry is None:
+            raise NotFound("There is no such workspace here.")
+        counts = {"sent": sent, "received": received}
+        whose = entry.workspace.subject
+        await self._egress.record(
+            Entry("gateway.bytes", Kind.DONE, whose, about=workspace_id, fields=counts, size=sent + received)
+        )
+
     def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on."""
         return self._revoked.watch()
+
+    async def _done(self, verb: str, subject: Subject, about: str = "") -> None:
+        await self._egress.record(Entry(verb, Kind.DONE, subject, about=about))
 
     async def _entry(self, workspace_id: str) -> _Entry | None:
         return await self._store.transact(lambda tx: _entry_of(tx, workspace_id))

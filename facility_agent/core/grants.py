@@ -108,8 +108,8 @@ class Grants:
         await self._store.transact(work)
         return IssuedCode(code, ours)
 
-    async def redeem(self, asked: Redeem) -> Redeemed:
-        """The grant behind a code, once, within its 30 seconds. Raises SignInNeeded for anything else."""
+    async def redeem(self, asked: Redeem, proven: Callable[[Subject], None] = lambda _: None) -> Redeemed:
+        """The grant behind a code, once, within 30 s; `proven` is told whose. Raises SignInNeeded for anything else."""
         grant_id = str(uuid.uuid4())
 
         def take(tx: Transaction) -> CodeRow | None:
@@ -119,6 +119,7 @@ class Grants:
         now = self._clock()
         if code is None or code.expires_at < now or proof.challenge(asked.verifier) != code.challenge:
             raise SignInNeeded("This one-time code is not valid (any more).")
+        proven(code.subject)
         secret = self._vault.unseal(f"code {code.code_hash}", code.secret)
         scopes = frozenset(Scope(word) for word in code.scopes.split())
         life = self._lives.of(scopes)
@@ -130,19 +131,18 @@ class Grants:
             if link is None or not link.active:
                 raise AccountNotLinked
             box = self._vault.seal(f"grant {grant_id}", secret)
-            tx.put_grant(
-                GrantRow(
-                    grant_id,
-                    code.subject,
-                    code.sid,
-                    link.immutable_id,
-                    link.generation,
-                    code.scopes,
-                    box,
-                    now,
-                    now + life,
-                )
+            row = GrantRow(
+                grant_id,
+                code.subject,
+                code.sid,
+                link.immutable_id,
+                link.generation,
+                code.scopes,
+                box,
+                now,
+                now + life,
             )
+            tx.put_grant(row)
             ours = tx.grants_of(code.subject, code.sid)
             for old in ours[: max(0, len(ours) - LIMITS.grants_per_sign_in)]:
                 tx.expire_grant(old.grant_id, now + SUPERSEDED_LIFE)

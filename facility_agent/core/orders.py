@@ -7,10 +7,11 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from facility_agent.core.effects import REPEATS, Effect, Repeat
 from facility_agent.core.grants import Grants, order_hash
+from facility_agent.core.life import Life
 from facility_agent.core.means import Means
 from facility_agent.ports.link import AskedOrder, OrderCodec, WaitingResult
 from facility_agent.ports.meters import Meters, NoMeters
@@ -27,27 +28,6 @@ FORGET_EVERY = 3600.0
 FORGET_AT_ONCE = 500
 
 
-@dataclass(slots=True)
-class _Life:
-    """One order under way in this process. Everyone who handed it in is told once it is stored."""
-
-    hear: list[Callable[[], None]] = field(default_factory=list)
-    stored: bool = False
-    task: asyncio.Task[bytes | None] | None = None
-
-    def accept(self) -> None:
-        self.stored = True
-        for listener in self.hear:
-            listener()
-        self.hear.clear()
-
-    def join(self, accepted: Callable[[], None]) -> None:
-        if self.stored:
-            accepted()
-        else:
-            self.hear.append(accepted)
-
-
 class Orders:
     """Implements `ports.link.OrderDesk`. `clock` is this machine's POSIX time; `pause` lies between two tries."""
 
@@ -57,8 +37,8 @@ class Orders:
     ) -> None:  # fmt: skip
         self._store, self._grants, self._means, self._codec, self._clock = store, grants, means, codec, clock
         self._meters, self._at, self._pause = meters or NoMeters(), at, pause
-        self._lives: dict[str, _Life] = {}
-        self._listeners: set[Callable[[str, bytes], None]] = set()
+        self._lives: dict[str, Life] = {}
+        self._listeners: set[Callable[[WaitingResult], None]] = set()
 
     # --- ports.link.OrderDesk
 
@@ -78,7 +58,12 @@ class Orders:
         """Results that the centre has not acknowledged."""
         place = (after.settled_at, after.order_id) if after else (0.0, "")
         rows = await self._store.transact(lambda tx: tx.unacknowledged(place, most))
-        return [WaitingResult(row.order_id, row.settled_at or 0.0, row.result) for row in rows]
+        return [_waiting(row) for row in rows]
+
+    async def known(self, order_id: str) -> WaitingResult | None:
+        """What is stored of an order."""
+        row = await self._store.transact(lambda tx: tx.order(order_id))
+        return _waiting(row) if row else None
 
     async def acknowledge(self, order_ids: Sequence[str]) -> None:
         """The centre has these results."""
@@ -94,23 +79,23 @@ class Orders:
 
         return await self._store.transact(work)
 
-    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+    def on_settled(self, listener: Callable[[WaitingResult], None]) -> Callable[[], None]:
         """Call `listener` with each order that is settled."""
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
     # --- from its arrival to its result
 
-    def _begin(self, key: str, work: Callable[[_Life], Awaitable[bytes | None]]) -> _Life:
+    def _begin(self, key: str, work: Callable[[Life], Awaitable[bytes | None]]) -> Life:
         async def live() -> bytes | None:
             return await work(life)
 
-        life = self._lives[key] = _Life()
+        life = self._lives[key] = Life()
         life.task = asyncio.create_task(live())
         life.task.add_done_callback(lambda _: self._lives.pop(key, None))
         return life
 
-    async def _judge(self, asked: AskedOrder, life: _Life) -> bytes | None:
+    async def _judge(self, asked: AskedOrder, life: Life) -> bytes | None:
         """Until it is certain whether the order is stored: a disk that fails in a commit leaves that open."""
         while True:
             try:
@@ -122,7 +107,7 @@ class Orders:
                 return self._refused(asked.order_id, _fault())
             await asyncio.sleep(self._pause)
 
-    async def _answer(self, asked: AskedOrder, life: _Life) -> bytes | None:
+    async def _answer(self, asked: AskedOrder, life: Life) -> bytes | None:
         def look(tx: Transaction) -> tuple[OrderRow | None, GrantRow | None]:
             return tx.order(asked.order_id), tx.grant(asked.grant_id)
 
@@ -202,7 +187,7 @@ class Orders:
             return None
         self._at(Moment.BEFORE_RESULT)
         for listener in tuple(self._listeners):
-            listener(row.order_id, result)
+            listener(WaitingResult(row.order_id, self._clock(), result, row.verb, row.subject))
         return result
 
     async def _settle(self, row: OrderRow, outcome: Effect | ParasolError) -> bytes:
@@ -256,7 +241,7 @@ class Orders:
             if key not in self._lives:
                 self._begin(key, lambda life, row=row: self._again(row, life))  # type: ignore[misc]
 
-    async def _again(self, row: OrderRow, life: _Life) -> bytes | None:
+    async def _again(self, row: OrderRow, life: Life) -> bytes | None:
         life.accept()
         try:
             return await self._resume(row)
@@ -284,6 +269,10 @@ class Orders:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _waiting(row: OrderRow) -> WaitingResult:
+    return WaitingResult(row.order_id, row.settled_at or 0.0, row.result, row.verb, row.subject)
 
 
 def _unused(tx: Transaction, order_id: str) -> None:

@@ -19,6 +19,7 @@ from facility_agent.gateway.refusals import Refusals
 from facility_agent.gateway.sessions import Sessions
 from facility_agent.gateway.settings import GatewaySettings, gateway_settings
 from facility_agent.gateway.sign_in import SignIn
+from facility_agent.gateway.traffic import Traffic
 from facility_agent.gateway.verdicts import Verdicts
 from facility_agent.gateway.workspaces import WorkspaceDoors
 from facility_agent.ports.doorkeeper import Doorkeeper
@@ -65,7 +66,7 @@ class Gateway:
         )
         self._own = self._own_site()
         self.app = Door(self._pages, lambda host: self._own if self._is_own(host.lower()) else None)
-        self.front = Front(self._doors, settings.scheme, lru_cache(HOSTS)(self._place_of))
+        self.front = Front(self._doors, settings.scheme, lru_cache(HOSTS)(self._place_of), Traffic(door))
 
     def _own_site(self) -> Site:
         settings = self._settings
@@ -97,6 +98,7 @@ class Gateway:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._verdicts.watch())
             tasks.create_task(self.front.sweep())
+            tasks.create_task(self.front.traffic.run())
 
 
 def serve(located: Located) -> None:
@@ -119,6 +121,7 @@ def serve(located: Located) -> None:
                 watcher.cancel()
         finally:
             gateway.front.close()
+            await gateway.front.traffic.tell()
             await client.close()
 
     uvloop.run(run())

@@ -36,7 +36,7 @@ class Browser(asyncio.Protocol):
         self._front, self._listener = front, listener
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport
-        self._buffer = b""
+        self._buffer, self._inside = b"", ""
         self._head: RequestHead | None = None
         self._passage: Passage | None = None
         self._deciding: asyncio.Task[None] | None = None
@@ -73,7 +73,7 @@ class Browser(asyncio.Protocol):
         if self._closing:
             return
         if self._passage is not None:
-            self._buffer += self._passage.from_browser(data)
+            self._buffer += self._pass_on(self._passage, data)
             self._after_body()
         else:
             if not self._buffer and self._deciding is None:
@@ -186,7 +186,7 @@ class Browser(asyncio.Protocol):
     def _enter(self, head: RequestHead, admitted: Admitted) -> None:
         front = self._front
         exchange = Exchange(self, head, admitted.endpoint, front.scheme, front.upstreams)
-        self._passage = exchange
+        self._passage, self._inside = exchange, admitted.workspace_id
         self._unsubscribe = front.doors.on_cut(admitted, self._cut)
         self._wait(math.inf)
         exchange.begin()
@@ -196,11 +196,17 @@ class Browser(asyncio.Protocol):
         if self._passage is not None:
             self._passage.end(SIGNED_OUT)
 
+    def _pass_on(self, passage: Passage, data: bytes) -> bytes:
+        rest = passage.from_browser(data)
+        self._front.traffic.sent(self._inside, len(data) - len(rest))
+        return rest
+
     # --- what a passage asks for
 
     def write(self, data: bytes) -> None:
         """To the browser."""
         if data:
+            self._front.traffic.received(self._inside, len(data))
             self._transport.write(data)
 
     def hold(self, *, held: bool) -> None:
@@ -213,7 +219,7 @@ class Browser(asyncio.Protocol):
         """The passage takes what has come already."""
         if self._passage is not None and self._buffer:
             data, self._buffer = self._buffer, b""
-            self._buffer = self._passage.from_browser(data) + self._buffer
+            self._buffer = self._pass_on(self._passage, data) + self._buffer
             self._flow()
         self._after_body()
 

@@ -12,6 +12,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from facility_agent.gateway.browser import Browser
 from facility_agent.gateway.headers import own_head
 from facility_agent.gateway.heads import RequestHead
+from facility_agent.gateway.traffic import Traffic
 from facility_agent.gateway.upstreams import Upstreams
 from facility_agent.gateway.workspaces import WorkspaceDoors
 from shared.door import Site
@@ -24,8 +25,10 @@ Place = tuple[Site | None, str]
 class Front:
     """What all connections share. `place_of` gives a host's site and, for a workspace's, its id."""
 
-    def __init__(self, doors: WorkspaceDoors, scheme: str, place_of: Callable[[str], Place]) -> None:
-        self.doors, self.scheme, self.place_of = doors, scheme, place_of
+    def __init__(
+        self, doors: WorkspaceDoors, scheme: str, place_of: Callable[[str], Place], traffic: Traffic
+    ) -> None:
+        self.doors, self.scheme, self.place_of, self.traffic = doors, scheme, place_of, traffic
         self.upstreams = Upstreams()
         self.browsers: set[Browser] = set()
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]

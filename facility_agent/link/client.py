@@ -10,6 +10,9 @@ from collections.abc import Callable
 from typing import cast
 
 from facility_agent.link.backoff import Backoff
+from facility_agent.link.desk import RecordedDesk
+from facility_agent.link.events import Reports
+from facility_agent.link.leaving import Leaving
 from facility_agent.link.orders import Floor, NoOrders, Orders
 from facility_agent.link.results import Results
 from facility_agent.link.running import Running
@@ -18,13 +21,15 @@ from facility_agent.link.settings import LinkMisconfigured, LinkSettings
 from facility_agent.link.stream import open_stream
 from facility_agent.link.ways import ByHand, Way, Ways
 from facility_agent.link.websocket import open_websocket
-from facility_agent.ports.link import Core, Event, OrderDesk
+from facility_agent.ports.egress import NoEgress
+from facility_agent.ports.link import Core, OrderDesk
 from facility_agent.ports.meters import Meters, NoMeters
 from facility_agent.ports.status import LinkStatus
 from shared.errors import BackendUnavailable, InvalidRequest
 from shared.link.outputs import Closed, Ending, Opened
 from shared.wire.facilities import encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
+from shared.wire.sieve import Sieve, schema
 from shared.wire.workspaces import encode_inventory
 
 __all__ = ["AgentLink", "LinkMisconfigured", "LinkSettings"]
@@ -39,14 +44,17 @@ class AgentLink:
     Usually there is one session. When the hub drains, or there is a newer certificate, the next one is opened
     first; then the older ends. `on_change` is called with `connected` whenever that changes. `ending` says why
     the last session ended, None before the first one did. `ways` says how streams are opened; by hand, as the
-    settings say, without. Without a `desk` no order is taken.
+    settings say, without. Without a `desk` no order is taken; without `leaving` all of the contract passes and nothing is recorded.
     """
 
     def __init__(
         self, settings: LinkSettings, core: Core, clock: Callable[[], float] = time.time, ways: Ways | None = None,
-        desk: OrderDesk | None = None, meters: Meters | None = None,
+        desk: OrderDesk | None = None, meters: Meters | None = None, leaving: Leaving | None = None,
     ) -> None:  # fmt: skip
-        self._settings, self._core, self._desk = settings, core, desk or NoOrders()
+        self._settings, self._core = settings, core
+        self._leaving = leaving or Leaving(Sieve(schema()), NoEgress())
+        self._desk = RecordedDesk(desk or NoOrders(), self._leaving)
+        self._reports = Reports(self._leaving, self._tell, self.renewed)
         self._ways: Ways = ways or ByHand(settings, clock)
         self._meters, self._clock = meters or NoMeters(), clock
         self._instance = uuid.uuid4().hex
@@ -100,8 +108,8 @@ class AgentLink:
         """
         await asyncio.to_thread(self._ways.prepare)
         await self._load_floor()
-        unsubscribe = (self._core.subscribe(self._on_event), self._desk.on_settled(self._results.offer))
-        sending = asyncio.create_task(self._results.run())
+        unsubscribe = (self._core.subscribe(self._reports.offer), self._desk.on_settled(self._results.offer))
+        sending = (asyncio.create_task(self._results.run()), asyncio.create_task(self._reports.run()))
         try:
             while True:
                 pause = await self._one()
@@ -111,7 +119,7 @@ class AgentLink:
         finally:
             for undo in unsubscribe:
                 undo()
-            tasks = (sending, *self._sessions.values())
+            tasks = (*sending, *self._sessions.values())
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -152,10 +160,12 @@ class AgentLink:
             return Closed(Ending.LOST, str(error))
         opened = open_websocket if "://" in way.target else open_stream
         async with opened(way.target, way.credentials, way.metadata) as stream:
-            running = Running(self._core, self._slots)
+            running = Running(self._core, self._slots, self._leaving)
             ears = Ears(self._opened, self._orders.start, self._results.acknowledged)
             try:
-                session = Session(self._settings, self._hello(), self._floor.value, stream, running, ears)
+                hello = self._hello()
+                counts = self._leaving.sift_hello(hello)
+                session = Session(self._settings, hello, self._floor.value, stream, running, ears, self._head)
             except (InvalidRequest, ValueError, TypeError):
                 log.exception("What this facility says of itself cannot be sent.")
                 return Closed(Ending.PROTOCOL, "What this facility says of itself cannot be sent.")
@@ -163,7 +173,10 @@ class AgentLink:
             self._begun(session)
             opening.set_result(session)
             try:
+                await self._leaving.hello(hello, counts)
                 return await session.run()
+            except BackendUnavailable as error:
+                return Closed(Ending.LOST, error.message)
             finally:
                 self._ended(session)
 
@@ -235,10 +248,14 @@ class AgentLink:
 
     # --- facts
 
-    def _on_event(self, event: Event) -> None:
+    def _head(self) -> tuple[int, bytes]:
+        head = self._leaving.head()
+        return head.sequence, bytes.fromhex(head.hash)
+
+    def _tell(self, key: str, event: pb.Event) -> None:
         for session in self._sessions:
             try:
-                session.report(event)
+                session.report(key, event)
             except Exception:  # one session's fault is no other's
                 log.exception("An event could not be reported in a session.")
 

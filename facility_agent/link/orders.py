@@ -41,6 +41,10 @@ class NoOrders:
         """A refusal."""
         return encode_order_result(asked.order_id, None, refusal(Unsupported())).SerializeToString()
 
+    async def known(self, order_id: str) -> WaitingResult | None:
+        """Nothing is stored."""
+        return None
+
     async def waiting(self, after: WaitingResult | None, most: int) -> Sequence[WaitingResult]:
         """Nothing waits."""
         return ()
@@ -53,7 +57,7 @@ class NoOrders:
         self._floor = max(self._floor, epoch)
         return self._floor
 
-    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
+    def on_settled(self, listener: Callable[[WaitingResult], None]) -> Callable[[], None]:
         """Nothing is settled."""
         return lambda: None
 

@@ -49,9 +49,9 @@ class Results:
         if self._session is session:
             self._session = None
 
-    def offer(self, _order_id: str, result: bytes) -> None:
+    def offer(self, settled: WaitingResult) -> None:
         """Send one that was stored just now, if that is possible."""
-        self._behind |= not self._send(result)
+        self._behind |= not self._send(settled.result)
 
     def acknowledged(self, order_id: str) -> None:
         """The centre has it."""

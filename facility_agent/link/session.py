@@ -12,7 +12,6 @@ from facility_agent.link.bulk import BulkEnd, put_bulk
 from facility_agent.link.carriage import Carriage
 from facility_agent.link.running import Running
 from facility_agent.link.settings import LinkSettings
-from facility_agent.ports.link import Event
 from shared.link.end import Phase
 from shared.link.outbox import Lane
 from shared.link.outputs import (
@@ -26,7 +25,6 @@ from shared.link.outputs import (
     PeerDrains,
 )
 from shared.link.pump import Pump, StreamLost
-from shared.wire.events import encode_event
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 
 log = logging.getLogger(__name__)
@@ -48,11 +46,12 @@ class Session:
     """Created with the Hello to say; raises what AgentEnd raises for one that cannot be sent. `run` it once."""
 
     def __init__(
-        self, settings: LinkSettings, hello: pb.Hello, floor: int, stream: Carriage, running: Running, ears: Ears
-    ) -> None:
+        self, settings: LinkSettings, hello: pb.Hello, floor: int, stream: Carriage, running: Running, ears: Ears,
+        head: Callable[[], tuple[int, bytes]],
+    ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         self._settings, self._stream, self._running, self._ears = settings, stream, running, ears
-        self._end = BulkEnd(settings.terms, hello, loop.time(), floor)
+        self._end = BulkEnd(settings.terms, hello, loop.time(), floor, head)
         self._pump = Pump(self._end, stream.read, stream.write, self._handle, lambda _: False)
         self._task: asyncio.Task[Closed] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -122,13 +121,9 @@ class Session:
             self._pump.wake()
         return taken
 
-    def report(self, event: Event) -> None:
+    def report(self, key: str, event: pb.Event) -> None:
         """Send a fact."""
-        try:
-            self._end.report(*encode_event(event))
-        except (ValueError, TypeError):
-            log.exception("An event cannot be sent.")
-            return
+        self._end.report(key, event)
         self._pump.wake()
 
     # --- what the hub says

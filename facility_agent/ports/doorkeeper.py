@@ -165,6 +165,10 @@ class WorkspaceAccess(ABC):
         """The verdict behind a workspace cookie; None when the cookie is not known. Cached by the gateway."""
 
     @abstractmethod
+    async def carried(self, workspace_id: str, sent: int, received: int) -> None:
+        """Record bytes that passed the gateway to and from a workspace. Raises NotFound, BackendUnavailable."""
+
+    @abstractmethod
     def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on. Ends when the connection to the agent is lost: then nothing cached holds for long."""
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from shared.commands import Answer, Command, Verb
 from shared.facilities import FacilityDescription
+from shared.identity import Subject
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 Event = WorkspaceReport | FacilityDescription
@@ -41,20 +42,29 @@ class AskedOrder:
 
 @dataclass(frozen=True, slots=True)
 class WaitingResult:
-    """A result that the centre has not acknowledged; `settled_at` and the id give the order of sending."""
+    """An order in the store, mostly one whose result the centre has not acknowledged; the result is empty without one.
+
+    `settled_at` and the id give the order of sending.
+    """
 
     order_id: str
     settled_at: float
     result: bytes
+    verb: Verb | None = None
+    person: Subject | None = None
 
 
 class Core(Protocol):
     """The facility's core as the link sees it: queries and facts."""
 
-    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder) -> Answer:
+    async def handle(
+        self, body: bytes, grant_id: str, mac: bytes, decode: CommandDecoder,
+        proven: Callable[[Subject], None] = lambda _: None,
+    ) -> Answer:  # fmt: skip
         """Judge and carry out one query. Never raises a ParasolError: a refusal is an Answer.
 
-        `grant_id` and `mac` are empty for a query without a grant.
+        `grant_id` and `mac` are empty for a query without a grant. `proven` is told whom it is about, as soon as that
+        is certain.
         """
         ...
 
@@ -82,6 +92,10 @@ class OrderDesk(Protocol):
         """
         ...
 
+    async def known(self, order_id: str) -> WaitingResult | None:
+        """What is stored of an order, None for nothing. Raises BackendUnavailable."""
+        ...
+
     async def waiting(self, after: WaitingResult | None, most: int) -> Sequence[WaitingResult]:
         """Results that are not acknowledged, in a stable order beyond `after`. Raises BackendUnavailable."""
         ...
@@ -94,6 +108,6 @@ class OrderDesk(Protocol):
         """Act in no session below `epoch` any more; the floor, which may be higher. Raises BackendUnavailable."""
         ...
 
-    def on_settled(self, listener: Callable[[str, bytes], None]) -> Callable[[], None]:
-        """Call `listener` with the id and result of each order that is settled; returns the unsubscribe."""
+    def on_settled(self, listener: Callable[[WaitingResult], None]) -> Callable[[], None]:
+        """Call `listener` with each order that is settled; returns the unsubscribe."""
         ...

@@ -132,6 +132,10 @@ class DoorkeeperClient(Doorkeeper):
         """The verdict behind a workspace cookie."""
         return codec.to_door(await self._call("pass_of", workspace_id, cookie_hash))
 
+    async def carried(self, workspace_id: str, sent: int, received: int) -> None:
+        """Record bytes that passed the gateway."""
+        await self._call("carried", workspace_id, sent, received)
+
     async def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on; first `Revocation()` once the stream is open."""
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=DEADLINE)

@@ -48,14 +48,14 @@ class MetricsSite:
             await self._runner.cleanup()
 
 
-async def read_page(path: Path, token_file: Path, name: str) -> str:
-    """What the agent on this socket shows. Raises BackendUnavailable when none answers."""
+async def read_page(path: Path, token_file: Path, name: str, act: dict[str, str] | None = None) -> str:
+    """What the agent on this socket shows, or what it says to an `act`. Raises BackendUnavailable when none answers."""
     try:
         headers = {TOKEN_HEADER: token_file.read_text()}  # noqa: ASYNC240 (nothing else runs here)
         timeout = aiohttp.ClientTimeout(total=_DEADLINE)
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(path)), timeout=timeout) as session,
-            session.get(f"http://agent/{name}", headers=headers) as answer,
+            session.request("POST" if act else "GET", f"http://agent/{name}", headers=headers, json=act) as answer,
         ):
             if answer.status != 200:
                 raise BackendUnavailable(f"The agent refused ({answer.status}); ask as the agent's own user.")

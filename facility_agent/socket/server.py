@@ -46,6 +46,7 @@ CALLS: dict[str, Handler] = {
     "visit": lambda d, a: _then(codec.door, d.visit(a[0], codec.to_subject(a[1]))),
     "invite": lambda d, a: _nothing(d.invite(a[0], codec.to_subject(a[1]), a[2], a[3], a[4])),
     "admit": lambda d, a: _nothing(d.admit(a[0], a[1], a[2], a[3])),
+    "carried": lambda d, a: _nothing(d.carried(a[0], int(a[1]), int(a[2]))),
     "pass_of": lambda d, a: _then(codec.door, d.pass_of(a[0], a[1])),
 }
 
@@ -62,17 +63,18 @@ def _session(value: Any) -> Any:
 
 
 class SocketServer:
-    """Serves a Doorkeeper, and `pages` to whoever may read them. The socket's folder must be closed to other users; the peer's uid must be ours.
+    """Serves a Doorkeeper, `pages` to whoever may read them, and `acts` to whoever may do them. The socket's folder must be closed to other users; the peer's uid must be ours.
 
     Workspaces of the adapter `process` run under the same uid, so a caller must also show the content of a file
     that workspaces are kept from reading.
     """
 
     def __init__(
-        self, path: Path, token_file: Path, doorkeeper: Doorkeeper, pages: Mapping[str, Show] | None = None
-    ) -> None:
+        self, path: Path, token_file: Path, doorkeeper: Doorkeeper, pages: Mapping[str, Show] | None = None,
+        acts: Mapping[str, Show] | None = None,
+    ) -> None:  # fmt: skip
         self._path, self._token_file, self._doorkeeper = path, token_file, doorkeeper
-        self._pages = pages or {}
+        self._pages, self._acts = pages or {}, acts or {}
         self._token = ""
         self._runner: web.AppRunner | None = None
 
@@ -89,6 +91,8 @@ class SocketServer:
         app.router.add_get("/revocations", self._revocations)
         for name, show in self._pages.items():
             app.router.add_get(f"/{name}", self._guarded(show))
+        for name, act in self._acts.items():
+            app.router.add_post(f"/{name}", self._guarded(act))
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0, handler_cancellation=True)
         await self._runner.setup()
         await web.UnixSite(self._runner, str(self._path)).start()

@@ -57,4 +57,7 @@ STEPS = (
         where settled_at is not null and acknowledged_at is null;
     create index order_acknowledged on order_ (acknowledged_at) where acknowledged_at is not null;
     """,
+    """
+    create table egress_person (issuer text not null, sub text not null, key blob not null, primary key (issuer, sub));
+    """,
 )

@@ -17,6 +17,7 @@ from facility_agent.ports.store import Transaction, Unsure
 from facility_agent.store.accounts import AccountTables
 from facility_agent.store.browsers import BrowserTables
 from facility_agent.store.database import Database, Unusable, is_certain, is_disk
+from facility_agent.store.egress import EgressTables
 from facility_agent.store.grants import GrantTables
 from facility_agent.store.orders import OrderTables
 from facility_agent.store.workspaces import WorkspaceTables
@@ -40,7 +41,7 @@ class _Outcome:
     error: BaseException | None = None
 
 
-class SqliteTransaction(AccountTables, GrantTables, BrowserTables, WorkspaceTables, OrderTables):
+class SqliteTransaction(AccountTables, GrantTables, BrowserTables, WorkspaceTables, OrderTables, EgressTables):
     """Implements `ports.store.Transaction`."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.errors import BackendError, InvalidRequest, RateLimited
@@ -34,14 +34,18 @@ class AgentEnd(End[pb.CentreEnvelope]):
 
     `floor` is the highest epoch that this agent has seen; a Welcome at or below it comes from a hub
     that is not the newest and ends the session. Results of orders are rows of the owner's: it settles
-    them in each session again until their `OrderAcknowledged`.
+    them in each session again until their `OrderAcknowledged`. Each heartbeat says `head`, sequence and hash of the last
+    record of the egress log; 0 says nothing.
     """
 
     _incoming = pb.CentreEnvelope
 
-    def __init__(self, terms: Terms, hello: pb.Hello, now: float, floor: int = 0) -> None:
+    def __init__(
+        self, terms: Terms, hello: pb.Hello, now: float, floor: int = 0,
+        head: Callable[[], tuple[int, bytes]] = lambda: (0, b""),
+    ) -> None:  # fmt: skip
         super().__init__(terms, now)
-        self._floor = floor
+        self._floor, self._head = floor, head
         self._open_tickets: set[int] = set()
         self._early: dict[str, pb.Event] = {}
         self._orders = Window(terms.order_credits)
@@ -215,6 +219,11 @@ class AgentEnd(End[pb.CentreEnvelope]):
         for waiting in [name for name in self._answers if name in self._orders]:
             self._send_result(waiting, self._answers[waiting])
         return (OrderAcknowledged(order_id),)
+
+    def _sign(self, now: float) -> pb.Heartbeat:
+        word = super()._sign(now)
+        word.egress_sequence, word.egress_hash = self._head()
+        return word
 
     def _ticket(self, envelope: pb.CentreEnvelope) -> int:
         return envelope.command.ticket if envelope.WhichOneof("body") == "command" else 0

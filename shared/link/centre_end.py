@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from shared.errors import DeadlineExceeded, FacilityUnavailable, InvalidRequest, ParasolError, RateLimited
@@ -19,13 +19,15 @@ from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.status import decode_problem, error_of
 
 _LONGEST_WAIT = 600.0
+_HASH_BYTES = 32
 
 
 class CentreEnd(End[pb.AgentEnvelope]):
     """One session as the hub sees it.
 
     Every ticket that `ask` gives is settled by exactly one `Settled`. Orders are rows of the owner's:
-    it delivers them in each session again until their `OrderSettled` is committed.
+    it delivers them in each session again until their `OrderSettled` is committed. `on_head` is told what each
+    heartbeat says of the agent's egress log.
     """
 
     _incoming = pb.AgentEnvelope
@@ -37,6 +39,7 @@ class CentreEnd(End[pb.AgentEnvelope]):
         self._asks = Asks(terms)
         self._orders = Window(0)
         self._accepted: dict[str, None] = {}
+        self.on_head: Callable[[int, bytes], None] = lambda sequence, hashed: None
         self._results = Window(terms.result_credits)
 
     @property
@@ -95,6 +98,10 @@ class CentreEnd(End[pb.AgentEnvelope]):
         self._now = now
         self._send_asks()
         return ticket
+
+    def _heard_sign(self, beat: pb.Heartbeat) -> None:
+        if beat.egress_sequence and len(beat.egress_hash) == _HASH_BYTES:
+            self.on_head(min(beat.egress_sequence, text.LARGEST), beat.egress_hash)
 
     def forget(self, ticket: int) -> None:
         """Nobody waits for this ticket any more: no `Settled` follows, a late answer is ignored."""

@@ -179,6 +179,10 @@ class End(ABC, Generic[Incoming]):
         """The ticket of the command in an envelope, 0 when there is none."""
         return 0
 
+    def _heard_sign(self, beat: pb.Heartbeat) -> None:
+        """What a sign of life of the peer says besides that it lives."""
+        return
+
     @abstractmethod
     def _abandon(self) -> Sequence[Output]:
         """What the end of the session means for what was still open."""
@@ -224,6 +228,7 @@ class End(ABC, Generic[Incoming]):
         self.received[_LANES.get(body, Lane.CONTROL)] += 1
         if body == "heartbeat":
             self._heartbeats.heard(envelope.heartbeat, now)
+            self._heard_sign(envelope.heartbeat)
             return ()
         return self._handle(envelope, now)
 
@@ -233,9 +238,13 @@ class End(ABC, Generic[Incoming]):
             return self.close(Ending.VERSION, message, tell=True)
         return self._reject("UNSUPPORTED", message, self._ticket(envelope))
 
+    def _sign(self, now: float) -> pb.Heartbeat:
+        """This end's next sign of life."""
+        return self._heartbeats.next(now)
+
     def _beat(self, now: float) -> None:
         self._beat_at = now + self._every
-        self._outbox.control("heartbeat", self._envelope(heartbeat=self._heartbeats.next(now)))
+        self._outbox.control("heartbeat", self._envelope(heartbeat=self._sign(now)))
 
 
 def weight(piece: bytes) -> int:

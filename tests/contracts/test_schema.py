@@ -67,10 +67,11 @@ def test_no_message_names_a_person_a_place_or_what_to_run() -> None:
 
 
 def test_no_bytes_but_those_that_are_read_again_by_this_contract() -> None:
-    """Bytes could smuggle anything; each such field is one that `shared.wire` decodes, or a MAC."""
+    """Bytes could smuggle anything; each such field is one that `shared.wire` decodes, a MAC, or a hash whose length is looked at."""
     assert {field.full_name for field in fields() if field.type == FieldDescriptor.TYPE_BYTES} == {
         "parasol.link.v1.Hello.description",
         "parasol.link.v1.Hello.inventory",
+        "parasol.link.v1.Heartbeat.egress_hash",
         "parasol.link.v1.Command.body",
         "parasol.link.v1.Command.mac",
         "parasol.link.v1.Body.parameters",

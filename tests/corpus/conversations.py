@@ -62,7 +62,7 @@ def ends() -> dict[str, Any]:
         certificate_s=86_400,
         previous_ending=Ending.SILENT.value,
     )
-    return {"agent": AgentEnd(TERMS, hello, 0.0), "centre": CentreEnd(TERMS, 0.0)}
+    return {"agent": AgentEnd(TERMS, hello, 0.0, head=lambda: (12, MAC)), "centre": CentreEnd(TERMS, 0.0)}
 
 
 def session() -> Iterator[Step]:

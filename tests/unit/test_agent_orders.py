@@ -472,7 +472,7 @@ async def test_what_runs_without_a_row_is_told_and_left_alone(facility: Facility
 
 async def test_results_are_kept_until_acknowledged(facility: Facility, agent: Agent) -> None:
     heard: list[str] = []
-    unsubscribe = agent.orders.on_settled(lambda order_id, _: heard.append(order_id))
+    unsubscribe = agent.orders.on_settled(lambda row: heard.append(row.order_id))
     for name in (W1, W2, W3):
         await agent.take(facility.order(name, LAUNCH))
         facility.now += 1

@@ -46,6 +46,9 @@ class Agent(WorkspaceAccess):
     async def admit(self, workspace_id: str, code_hash: str, state_hash: str, cookie_hash: str) -> None:
         raise NotImplementedError
 
+    async def carried(self, workspace_id: str, sent: int, received: int) -> None:
+        raise NotImplementedError
+
     def revocations(self) -> AsyncIterator[Revocation]:
         raise NotImplementedError
 

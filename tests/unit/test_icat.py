@@ -14,7 +14,7 @@ from facility_agent.adapters.catalogue.icat import Icat as Adapter
 from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
 from facility_agent.adapters.catalogue.icat_client import IcatClient
 from facility_agent.adapters.catalogue.icat_map import id_of, undigested
-from facility_agent.adapters.catalogue.icat_rules import Rule, UnknownRule, sources
+from facility_agent.adapters.catalogue.icat_rules import UNKNOWN_RULE, Rule, sources
 from facility_agent.adapters.http import Bounds, Upstream
 from facility_agent.ports.catalogue import STRANGER, Reader
 from facility_agent.ports.directory import Account
@@ -198,10 +198,10 @@ async def test_a_rule_that_is_dropped_takes_its_rows_away(world: Icat, seed: int
     "SELECT o FROM Dataset o JOIN o.type AS parasol1", "SELECT o FROM Dataset o WHERE o.name = 'a' ORDER BY o.id",
 ])  # fmt: skip
 async def test_a_rule_of_unknown_shape_refuses_and_shows_nothing(world: Icat, what: str) -> None:
-    with pytest.raises(UnknownRule):
+    with pytest.raises(BackendError, match=UNKNOWN_RULE):
         sources([Rule(what, None)], "Dataset", "db/jdoe", frozenset())
     world.add("Rule", crudFlags="R", what=what)
-    with pytest.raises(UnknownRule):
+    with pytest.raises(BackendError, match=UNKNOWN_RULE):
         await local(world).search(SearchQuery(), "db/jdoe")
 
 
@@ -218,7 +218,7 @@ async def test_an_unknown_rule_of_somebody_else_refuses_nobody(world: Icat) -> N
 
 async def test_no_rules_at_all_is_an_error_not_an_empty_catalogue(world: Icat) -> None:
     world.rows["Rule"].clear()
-    with pytest.raises(UnknownRule):
+    with pytest.raises(BackendError, match=UNKNOWN_RULE):
         await local(world).search(SearchQuery(), "db/jdoe")
 
 

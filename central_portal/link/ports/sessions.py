@@ -54,6 +54,25 @@ class Beat:
     rtt: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EgressHead:
+    """What an agent said of its egress log: how many records it holds, and the last one's hash in hex."""
+
+    sequence: int
+    hash: str
+
+    def __str__(self) -> str:
+        return f"{self.sequence}:{self.hash}"
+
+
+@dataclass(frozen=True, slots=True)
+class HeadNews:
+    """What to keep of a log: its head as it was said last, and what contradicted an earlier one, empty for nothing."""
+
+    head: EgressHead
+    complaint: str = ""
+
+
 class Registry(Protocol):
     """What the hub must know of facilities before it lets one in."""
 
@@ -75,6 +94,10 @@ class Registry(Protocol):
 
     async def close(self, facility_id: str, epoch: int, ending: str) -> None:
         """The session of this epoch has ended; a newer one is left alone."""
+        ...
+
+    async def keep_heads(self, news: Mapping[str, HeadNews]) -> Mapping[str, HeadNews]:
+        """Keep the highest head of each facility and the first contradiction; what is kept of each then."""
         ...
 
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from facility_agent.adapters.catalogue import icat_map as say
 from facility_agent.adapters.catalogue.icat_query import ROW, Source, moment, one_of, quoted, select
 from facility_agent.adapters.catalogue.icat_question import asked, still_found, within, words
-from facility_agent.adapters.catalogue.icat_rules import UnknownRule, rules_of, sources
+from facility_agent.adapters.catalogue.icat_rules import rules_of, sources, unknown_rule
 from facility_agent.adapters.http import unusable
 from shared.catalogue import (  # fmt: skip
     DataFile,
@@ -39,7 +39,7 @@ class Icat:
 
     `ask` takes a query and awaits to its rows (`IcatClient.query`). `anyone` is the user whom everybody may be, `roots`
     those whom ICAT shows everything (its `rootUserNames`), `zone` the server's zone. `more` are proposals that the
-    facility's own rules give in addition. Raises UnknownRule for a rule that
+    facility's own rules give in addition. Raises BackendError for a rule that
     applies and cannot be read, and BackendUnavailable and BackendError as `ask` does.
     """
 
@@ -135,7 +135,7 @@ class Icat:
             ),
         )
         if not table:
-            raise UnknownRule from ValueError(
+            raise unknown_rule() from ValueError(
                 "the service account sees no rules: is it one of ICAT's rootUserNames?"
             )
         seen = sources(rules_of(table), entity, user, frozenset(groups))

@@ -10,6 +10,7 @@ from typing import Protocol, TypeVar
 
 from facility_agent.ports.store.accounts import AccountRows, LinkRow
 from facility_agent.ports.store.browsers import BrowserRows, DoorCodeRow, DoorRows, PassRow, SessionRow
+from facility_agent.ports.store.egress import EgressRows
 from facility_agent.ports.store.grants import CodeRow, GrantRow, GrantRows, SeenRow, UsedRows
 from facility_agent.ports.store.orders import Asker, Memory, OrderCounts, OrderRow, OrderRows
 from facility_agent.ports.store.workspaces import WorkspaceRow, WorkspaceRows
@@ -24,7 +25,7 @@ T = TypeVar("T")
 
 
 class Transaction(
-    AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, Protocol
+    AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, EgressRows, Protocol
 ):
     """Reads and writes of one transaction: a rule needs several tables at once."""
 
