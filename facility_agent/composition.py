@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from facility_agent.config import ConfigError, Located, adapter_settings, explain
+from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
@@ -110,8 +110,7 @@ class Agent:
         accounts = Accounts(
             self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
         )
-        lives = GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
-        grants = Grants(self._store, vault, config.facility.id, lives, clock)
+        grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         catalogue = Catalogue(self._made.catalogue, self._made.accounts)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
@@ -130,14 +129,8 @@ class Agent:
             self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder
         )
         self._standing = Standing(
-            config.facility.id,
-            version("parasol-portal"),
-            self._store,
-            self.orders,
-            self.workspaces,
-            self._feed,
-            clock,
-        )
+            config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
+        )  # fmt: skip
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
         self._located, self._certificates = located, certificates(located)
         self._socket = self._serving(doorkeeper, state)
@@ -250,6 +243,10 @@ class Agent:
             await self.describe.refresh()
             if self.describe() != before:
                 self._events.publish(self.describe())
+
+
+def _lives(config: Config) -> GrantLives:
+    return GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
 
 
 def _at() -> At:

@@ -37,7 +37,9 @@ _NEXT = {
 _VALUES = {"path", "text", "user", "now", "number"}
 
 
-UNKNOWN_RULE = "The facility's catalogue has an access rule that the portal cannot read; its operators can tell more."
+UNKNOWN_RULE = (
+    "The facility's catalogue has an access rule that the portal cannot read; its operators can tell more."
+)
 
 
 def unknown_rule() -> BackendError:
