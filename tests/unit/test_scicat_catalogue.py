@@ -96,6 +96,35 @@ async def test_too_many_proposals_are_refused_before_anything_is_asked(scicat: S
         assert await titles(backend, mine, proposals=("P-mine",)) == ["mine 2", "mine 1", "mine 0"]
 
 
+async def test_one_dataset_is_answered_however_many_proposals_somebody_has(scicat: Site) -> None:
+    many = Reader(ADA, frozenset(f"proposal-{n:06}" for n in range(2000)) | {"P-mine"})
+    async with scicat.adapter() as backend:
+        for title in ("mine 1", "open 1"):
+            assert (await backend.get(shown(title), many)).title == title
+            await backend.files(GetFiles(shown(title)), many)
+        for ask in (
+            lambda: backend.get(shown("theirs 1"), many),
+            lambda: backend.files(GetFiles(shown("theirs 1")), many),
+        ):
+            with pytest.raises(NotFound):
+                await ask()
+        looked = scicat.asked("/api/v4/origdatablocks") + scicat.asked("/api/v4/origdatablocks/public")
+        hidden = pid_for("theirs 1").partition("/")[2]
+        assert len(looked) == 2
+        assert not any(hidden in line for line, _ in looked)
+
+
+async def test_a_pid_that_is_no_text_names_nothing(scicat: Site) -> None:
+    async with scicat.adapter() as backend:
+        for pid in ("%FF", "%ff%2F", "a%C3", "%00", "a%", "%2f"):
+            for reader in (ME, STRANGER):
+                for ask in (lambda: backend.get(pid, reader), lambda: backend.files(GetFiles(pid), reader)):  # noqa: B023
+                    with pytest.raises(NotFound):
+                        await ask()
+    assert not scicat.asked("/api/v4/datasets")
+    assert not scicat.asked("/api/v4/datasets/public")
+
+
 async def test_files_that_are_too_many_or_lead_elsewhere(scicat: Site) -> None:
     blocks = next(b for b in scicat.world.blocks if b["datasetId"] == pid_for("open 1"))
     blocks["dataFileList"] = [

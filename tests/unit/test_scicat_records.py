@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from facility_agent.adapters.catalogue.scicat_records import (
@@ -101,6 +101,7 @@ def test_members_are_of_open_proposals_alone_and_have_no_address() -> None:
         ("a/b.h5", "a/b.h5"), ("/data/x/a/b.h5", "a/b.h5"), ("/etc/passwd", None), ("../x", None), ("a/../../x", None),
         ("./a", None), ("a//b", None), ("a/", None), ("", None), ("/data/x/", None), ("/data/xy/z", None), ("a\nb", None),
         ("a\0", None), (None, None), (7, None), ("/data/x//etc", None), ("x" * 5000, None),
+        ("C:\\data\\ann\\b.h5", None), ("c:/data/b.h5", None), (r"\\nas\home\b.h5", None), (r"\b.h5", None), (r"a\b", r"a\b"),
     ],
 )  # fmt: skip
 def test_files_lie_below_the_root(path: Any, expected: str | None) -> None:
@@ -108,7 +109,15 @@ def test_files_lie_below_the_root(path: Any, expected: str | None) -> None:
     assert found == (None if expected is None else DataFile(expected, 5))
 
 
-@given(st.text())
+@pytest.mark.parametrize("root", ["", "/", "//"])
+def test_without_a_folder_of_its_own_no_path_is_below_it(root: str) -> None:
+    assert file_of({"path": "/etc/passwd"}, root) is None
+    assert file_of({"path": "a/b.h5"}, root) == DataFile("a/b.h5", 0)
+
+
+@given(st.text() | st.text("%2fFcC3aA/é").filter(bool))
+@example("%FF")
+@example("a%C3")
 def test_a_pid_is_written_in_one_way(text: str) -> None:
     raw = raw_pid(text)
     assert raw is None or shown_pid(raw) == text

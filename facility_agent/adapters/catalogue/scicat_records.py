@@ -21,6 +21,7 @@ Record = Mapping[str, Any]
 LISTED = 50
 PID, NAME, TITLE, PARAGRAPH, MOST = 512, 100, 300, 5000, 300
 LARGEST = 2**63 - 1
+_WINDOWS = re.compile(r"\\|[A-Za-z]:[\\/]")
 _SPDX = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+-]{0,63}")
 
 
@@ -74,7 +75,7 @@ def shown_pid(pid: str) -> str:
 
 def raw_pid(pid: str) -> str | None:
     """What `shown_pid` was given, None for what it does not write."""
-    raw = unquote(pid, errors="strict") if pid.isprintable() and len(pid) <= PID else ""
+    raw = unquote(pid) if pid.isprintable() and len(pid) <= PID else ""
     return raw if raw and raw.isprintable() and shown_pid(raw) == pid else None
 
 
@@ -168,9 +169,9 @@ def file_of(entry: Any, root: str) -> DataFile | None:
     path = entry.get("path") if isinstance(entry, dict) else None
     if not isinstance(path, str) or not path.isprintable():
         return None
-    if root and path.startswith(root.rstrip("/") + "/"):
-        path = path.removeprefix(root.rstrip("/") + "/")
-    if len(path) > 4096 or {"", ".", ".."} & set(path.split("/")):
+    if below := root.rstrip("/"):
+        path = path.removeprefix(below + "/")
+    if len(path) > 4096 or _WINDOWS.match(path) or {"", ".", ".."} & set(path.split("/")):
         return None
     return DataFile(path, _count(entry.get("size")), time_of(entry.get("time")))
 
