@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from central_portal.api.build import build_api
-from central_portal.api.resolvers import Services
+from central_portal.api.context import Services
 from central_portal.asgi import Entrance, application
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment, nothing
@@ -183,8 +183,9 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     search = FederatedSearch(identity, facilities, settings.query_deadline, open_data=MirrorSearch())
     services = Services(identity, facilities, workspaces, search, unlinking, federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
-    if shape is not Shape.WEB:
-        followers.append(Mirror(identity, facilities, settings.mirror_every, settings.query_deadline).follow)
+    if hub is not None:
+        mirror = Mirror(identity, facilities, hub.links.online, settings.mirror_every, settings.query_deadline)
+        followers.append(mirror.follow)
     app = None
     roster.adopters.append(lambda now: facilities.adopt(now.facilities))
     if shape is not Shape.HUB:

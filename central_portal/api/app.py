@@ -20,9 +20,9 @@ from graphql import (
 )
 from prometheus_client import Counter
 
+from central_portal.api.context import Context, Services
 from central_portal.api.errors import formatted, refusal
 from central_portal.api.execute import Documents, PlainContext
-from central_portal.api.resolvers import Context, Services
 from shared import trace
 from shared.limits import LIMITS
 

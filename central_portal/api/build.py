@@ -9,9 +9,9 @@ from typing import Any
 from graphql import GraphQLSchema, build_schema
 
 from central_portal.api.app import GraphQLOverHTTP
+from central_portal.api.context import Services
 from central_portal.api.execute import Documents, adopt
-from central_portal.api.open_data import open_datasets
-from central_portal.api.resolvers import MUTATION, QUERY, SUBSCRIPTION, Services
+from central_portal.api.resolvers import MUTATION, QUERY, SUBSCRIPTION
 from central_portal.api.socket import socket_application
 
 SDL = Path(__file__).with_name("schema.graphql")
@@ -29,10 +29,7 @@ def make_schema() -> GraphQLSchema:
     """The schema of schema.graphql; every field of its three root types has a resolver."""
     schema = build_schema(SDL.read_text())
     adopt(schema)
-    for root, resolvers in (
-        (schema.query_type, {**QUERY, "openDatasets": open_datasets}),
-        (schema.mutation_type, MUTATION),
-    ):
+    for root, resolvers in ((schema.query_type, QUERY), (schema.mutation_type, MUTATION)):
         assert root is not None and root.fields.keys() == resolvers.keys()  # noqa: PT018
         for name, resolver in resolvers.items():
             root.fields[name].resolve = resolver

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from typing import Any
 
 from graphql import GraphQLResolveInfo
 
 from central_portal.api import render
+from central_portal.api.context import Context
 from central_portal.api.ids import global_id, parse
-from central_portal.api.resolvers import Context
 from central_portal.database import in_database
 from central_portal.mirror import store
+from shared import cursors
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
 
@@ -49,7 +48,7 @@ async def open_datasets(
 
 
 def _edge(change: store.Change, home: render.Data) -> render.Data:
-    cursor = base64.urlsafe_b64encode(json.dumps([change.changed_at, change.place]).encode()).decode()
+    cursor = cursors.write(change.changed_at, change.place)
     return {
         "id": global_id("Dataset", change.facility, change.pid), "cursor": cursor, "changedAt": change.changed_at,
         "isGone": change.dataset is None, "node": render.dataset(change.dataset, home) if change.dataset else None,
@@ -59,10 +58,7 @@ def _edge(change: store.Change, home: render.Data) -> render.Data:
 def _place(after: str | None) -> tuple[float, int]:
     if not after:
         return _BEGINNING
-    try:
-        at, place = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
-        if type(at) is not float or type(place) is not int or not 0 <= at < 1e12 or not 0 <= place < 2**63:
-            raise ValueError
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRequest("This page cursor is not one of ours.") from None
+    at, place = cursors.read(after, float, int)
+    if not 0 <= at < 1e12 or not 0 <= place < 2**63:
+        raise InvalidRequest(cursors.FOREIGN)
     return at, place

@@ -2,65 +2,23 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import GraphQLResolveInfo
 
 from central_portal.api import render
-from central_portal.api.homes import Homes
+from central_portal.api.context import Context
 from central_portal.api.ids import global_id, parse, workspace_uuid
+from central_portal.api.open_data import open_datasets
 from central_portal.catalogue.logic import terms_of
-from central_portal.catalogue.services import FederatedSearch
-from central_portal.facilities.services import Facilities
-from central_portal.federation import Federation
-from central_portal.identity.services import AccountLinkInfo, Caller, Identity
-from central_portal.identity.unlinking import Unlinking
 from central_portal.workspaces.logic import WorkspaceView
-from central_portal.workspaces.services import Workspaces
 from shared.catalogue import SearchQuery
 from shared.commands import GetFiles, Problem
-from shared.errors import InvalidRequest, NotFound, ParasolError, Unauthenticated
+from shared.errors import InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 from shared.workspaces import LaunchRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Services:
-    """What resolvers call."""
-
-    identity: Identity
-    facilities: Facilities
-    workspaces: Workspaces
-    search: FederatedSearch
-    unlinking: Unlinking
-    federation: Federation
-    homes: Homes = field(default_factory=Homes)
-
-
-@dataclass(slots=True)
-class Context:
-    """One operation: the services, and who asks (None for an anonymous reader)."""
-
-    services: Services
-    caller: Caller | None
-    _links: Mapping[str, AccountLinkInfo] | None = None
-
-    def signed_in(self) -> Caller:
-        """The caller. Raises Unauthenticated."""
-        if self.caller is None:
-            raise Unauthenticated("Sign in to the portal first.")
-        return self.caller
-
-    async def homes(self) -> dict[str, render.Data]:
-        """Every facility as data, with this caller's account links."""
-        links = self._links
-        if links is None and self.caller is not None:
-            links = self._links = await self.services.identity.account_links(self.caller)
-        return self.services.homes.of(self.services.facilities.all(), time.time(), links)
 
 
 def _page(first: int | None, after: str | None) -> tuple[int, int]:
@@ -288,6 +246,7 @@ async def unlink_account(_: Any, info: GraphQLResolveInfo, input: Mapping[str, A
 QUERY = {
     "me": me, "signInProviders": sign_in_providers, "facilities": facilities, "facility": facility, "search": search,
     "files": files, "workspaces": workspaces, "workspace": workspace, "node": node,
+    "openDatasets": open_datasets,
 }  # fmt: skip
 MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,

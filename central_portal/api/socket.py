@@ -29,9 +29,9 @@ from graphql import (
 from prometheus_client import Gauge
 
 from central_portal.api.app import cookies_of, result_of
+from central_portal.api.context import Context, Services
 from central_portal.api.errors import formatted, refusal
 from central_portal.api.execute import Documents, PlainContext
-from central_portal.api.resolvers import Context, Services
 from central_portal.identity.services import Caller
 from shared.errors import ParasolError
 from shared.limits import LIMITS

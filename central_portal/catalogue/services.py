@@ -42,7 +42,7 @@ class OpenSearch(Protocol):
         ...
 
     async def get(self, slug: str, pid: str) -> Dataset | None:
-        """One open dataset; None when there is none that is known."""
+        """One open dataset; None as for `search`. Raises NotFound."""
         ...
 
 
@@ -108,10 +108,13 @@ class FederatedSearch:
 
     async def dataset(self, caller: Caller | None, facility_id: str, pid: str) -> Dataset:
         """One dataset. Raises NotFound and whatever keeps the facility from answering."""
-        if caller is None and self._open_data is not None:
-            known = await self._open_data.get(self._facilities.get(facility_id).slug, pid)
+        slug = self._facilities.get(facility_id).slug
+        if self._open_data is not None and not _grants(
+            await self._identity.held(caller) if caller else None, slug
+        ):
+            known = await self._open_data.get(slug, pid)
             if known is None:
-                raise NotFound(_NO_DATASET)
+                raise FacilityUnavailable(_UNREAD, metadata={"facility": slug})
             return known
         answer = await self._answer_of(caller, facility_id, Verb.GET, GetDataset(pid))
         if isinstance(answer.payload, Dataset):
@@ -164,7 +167,7 @@ class FederatedSearch:
     ) -> tuple[SearchPage, Answer, Outcome | None]:
         wanted = min(LIMITS.page, query.limit + position.skip)
         asked = replace(query, limit=wanted, after=position.after) if position != _START else query
-        if self._open_data is not None and not (held and held.grants.get(slug)):
+        if self._open_data is not None and not _grants(held, slug):
             page = await self._known_page(self._open_data, slug, asked)
             return trimmed(page, position), Answer(Outcome.OK, page), None
         if not self._facilities.get(slug).online:
@@ -181,7 +184,7 @@ class FederatedSearch:
             raise FacilityUnavailable(metadata={"facility": slug})
         if page is None:
             return SearchPage(complete=False, note=_UNREAD)
-        return page if online or page.note else replace(page, note=_AWAY)
+        return page if online else replace(page, complete=False, note=_AWAY)
 
     async def _ask(
         self,
@@ -200,6 +203,11 @@ class FederatedSearch:
 
 _MEANS = {LinkState.NOT_LINKED: Outcome.NOT_LINKED, LinkState.UNKNOWN: Outcome.SIGN_IN_NEEDED}
 """What is said of open data that a person without a grant gets; nothing for an anonymous one."""
+
+
+def _grants(held: Held | None, slug: str) -> bool:
+    """Whether the portal holds a grant of this person at a facility, so that it is asked."""
+    return held is not None and bool(held.grants.get(slug))
 
 
 def _link_state(held: Held, slug: str) -> LinkState:

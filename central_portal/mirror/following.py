@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+from collections.abc import Callable
 from contextlib import suppress
 
 from django.db import DatabaseError
@@ -15,7 +16,8 @@ from central_portal.identity.services import Identity
 from central_portal.mirror import store
 from shared.catalogue import Changes
 from shared.commands import GetChanges, Verb
-from shared.errors import NotFound, ParasolError, Unsupported
+from shared.errors import BackendError, NotFound, ParasolError
+from shared.wire.status import error_of
 
 log = logging.getLogger(__name__)
 PAGES = 1000
@@ -23,14 +25,17 @@ PAGES = 1000
 
 
 class Mirror:
-    """Asks without a grant, so that only open metadata can come.
+    """Asks without a grant, so that only open metadata can come. `is_here` tells whose session this process holds.
 
     One round every `every` seconds, give or take a fifth, and sooner after a facility has come back: its catalogue
     may not have been read yet when it connects.
     """
 
-    def __init__(self, identity: Identity, facilities: Facilities, every: float, deadline: float) -> None:
-        self._identity, self._facilities, self._every, self._deadline = identity, facilities, every, deadline
+    def __init__(
+        self, identity: Identity, facilities: Facilities, is_here: Callable[[str], bool], every: float, deadline: float,
+    ) -> None:  # fmt: skip
+        self._identity, self._facilities, self._is_here = identity, facilities, is_here
+        self._every, self._deadline = every, deadline
         self._told: dict[str, str] = {}
         self._online: set[str] = set()
         self._back = asyncio.Event()
@@ -42,7 +47,7 @@ class Mirror:
         try:
             while True:
                 self._online = {view.slug for view in self._facilities.all() if view.online}
-                await asyncio.gather(*map(self.pull, self._online))
+                await asyncio.gather(*map(self.pull, filter(self._is_here, self._online)))
                 try:
                     async with asyncio.timeout(pause * random.uniform(0.8, 1.2)):
                         await self._back.wait()
@@ -75,7 +80,7 @@ class Mirror:
         since = await in_database(store.token)(slug)
         answer = await self._identity.ask(None, slug, Verb.CHANGES, GetChanges(since), timeout_s=self._deadline)
         if not isinstance(answer.payload, Changes):
-            raise Unsupported(answer.problem.message if answer.problem else "It sent no changes.")
+            raise error_of(answer.problem) if answer.problem else BackendError("It sent no changes.")
         applied = await in_database(store.apply)(slug, since, answer.payload)
         return applied and answer.payload.more and answer.payload.token != since
 

@@ -20,7 +20,7 @@ class MirroredFacility(models.Model):
 class OpenRecord(models.Model):
     """An open dataset (`d`) or proposal (`p`), or the tombstone of one. `payload` is `shared.wire`'s.
 
-    `proposal`, `instrument`, `sample` and `terms` (techniques between spaces), `rank` (by `shared.catalogue.key`) and the
+    `proposal`, `instrument`, `sample` and `terms` (techniques between line breaks, which none contains), `rank` (by `shared.catalogue.key`) and the
     words (folded, a space before each) repeat what a dataset says, to find it by.
     """
 
@@ -36,7 +36,7 @@ class OpenRecord(models.Model):
     terms = models.TextField(blank=True)
     rank = models.FloatField(default=1e300)
     words = models.TextField(blank=True)
-    sample_words = models.CharField(max_length=700, blank=True)
+    sample_words = models.TextField(blank=True)
     payload = models.BinaryField()
 
     class Meta:

@@ -31,7 +31,9 @@ class MirrorRecords:
             if narrowing.facility not in ("", slug):
                 continue
             prefix = f"{slug}:"
-            wanted = [pid.removeprefix(prefix) for pid in narrowing.pids if pid.startswith(prefix)]
+            wanted = [
+                pid.removeprefix(prefix) for pid in narrowing.pids if pid.startswith(prefix) and store.is_text(pid)
+            ]
             if narrowing.pids and not wanted:
                 continue
             if model == "Instrument":
@@ -187,6 +189,6 @@ def _datasets(lookup: str, value: Callable[[Row], str]) -> Callable[[Row], Any]:
 _READ: dict[tuple[str, str], Callable[[Row], Any]] = {
     ("Document", "datasets"): _datasets("proposal", lambda row: row["_of"].pid),
     ("Instrument", "datasets"): _datasets("instrument", lambda row: row["_of"]),
-    ("Technique", "datasets"): _datasets("terms__contains", lambda row: f" {row['_of']} "),
+    ("Technique", "datasets"): _datasets("terms__contains", lambda row: f"\n{row['_of']}\n"),
     ("Sample", "datasets"): _datasets("sample", lambda row: row["name"]),
 }

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import json
-
 from django.db import connection
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Collate
@@ -12,11 +9,13 @@ from django.db.models.functions import Collate
 from central_portal.database import in_database
 from central_portal.mirror import store
 from central_portal.mirror.models import OpenRecord
+from shared import cursors
 from shared.catalogue import Dataset, SearchPage, SearchQuery
-from shared.errors import InvalidRequest
+from shared.errors import InvalidRequest, NotFound
 from shared.techniques import narrower
 from shared.wire.catalogue import decode_dataset
 
+NO_DATASET = "There is no such dataset."
 PARTLY = "The facility could not read all of its catalogue."
 
 
@@ -29,30 +28,33 @@ class MirrorSearch:
 
     async def get(self, slug: str, pid: str) -> Dataset | None:
         """See OpenSearch."""
-        try:
-            found = await in_database(store.datasets)(slug, "", 1, pid=pid)
-        except ValueError:  # a NUL, or half a surrogate pair: no pid has them
+        (standing,) = await in_database(store.standings)([slug])
+        if standing.age is None:
             return None
-        return found[0] if found else None
+        found = await in_database(store.datasets)(slug, "", 1, pid=pid) if store.is_text(pid) else []
+        if not found:
+            raise NotFound(NO_DATASET)
+        return found[0]
 
 
 def _search(slug: str, query: SearchQuery) -> SearchPage | None:
     (standing,) = store.standings([slug])
     if standing.age is None:
         return None
-    try:
-        rows = _narrowed(OpenRecord.objects.filter(facility=slug, kind=store.DATASET, gone=False), query)
-        # The merged list is by code point; PostgreSQL's own order depends on its locale.
-        place = Collate(F("pid"), "C") if connection.vendor == "postgresql" else F("pid")
-        rows = rows.annotate(place=place)
-        if query.after:
-            rank, pid = _position(query.after)
-            rows = rows.filter(Q(rank__gt=rank) | Q(rank=rank, place__gt=pid))
-        found = list(rows.order_by("rank", "place").values_list("rank", "pid", "payload")[: query.limit + 1])
-    except ValueError:  # a NUL, or half a surrogate pair: no text has them
-        raise InvalidRequest("The question has characters that no text has.") from None
+    begin = cursors.read(query.after, float, str) if query.after else None
+    words = (query.text, query.sample, *query.proposals, *query.instruments, *query.techniques)
+    if not all(map(store.is_text, words)) or (begin and not store.is_text(begin[1])):
+        raise InvalidRequest("The question has characters that no text has.")
+    rows = _narrowed(OpenRecord.objects.filter(facility=slug, kind=store.DATASET, gone=False), query)
+    # The merged list is by code point; PostgreSQL's own order depends on its locale.
+    place = Collate(F("pid"), "C") if connection.vendor == "postgresql" else F("pid")
+    rows = rows.annotate(place=place)
+    if begin:
+        rank, pid = begin
+        rows = rows.filter(Q(rank__gt=rank) | Q(rank=rank, place__gt=pid))
+    found = list(rows.order_by("rank", "place").values_list("rank", "pid", "payload")[: query.limit + 1])
     page = found[: query.limit]
-    after = _cursor(*page[-1][:2]) if len(found) > query.limit else ""
+    after = cursors.write(*page[-1][:2]) if len(found) > query.limit else ""
     note = "" if standing.complete else PARTLY
     return SearchPage(tuple(decode_dataset(bytes(row[2])) for row in page), after, standing.complete, note)
 
@@ -75,20 +77,6 @@ def _narrowed(rows: QuerySet[OpenRecord], query: SearchQuery) -> QuerySet[OpenRe
     if query.techniques:
         any_of = Q()
         for term in sorted(frozenset[str]().union(*map(narrower, query.techniques))):
-            any_of |= Q(terms__contains=f" {term} ")
+            any_of |= Q(terms__contains=f"\n{term}\n")
         rows = rows.filter(any_of)
     return rows
-
-
-def _cursor(rank: float, pid: str) -> str:
-    return base64.urlsafe_b64encode(json.dumps([rank, pid]).encode()).decode()
-
-
-def _position(after: str) -> tuple[float, str]:
-    try:
-        rank, pid = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
-        if type(rank) is not float or type(pid) is not str:
-            raise ValueError
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRequest("This page cursor is not one of ours.") from None
-    return rank, pid

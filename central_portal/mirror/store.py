@@ -67,11 +67,24 @@ def apply(slug: str, since: str, changes: Changes) -> bool:
     return True
 
 
+def is_text(text: str) -> bool:
+    """Whether a database can hold or compare it: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def _put(slug: str, generation: int, now: float, changes: Changes) -> None:
+    """What is as it was keeps its time: an agent that begins anew is no news to a harvester."""
     rows = {(DATASET, d.pid): _of_dataset(d) for d in changes.datasets}
     rows |= {(PROPOSAL, p.pid): OpenRecord(payload=encode_proposal(p)) for p in changes.proposals}
+    held = OpenRecord.objects.filter(facility=slug, gone=False, pid__in={pid for _, pid in rows})
+    before = {
+        (kind, pid): (bytes(payload), at)
+        for kind, pid, payload, at in held.values_list("kind", "pid", "payload", "changed_at")
+    }
     for (kind, pid), row in rows.items():
-        row.facility, row.kind, row.pid, row.generation, row.changed_at = slug, kind, pid, generation, now
+        payload, at = before.get((kind, pid), (b"", now))
+        row.changed_at = at if payload == row.payload else now
+        row.facility, row.kind, row.pid, row.generation = slug, kind, pid, generation
     OpenRecord.objects.bulk_create(
         rows.values(), update_conflicts=True, unique_fields=["facility", "kind", "pid"], update_fields=_FIELDS
     )
@@ -90,7 +103,7 @@ def folded(text: str) -> str:
 def _of_dataset(dataset: Dataset) -> OpenRecord:
     return OpenRecord(
         proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample,
-        terms=f" {' '.join(dataset.techniques)} " if dataset.techniques else "", payload=encode_dataset(dataset),
+        terms="\n".join(("", *dataset.techniques, "")) if dataset.techniques else "", payload=encode_dataset(dataset),
         rank=rank_of(dataset.started), sample_words=folded(dataset.sample),
         words=folded(f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"),
     )  # fmt: skip

@@ -21,7 +21,7 @@ class OpenRecords(Protocol):
     """Open metadata alone. Rows may carry more than the model's properties; that never leaves."""
 
     def rows(self, model: str, narrowing: Narrowing) -> AsyncIterator[Sequence[Row]]:
-        """The objects of Dataset, Document or Instrument by ascending pid, in batches of at most 500."""
+        """The objects of Dataset, Document or Instrument facility after facility and by pid within one, in batches of at most 500."""
         ...
 
     async def related(self, relation: Relation, rows: Sequence[Row]) -> Sequence[Sequence[Row]]:

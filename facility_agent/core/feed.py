@@ -22,7 +22,10 @@ RECORDS, BYTES = 400, 400_000
 """Most of one answer."""
 CHECKED = 200
 """So many records that a look missed are asked for one by one; the catalogue may have changed under the look."""
+TOLD = 1000
+"""So many faults of one look are remembered, so as not to be told again."""
 SOON = 0.5
+"""Seconds after a first look that was not whole; twice as many after each that follows."""
 SHARE = 10
 """The pause after a look is at least so many times as long as the look took."""
 
@@ -36,7 +39,7 @@ class Feed:
     ) -> None:  # fmt: skip
         self._backend, self._store, self._codec, self._clock, self._every = backend, store, codec, clock, every
         self._complete = False
-        self._told = ""
+        self._told, self._telling = set[str](), set[str]()
 
     async def watch(self) -> None:
         """Looks until it is cancelled, sooner again while the catalogue cannot be read whole: it may only just be starting.
@@ -48,10 +51,10 @@ class Feed:
             began = loop.time()
             try:
                 await self.look()
-                self._told = ""
             except Exception as error:  # noqa: BLE001 (an adapter's fault never ends the agent)
                 self._complete = False
                 self._tell(f"{type(error).__name__}: {error}")
+            self._told, self._telling = self._telling, set()
             soon = SOON if self._complete else 2 * soon
             pause = max(self._every if self._complete else min(self._every, soon), SHARE * (loop.time() - began))
             await asyncio.sleep(pause * random.uniform(0.8, 1.2))
@@ -139,9 +142,11 @@ class Feed:
         return None if read_at is None else max(0.0, self._clock() - read_at)
 
     def _tell(self, what: str) -> None:
-        if self._told != what:
+        """Log what the look before this one did not meet."""
+        if what not in self._told | self._telling:
             log.warning("open metadata: %s", what)
-        self._told = what
+        if len(self._telling) < TOLD:
+            self._telling.add(what)
 
 
 def _goes_on(after: str, following: str) -> bool:

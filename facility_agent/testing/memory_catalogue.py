@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import bisect
-import json
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
+from shared import cursors
 from shared.catalogue import (
     DataFile,
     Dataset,
@@ -22,7 +21,7 @@ from shared.catalogue import (
     sort_key,
 )
 from shared.commands import GetFiles
-from shared.errors import BackendUnavailable, InvalidRequest, NotFound
+from shared.errors import BackendUnavailable, NotFound
 from shared.techniques import narrower
 
 
@@ -53,7 +52,9 @@ class MemoryCatalogue(CatalogueBackend):
         """One page of what is open or the reader's."""
         everything = self._asked()
         begin = (
-            bisect.bisect_right(everything, _place(query.after, float, str), key=sort_key) if query.after else 0
+            bisect.bisect_right(everything, tuple(cursors.read(query.after, float, str)), key=sort_key)
+            if query.after
+            else 0
         )
         wanted = _wanted(query, reader.proposals | self._open)
         found = []
@@ -64,7 +65,7 @@ class MemoryCatalogue(CatalogueBackend):
                 break
         page = tuple(found[: query.limit])
         more = len(found) > query.limit
-        return SearchPage(page, _cursor(*sort_key(page[-1])) if more else "")
+        return SearchPage(page, cursors.write(*sort_key(page[-1])) if more else "")
 
     async def get(self, pid: str, reader: Reader) -> Dataset:
         """One dataset."""
@@ -77,14 +78,14 @@ class MemoryCatalogue(CatalogueBackend):
         """One page of proposals that have datasets."""
         names = {d.proposal for d in self._asked() if d.proposal in reader.proposals | self._open}
         words = query.text.casefold().split()
-        after = _place(query.after, str) if query.after else ""
+        after = cursors.read(query.after, str)[0] if query.after else ""
         names = {
             name for name in names
             if name > after and (not query.proposals or name in query.proposals)
             and all(word in name.casefold() for word in words)
         }  # fmt: skip
         found = [self._proposal(name) for name in sorted(names)[: query.limit]]
-        return ProposalPage(tuple(found), _cursor(found[-1].pid) if len(names) > query.limit else "")
+        return ProposalPage(tuple(found), cursors.write(found[-1].pid) if len(names) > query.limit else "")
 
     def _proposal(self, name: str) -> Proposal:
         mine = [d for d in self._all if d.proposal == name]
@@ -96,10 +97,10 @@ class MemoryCatalogue(CatalogueBackend):
         """One page of the files that were put."""
         await self.get(wanted.pid, reader)
         files = self._files.get(wanted.pid, ())
-        after = _place(wanted.after, str) if wanted.after else ""
+        after = cursors.read(wanted.after, str)[0] if wanted.after else ""
         left = [file for file in files if file.path > after]
         page = tuple(left[: wanted.limit])
-        return FilePage(page, _cursor(page[-1].path) if len(left) > wanted.limit else "", len(files))
+        return FilePage(page, cursors.write(page[-1].path) if len(left) > wanted.limit else "", len(files))
 
     async def locate(self, proposal: str) -> Location:
         """The folder that was given for it."""
@@ -154,18 +155,3 @@ def _wanted(query: SearchQuery, visible: Set[str]) -> Callable[[Dataset], bool]:
 def _has(words: list[str], said: str) -> bool:
     there = said.casefold().split()
     return all(any(word.startswith(asked) for word in there) for asked in words)
-
-
-def _cursor(*place: Any) -> str:
-    return json.dumps(place).encode().hex()
-
-
-def _place(after: str, *kinds: type) -> Any:
-    """What `_cursor` was given. Raises InvalidRequest."""
-    try:
-        place = json.loads(bytes.fromhex(after))
-        if [type(value) for value in place] != [*kinds]:
-            raise ValueError("another catalogue's")
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRequest("This page cursor is not one of this catalogue's.") from None
-    return tuple(place) if len(kinds) > 1 else place[0]

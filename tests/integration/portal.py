@@ -11,8 +11,8 @@ import orjson
 
 from central_portal.api.app import GraphQLOverHTTP
 from central_portal.api.build import make_schema
+from central_portal.api.context import Services
 from central_portal.api.execute import Documents
-from central_portal.api.resolvers import Services
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.database import in_database
 from central_portal.facilities import sessions

@@ -147,6 +147,42 @@ def test_a_tombstone_stays_and_carries_nothing() -> None:
     assert kept(slug) == {"a": "back"}
 
 
+def test_what_is_read_again_and_is_the_same_keeps_its_time() -> None:
+    """An agent that was killed begins its feed anew: no news for a harvester."""
+    from central_portal.mirror import store
+
+    slug = fresh()
+    apply(slug, "", Changes((dataset("a"), dataset("b"), dataset("c")), token="x:1", restart=True))
+    before = {c.pid: c.changed_at for c in store.changed([slug], None, (0.0, 0), 9)[0]}
+    apply(slug, "x:1", Changes((dataset("a"), dataset("b", "new")), token="y:1", restart=True))
+    after = {c.pid: (c.changed_at, c.dataset) for c in store.changed([slug], None, (0.0, 0), 9)[0]}
+    assert after["a"] == (before["a"], dataset("a"))
+    assert after["b"][0] > before["b"]
+    assert after["c"][0] > before["c"]
+    assert after["c"][1] is None
+
+
+def test_text_of_any_kind_has_room() -> None:
+    """Folding makes it longer than the wire lets it be, and a row that the database refuses would stop the mirror."""
+    slug, wide = fresh(), "\ufb03 " * 149 + "\ufb03"
+    apply(
+        slug,
+        "",
+        Changes(
+            (dataset("a", wide, sample=wide, proposal="\ufb03" * 100, instrument="\ufb03" * 100),),
+            token="t:1",
+            restart=True,
+        ),
+    )
+    assert kept(slug) == {"a": wide}
+
+
+@pytest.fixture(autouse=True)
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes are told at once: here nobody writes beside the reader."""
+    monkeypatch.setattr("central_portal.mirror.store.SETTLED", -1.0)
+
+
 ALPHA = Changes(
     (
         dataset("d1", "Silver", techniques=(XAS, "https://w3id.org/PaN/ESRFET#XAS"), parameters=(Parameter("energy", 7.1, "keV"),)),
@@ -179,6 +215,10 @@ async def test_the_panosc_interface_serves_the_mirror() -> None:
     assert (await api.get(f"/api/Datasets/{one}:d2"))["title"] == "Gold"
     assert (await api.get(f"/api/Datasets/{one}:d3"))[0] == 404
     assert (await api.get("/api/Datasets/nowhere:d1"))[0] == 404
+    assert (await api.get(f"/api/Datasets/{one}:d%00"))[0] == 404
+    assert (await api.get("/api/Datasets", filter={"where": {"pid": f"{one}:\ud800"}}))[0] == 400
+    for strange in ("a\0b", "'; drop", "%"):
+        assert await api.get("/api/Datasets", filter={"where": {"pid": f"{one}:{strange}"}}) == []
     assert not [key for each in found for key in each if key.startswith("_")], "nothing of ours leaves"
 
 
@@ -241,7 +281,7 @@ async def test_a_round_reads_every_facility_that_answers() -> None:
 
     await centre.connect(good, answers)
     await centre.connect(old, unsupported)
-    mirror = Mirror(centre.identity, centre.facilities, 30.0, 1.0)
+    mirror = Mirror(centre.identity, centre.facilities, lambda _: True, 30.0, 1.0)
     for slug in (good, old, away):
         await mirror.pull(slug)
     assert await in_db(kept, good) == source.open()

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from facility_agent.ports.catalogue import STRANGER
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
+from shared import cursors
 from shared.catalogue import Changes, Dataset, SearchQuery
 from shared.commands import Answer
-from shared.errors import InvalidRequest, NotFound
+from shared.errors import FacilityUnavailable, InvalidRequest, NotFound
 from shared.facilities import Outcome
 from tests.integration.test_mirror import apply, fresh, in_db
 
@@ -25,7 +26,7 @@ DATASETS = st.builds(
     instrument=st.sampled_from(["I22", "ID11", ""]), sample=WORDS, definition=st.sampled_from(["NXsas", ""]),
     started=st.one_of(st.none(), st.sampled_from([0.0, 1.0, 1.5, -5.0, 1e9])), ended=st.none(), size=st.just(1),
     files=st.just(1), is_open=st.just(True),
-    techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01188", "PaNET01196"), ("x:other",)]),
+    techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01188", "PaNET01196"), ("x:other",), ("x:other one",)]),
 )  # fmt: skip
 QUERIES = st.builds(
     SearchQuery, text=st.sampled_from(["", "silv", "SILVER b", "100%", "%", "a_", "straSSE", "σίσυ", "p1 nxsas", "'"]),
@@ -66,7 +67,10 @@ def test_the_mirror_answers_as_a_catalogue_does(rows: list[Dataset], queries: li
             ours, theirs = replace(ours, after=got.next), replace(theirs, after=wanted.next)
 
 
-@pytest.mark.parametrize("cursor", ["x", "W10=", "WzEsMl0=", "[" * 400, "\ud800"])
+@pytest.mark.parametrize(
+    "cursor",
+    ["x", "W10=", "WzEsMl0=", "[" * 400, "\ud800", cursors.write(1.0, "a\0"), cursors.write(1.0, "\ud800")],
+)
 async def test_a_foreign_cursor_is_refused(cursor: str) -> None:
     slug = fresh()
     await in_db(apply, slug, "", Changes(token="t:1", restart=True))
@@ -116,9 +120,11 @@ async def test_a_thousand_strangers_cost_no_facility_anything() -> None:
     assert found == [(slug, f"d{n}") for n in range(6, -1, -1) for slug in (one, three)]
     assert outcomes[one] == (Outcome.OK, "")
     assert outcomes[two][0] is Outcome.PARTIAL
-    assert outcomes[three][0] is Outcome.OK
+    assert outcomes[three][0] is Outcome.PARTIAL, "what is known is shown, and that the facility is away"
     assert "away" in outcomes[three][1]
     assert await centre.services.search.dataset(None, one, "d3") == rows[3]
+    with pytest.raises(FacilityUnavailable):
+        await centre.services.search.dataset(None, two, "d3")
     for pid in ("d9", "", "a\0b", "\ud800", "%"):
         with pytest.raises(NotFound):
             await centre.services.search.dataset(None, one, pid)
@@ -141,4 +147,5 @@ async def test_only_where_a_person_has_a_grant_the_facility_is_asked() -> None:
     merged = await centre.services.search.search(ada, SearchQuery(), [])
     assert [(f.facility_id, f.dataset.pid) for f in merged.found] == [(mine, "own"), (other, "open")]
     assert {a.facility_id: a.outcome for a in merged.answers} == {mine: Outcome.OK, other: Outcome.SIGN_IN_NEEDED}
+    assert (await centre.services.search.dataset(ada, other, "open")).title == "Title open"
     assert {slug for slug, *_ in centre.agents.asked} == {mine}

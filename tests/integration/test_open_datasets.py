@@ -101,6 +101,18 @@ async def test_updated_since_and_facilities_narrow() -> None:
     assert [(m["ageSeconds"], m["isComplete"]) for m in never["mirrors"]] == [(None, False)]
 
 
+async def test_what_might_be_overtaken_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change with an earlier time may still be committed: a cursor past it would miss it."""
+    slug = fresh()
+    harvester = Harvester(portal(slug), slug)
+    await in_db(apply, slug, "", Changes((dataset("a"),), token="t:1", restart=True))
+    monkeypatch.setattr("central_portal.mirror.store.SETTLED", 3600.0)
+    assert await harvester.harvest(10) == 0
+    assert harvester.cursor is None
+    monkeypatch.setattr("central_portal.mirror.store.SETTLED", -1.0)
+    assert await harvester.harvest(10) == 1
+
+
 @pytest.mark.parametrize(
     "wrong", [{"first": 0}, {"first": 101}, {"after": "x"}, {"after": "W10="}, {"after": "WzEsMV0="}]
 )

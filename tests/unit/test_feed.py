@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import sqlite3
-import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,92 +14,10 @@ from facility_agent.core.feed import CHECKED, Feed
 from facility_agent.link.codec import OpenRecordCodec
 from facility_agent.ports.catalogue import Reader
 from facility_agent.ports.status import FeedStatus
-from facility_agent.store.feed import SqliteFeed
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
-from shared.catalogue import Changes, Dataset, SearchPage, SearchQuery
+from shared.catalogue import SearchPage, SearchQuery
 from shared.errors import BackendUnavailable
-from shared.wire.changes import encode
-
-OPEN, PRIVATE = "P-open", "P-private"
-
-
-def dataset(pid: str, title: str = "t", proposal: str = OPEN) -> Dataset:
-    return Dataset(pid, title, proposal, "I1", "", "", 1.0, None, 1, 1, is_open=False)
-
-
-class Half(MemoryCatalogue):
-    """May say that it is read in part, leaving out the datasets in `hidden` from lists; it still knows them."""
-
-    def __init__(self) -> None:
-        super().__init__({OPEN})
-        self.hidden: set[str] = set()
-
-    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
-        page = await super().search(query, reader)
-        shown = tuple(d for d in page.datasets if d.pid not in self.hidden)
-        return replace(page, datasets=shown, complete=not self.hidden)
-
-
-class Follower:
-    """A mirror as the centre keeps one."""
-
-    def __init__(self) -> None:
-        self.token, self.rows, self.fresh, self.restarting = "", dict[str, str](), set[str](), False
-        self.restarts = 0
-
-    def take(self, said: Changes) -> None:
-        encode(said)  # raises when anything is not open, or too large
-        if said.restart:
-            self.restarting, self.fresh = True, set()
-            self.restarts += 1
-        for d in said.datasets:
-            assert d.proposal == OPEN
-            self.rows[d.pid] = d.title
-            self.fresh.add(d.pid)
-        for pid in said.gone_datasets:
-            self.rows.pop(pid, None)
-        self.token = said.token
-        if self.restarting and said.complete and not said.more:
-            self.rows = {pid: self.rows[pid] for pid in self.rows if pid in self.fresh}
-            self.restarting = False
-
-    async def follow(self, feed: Feed) -> None:
-        for _ in range(200):
-            said = await feed.changes(self.token)
-            self.take(said)
-            if not said.more:
-                return
-        raise AssertionError("it never ends")
-
-
-class Scene:
-    """A catalogue with its feed."""
-
-    def __init__(self, folder: Path) -> None:
-        self.catalogue, self.now, self.folder = Half(), 1000.0, folder
-        self.store = self.opened()
-        self.feed = Feed(self.catalogue, self.store, OpenRecordCodec(), lambda: self.now, 30.0)
-
-    def opened(self) -> SqliteFeed:
-        return SqliteFeed(self.folder / "feed.sqlite3", lambda: self.now)
-
-    async def restart(self, *, cleanly: bool) -> None:
-        if cleanly:
-            await self.store.close()
-        self.store = self.opened()
-        self.feed = Feed(self.catalogue, self.store, OpenRecordCodec(), lambda: self.now, 30.0)
-
-    def open(self) -> dict[str, str]:
-        return {d.pid: d.title for d in self.catalogue._all if d.proposal == OPEN}
-
-
-@asynccontextmanager
-async def scene() -> AsyncIterator[Scene]:
-    with tempfile.TemporaryDirectory() as folder:
-        made = Scene(Path(folder))
-        yield made
-        await made.store.close()
-
+from tests.feed_scene import OPEN, PRIVATE, Follower, Scene, dataset, scene
 
 PUT = st.tuples(
     st.just("put"), st.sampled_from("abcdef"), st.sampled_from("xyz"), st.sampled_from([OPEN, PRIVATE])
@@ -281,81 +194,3 @@ async def test_a_catalogue_that_does_not_go_on_ends_the_look_and_buries_nothing(
             await feed.look()
         said = await feed.changes(token)
         assert (said.gone_datasets, said.complete) == ((), False)
-
-
-class Leaky(MemoryCatalogue):
-    """Shows private datasets to strangers."""
-
-    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
-        return await super().search(query, Reader(proposals={PRIVATE}))
-
-
-async def test_what_is_not_open_is_not_kept_even_when_an_adapter_shows_it() -> None:
-    async with scene() as at:
-        leaky = Leaky({OPEN})
-        leaky.put([dataset("a"), dataset("secret", proposal=PRIVATE)])
-        feed = Feed(leaky, at.store, OpenRecordCodec(), lambda: at.now, 30.0)
-        await feed.look()
-        assert [d.pid for d in (await feed.changes("")).datasets] == ["a"]
-        with sqlite3.connect(at.folder / "feed.sqlite3") as db:
-            assert db.execute("select pid from record where kind='d'").fetchall() == [("a",)]
-        db.close()
-
-
-async def test_one_record_that_nobody_could_read_costs_itself_alone() -> None:
-    async with scene() as at:
-        at.catalogue.put([dataset("bad\npid"), dataset("good"), dataset("half", title="\ud800")])
-        await at.feed.look()
-        assert [d.pid for d in (await at.feed.changes("")).datasets] == ["good"]
-
-
-LONG = 100 * 86_400.0
-"""After so long tombstones are dropped."""
-
-
-async def test_a_new_mirror_gets_past_tombstones_that_were_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
-    async with scene() as at:
-        at.catalogue.put(dataset(pid) for pid in "abcdef")
-        await at.feed.look()
-        at.catalogue.remove("f")
-        await at.feed.look()
-        at.now += LONG
-        await at.feed.look()
-        mirror = Follower()
-        await mirror.follow(at.feed)
-        assert (set(mirror.rows), mirror.restarts) == (set("abcde"), 1)
-        said = await at.feed.changes(mirror.token)
-        assert (said.datasets, said.restart, said.token) == ((), False, mirror.token)
-
-
-async def test_who_may_have_missed_a_dropped_tombstone_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
-    async with scene() as at:
-        at.catalogue.put(dataset(pid) for pid in "abcdef")
-        await at.feed.look()
-        followed, paging = Follower(), Follower()
-        await followed.follow(at.feed)
-        paging.take(await at.feed.changes(""))
-        at.catalogue.remove("a")
-        await at.feed.look()
-        at.now += LONG
-        await at.feed.look()
-        for mirror in (followed, paging):
-            await mirror.follow(at.feed)
-            assert (set(mirror.rows), mirror.restarts) == (set("bcdef"), 2)
-
-
-async def test_what_changes_while_somebody_begins_is_told_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("facility_agent.core.feed.RECORDS", 2)
-    async with scene() as at:
-        at.catalogue.put(dataset(pid) for pid in "abcdef")
-        await at.feed.look()
-        mirror = Follower()
-        mirror.take(await at.feed.changes(""))
-        at.catalogue.put([dataset("a", "new"), dataset("g")])
-        at.catalogue.remove("b")
-        at.catalogue.remove("f")
-        await at.feed.look()
-        await mirror.follow(at.feed)
-        assert (mirror.rows, mirror.restarts) == (at.open(), 1)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from facility_agent.adapters.catalogue.folders import Folders
 from facility_agent.adapters.catalogue.icat import Icat as Adapter
 from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
 from facility_agent.adapters.catalogue.icat_client import IcatClient
@@ -26,8 +27,8 @@ from tests.standins.icat.app import answered, build
 from tests.standins.icat.jpql import Refused
 from tests.standins.icat.oracle import ENTITIES, visible
 from tests.standins.icat.rules import readable
-from tests.standins.icat.serving import serving
 from tests.standins.icat.world import USER, Icat, load
+from tests.standins.serving import serving
 
 pytestmark = pytest.mark.skipif(missing("icat-data") is not None, reason=f"needs {missing('icat-data')}")
 RECORDED = ["simple/root", "db/acord", "db/ahau", "db/jbotu", "db/jdoe", "db/nbour", "db/rbeck"]
@@ -365,7 +366,7 @@ def test_a_location_loses_its_digest_and_nothing_else() -> None:
 
 
 async def test_a_person_is_their_accounts_user_and_a_stranger_is_anyone(world: Icat, tmp_path: Path) -> None:
-    port = IcatCatalogue(local(world), mnemonic="db", anyone="anon/anon", root=tmp_path)
+    port = IcatCatalogue(local(world), mnemonic="db", anyone="anon/anon", folders=Folders(tmp_path, "{proposal}"))
     jdoe = Reader(Account("jdoe", "1", 1001, 1001, (), tmp_path))
     assert [len((await port.search(SearchQuery(), reader)).datasets) for reader in (jdoe, STRANGER)] == [6, 1]
     more = Reader(jdoe.account, frozenset({"12100409-ST"}))
@@ -382,7 +383,9 @@ async def test_a_person_is_their_accounts_user_and_a_stranger_is_anyone(world: I
 async def test_a_proposals_folder_is_below_the_root_and_nowhere_else(world: Icat, tmp_path: Path) -> None:
     (tmp_path / "root" / "P1").mkdir(parents=True)
     (tmp_path / "root" / "P2").symlink_to(tmp_path)
-    port = IcatCatalogue(local(world), mnemonic="db", anyone="anon/anon", root=tmp_path / "root")
+    port = IcatCatalogue(
+        local(world), mnemonic="db", anyone="anon/anon", folders=Folders(tmp_path / "root", "{proposal}")
+    )
     assert (await port.locate("P1")).folder == tmp_path / "root" / "P1"
     for name in ("P2", "..", ".", "", "P1/..", "nothing", "a\0b", "x" * 5000):
         with pytest.raises(NotFound):

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from starlette.responses import Response
 
-from facility_agent.adapters.catalogue.scicat_questions import cursor
 from facility_agent.ports.catalogue import STRANGER
 from facility_agent.testing.catalogue_world import Known
+from shared import cursors
 from shared.catalogue import ProposalQuery, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import BackendError, BackendUnavailable, NotFound, Unsupported
@@ -260,6 +260,6 @@ async def test_proposals_out_of_order_are_refused(scicat: Site) -> None:
         )
         assert (await backend.proposals(ProposalQuery(), STRANGER)).proposals == (), "each is judged again"
         lists("b")
-        after = cursor("b")
+        after = cursors.write("b")
         with pytest.raises(BackendError):
             await backend.proposals(ProposalQuery(after=after), STRANGER)

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from facility_agent.adapters.catalogue.scicat_paging import Order, Row, first, in_order
-from facility_agent.adapters.catalogue.scicat_questions import Place, Range, cursor, opened, position, where
+from facility_agent.adapters.catalogue.scicat_questions import Place, Range, position, where
 from facility_agent.adapters.catalogue.scicat_records import Fields
+from shared import cursors
 from shared.catalogue import SearchQuery
 from shared.errors import BackendError, InvalidRequest
 
@@ -68,16 +69,16 @@ def test_rows_out_of_order_are_refused() -> None:
 
 def test_cursors() -> None:
     for place in (Place(math.inf, "20.1/é"), Place(-1_000.0, "x" * 300), Place(0.0, "")):
-        text = cursor(place.later, place.pid, 7)
+        text = cursors.write(place.later, place.pid, 7)
         assert position(text) == (place, 7)
         assert len(text) <= 512
     for bad in (
         (0, "a", 1), (0.0, "a", -1), (0.0, "a", 2**31), (math.nan, "a", 1), (-math.inf, "a", 1), (9e300, "a", 1), (0.0, "a"),
     ):  # fmt: skip
         with pytest.raises(InvalidRequest):
-            position(cursor(*bad))
+            position(cursors.write(*bad))
     with pytest.raises(InvalidRequest):
-        opened(cursor(True), int)
+        cursors.read(cursors.write(True), int)
 
 
 def test_counting_is_asked_by_time_and_pid() -> None:

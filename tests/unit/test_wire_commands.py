@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import math
 import uuid
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,14 +13,11 @@ from hypothesis import strategies as st
 
 from central_portal.link.commands import command_body
 from shared.catalogue import (
-    ArchiveState,
     Changes,
     DataFile,
     Dataset,
     FilePage,
-    Member,
     Order,
-    Parameter,
     Proposal,
     ProposalPage,
     ProposalQuery,
@@ -71,18 +67,10 @@ from shared.wire.status import decode_problem, encode_problem, error_of
 from shared.wire.text import Malformed
 from shared.wire.workspaces import decode_report, encode_report
 from shared.workspaces import LAST_SEQUENCE, LaunchRequest, StepName, StepReport, WorkspaceReport, WorkspaceState
+from tests.corpus.samples import PROPOSAL, RICH
 
 ID = "11111111-2222-4333-8444-555555555555"
 DATASET = Dataset("a/1.nxs", "Silver behenate", "GUP26110", "I22", "AgBh", "NXsas", 1.5, None, 2**40, 3, True)
-RICH = replace(
-    DATASET, techniques=("PaNET01196", "https://w3id.org/PaN/ESRFET#XAS"), keywords=("silver",),
-    parameters=(Parameter("energy", 12.4, "keV"), Parameter("mode", "fly"), Parameter("zero", 0.0)),
-    doi="10.1/x", licence="CC-BY-4.0", released=3.5, state=ArchiveState.ARCHIVED,
-)  # fmt: skip
-PROPOSAL = Proposal(
-    "p1", "Silver", "All of it.", "user", ("I22",), 1.0, 2.0, 3.0, "10.1/p", "CC-BY-4.0", ("silver",),
-    (Member("Ada Lovelace", "PI", "Alpha", "0000-0002-1825-0097"),), is_open=True,
-)  # fmt: skip
 REPORT = WorkspaceReport(
     ID, 7, WorkspaceState.FAILED, (StepReport(StepName.ASK, 1.5, "asked"),), 60.0, "QUOTA_EXCEEDED", "Too many."
 )

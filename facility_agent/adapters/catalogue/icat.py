@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +12,7 @@ from facility_agent.adapters.catalogue.icat_query import ROW, Source, moment, on
 from facility_agent.adapters.catalogue.icat_question import asked, still_found, within, words
 from facility_agent.adapters.catalogue.icat_rules import rules_of, sources, unknown_rule
 from facility_agent.adapters.http import unusable
+from shared import cursors
 from shared.catalogue import (  # fmt: skip
     DataFile,
     Dataset,
@@ -26,7 +26,7 @@ from shared.catalogue import (  # fmt: skip
     key,
 )
 from shared.commands import GetFiles
-from shared.errors import BackendError, InvalidRequest, NotFound
+from shared.errors import BackendError, NotFound
 
 CHUNK, MOST = 1000, 100_000
 ANYONE = "anon/anon"
@@ -50,7 +50,7 @@ class Icat:
 
     async def search(self, query: SearchQuery, user: str, more: Set[str] = frozenset()) -> SearchPage:
         """One page in the order of `shared.catalogue.sort_key`. Raises InvalidRequest for a cursor not of this catalogue."""
-        start = _position(query.after, (float, str))
+        start = tuple(cursors.read(query.after, float, str)) if query.after else None
         joins, conditions = asked(query, self._zone)
         streams = [
             self._dated(source, joins, conditions, query, start, user, more)
@@ -63,7 +63,7 @@ class Icat:
         page = ordered[: query.limit]
         opened = await self._open("Dataset", [row["id"] for _, row in page], user)
         datasets = tuple(say.dataset(row, row["id"] in opened) for _, row in page)
-        return SearchPage(datasets, _cursor(page[-1][0]) if len(ordered) > query.limit else "")
+        return SearchPage(datasets, cursors.write(*page[-1][0]) if len(ordered) > query.limit else "")
 
     async def get(self, pid: str, user: str, more: Set[str] = frozenset()) -> Dataset:
         """One dataset. Raises NotFound when there is none or the user may not see it."""
@@ -84,7 +84,7 @@ class Icat:
 
     async def proposals(self, query: ProposalQuery, user: str, more: Set[str] = frozenset()) -> ProposalPage:
         """One page of investigations by name; those that share a name are one proposal, told by the first."""
-        (after,) = _position(query.after, (str,)) or ("",)
+        after = cursors.read(query.after, str)[0] if query.after else ""
         conditions = [words(word, f"{ROW}.name", f"{ROW}.title", f"{ROW}.summary") for word in query.text.split()]
         conditions += [f"{ROW}.name {one_of(query.proposals)}"] if query.proposals else []
         seen = await self._sources("Investigation", user, more)
@@ -95,11 +95,11 @@ class Icat:
         told: tuple[Proposal, ...] = tuple(
             say.proposal(rows[n], rows[n]["id"] in opened) for n in page if n in rows
         )
-        return ProposalPage(told, _cursor((page[-1],)) if len(names) > query.limit else "")
+        return ProposalPage(told, cursors.write(page[-1]) if len(names) > query.limit else "")
 
     async def files(self, wanted: GetFiles, user: str, more: Set[str] = frozenset()) -> FilePage:
         """One page of a dataset's files by path. Raises NotFound as `get` does."""
-        (after,) = _position(wanted.after, (str,)) or ("",)
+        after = cursors.read(wanted.after, str)[0] if wanted.after else ""
         dataset = say.id_of((await self.get(wanted.pid, user, more)).pid)
         found = set[DataFile]()
         for source in await self._sources("Datafile", user, more):
@@ -113,7 +113,7 @@ class Icat:
                 first = _beyond(rows[-1]["id"], first, len(found))
         later = sorted((each for each in found if each.path > after), key=lambda each: each.path)
         page = tuple(later[: wanted.limit])
-        return FilePage(page, _cursor((page[-1].path,)) if len(later) > wanted.limit else "", len(found))
+        return FilePage(page, cursors.write(page[-1].path) if len(later) > wanted.limit else "", len(found))
 
     async def instruments(self) -> tuple[str, ...]:
         """The instruments of what anyone may see, sorted."""
@@ -278,20 +278,3 @@ async def _together(waiting: Sequence[Any]) -> list[Any]:
         first = several.exceptions[0]
         raise first from first.__cause__
     return [task.result() for task in tasks]
-
-
-def _cursor(position: tuple[Any, ...]) -> str:
-    return json.dumps(position).encode().hex()
-
-
-def _position(after: str, kinds: tuple[type, ...]) -> tuple[Any, ...] | None:
-    """The position that `_cursor` wrote; None for the beginning. Raises InvalidRequest for anything else."""
-    if not after:
-        return None
-    try:
-        value = json.loads(bytes.fromhex(after))
-        if type(value) is not list or tuple(map(type, value)) != kinds or value[0] != value[0]:
-            raise ValueError("another catalogue's")
-    except (ValueError, RecursionError):
-        raise InvalidRequest("This page cursor is not one of this catalogue's.") from None
-    return tuple(value)

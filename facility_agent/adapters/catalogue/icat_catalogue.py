@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Set
-from pathlib import Path
 
+from facility_agent.adapters.catalogue.folders import Folders
 from facility_agent.adapters.catalogue.icat import Icat
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
-from shared.errors import InvalidRequest, NotFound
-
-NO_DATA = "The data of this proposal are not on this facility's disks."
+from shared.errors import InvalidRequest
 
 
 class IcatCatalogue(CatalogueBackend):
-    """`mnemonic` and an account's username are the user's name in ICAT; `root` holds a folder for each proposal.
+    """`mnemonic` and an account's username are the user's name in ICAT.
 
     A stranger is the user `anyone`. A proposal is an investigation's name.
     """
 
     detail = "Live search of its ICAT."
 
-    def __init__(self, icat: Icat, *, mnemonic: str, anyone: str, root: Path) -> None:
-        self._icat, self._mnemonic, self._anyone, self._root = icat, mnemonic, anyone, root.resolve()
+    def __init__(self, icat: Icat, *, mnemonic: str, anyone: str, folders: Folders) -> None:
+        self._icat, self._mnemonic, self._anyone, self._folders = icat, mnemonic, anyone, folders
 
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         """One page, newest first; ICAT's queries know no relevance."""
@@ -42,17 +40,8 @@ class IcatCatalogue(CatalogueBackend):
         return await self._icat.files(wanted, self._user(reader), reader.proposals)
 
     async def locate(self, proposal: str) -> Location:
-        """The folder of this name; nothing that leads elsewhere."""
-        if proposal in {"", ".", ".."} or "/" in proposal or "\0" in proposal:
-            raise NotFound(NO_DATA)
-        try:
-            folder = (self._root / proposal).resolve()
-            there = folder.parent == self._root and folder.is_dir()
-        except (OSError, ValueError) as error:
-            raise NotFound(NO_DATA) from error
-        if not there:
-            raise NotFound(NO_DATA)
-        return Location(proposal, folder)
+        """The folder that the template says; nothing that leads elsewhere."""
+        return await self._folders.locate(proposal)
 
     async def instruments(self) -> tuple[str, ...]:
         """The instruments of what a stranger sees."""

@@ -12,14 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from facility_agent.adapters.catalogue.nexus_questions import (
-    FOREIGN,
-    TECHNIQUES,
-    conditions,
-    cursor,
-    name_after,
-    place_after,
-)
+from facility_agent.adapters.catalogue.nexus_questions import TECHNIQUES, conditions
+from shared import cursors
 from shared.catalogue import (
     DataFile,
     Dataset,
@@ -180,13 +174,13 @@ class Index:
         where, values = conditions(query, readable | open_)
         if query.after:
             where.append("(rank, pid) > (?, ?)")
-            values += place_after(query.after)
+            values += cursors.read(query.after, float, str)
         sql = f"select {_COLUMNS}, rank from file where {' and '.join(where)} order by rank, pid limit ?"  # noqa: S608
         with closing(self._connect()) as db:
             rows = db.execute(sql, [*values, query.limit + 1]).fetchall()
         more, rows = len(rows) > query.limit, rows[: query.limit]
         found = tuple(_dataset(row, open_) for row in rows)
-        return SearchPage(found, cursor(rows[-1][-1], rows[-1][0]) if more else "")
+        return SearchPage(found, cursors.write(rows[-1][-1], rows[-1][0]) if more else "")
 
     def get(self, pid: str, readable: Set[str], open_: Set[str]) -> Dataset:
         """One dataset. Raises NotFound."""
@@ -200,7 +194,7 @@ class Index:
         """The one file of a dataset. Raises NotFound, InvalidRequest."""
         self.get(wanted.pid, readable, open_)
         if wanted.after:
-            raise InvalidRequest(FOREIGN)
+            raise InvalidRequest(cursors.FOREIGN)
         with closing(self._connect()) as db:
             row = db.execute("select path, size, mtime from file where pid=?", (wanted.pid,)).fetchone()
         if row is None:
@@ -212,7 +206,7 @@ class Index:
         visible = readable | open_
         chosen = sorted(visible & set(query.proposals) if query.proposals else visible)
         words = query.text.casefold().split()
-        after = name_after(query.after) if query.after else ""
+        after = cursors.read(query.after, str)[0] if query.after else ""
         names = [
             name for name in chosen if name and name > after and all(word in name.casefold() for word in words)
         ]
@@ -229,7 +223,7 @@ class Index:
                 )
                 for name, first, last in rows[: query.limit]
             )  # fmt: skip
-        return ProposalPage(found, cursor(found[-1].pid) if len(rows) > query.limit else "")
+        return ProposalPage(found, cursors.write(found[-1].pid) if len(rows) > query.limit else "")
 
     def instruments(self, proposals: Set[str]) -> tuple[str, ...]:
         """Instruments of these proposals' datasets."""

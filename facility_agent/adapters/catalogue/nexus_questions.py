@@ -1,17 +1,13 @@
-"""Questions to the index: SQL conditions and page cursors."""
+"""Questions to the index: their SQL conditions."""
 
 from __future__ import annotations
 
-import base64
-import json
 from collections.abc import Set
 from typing import Any
 
 from shared.catalogue import SearchQuery
-from shared.errors import InvalidRequest
 from shared.techniques import narrower
 
-FOREIGN = "This page cursor is not one of this catalogue's."
 TECHNIQUES = {
     "NXsas": "PaNET01124", "NXcanSAS": "PaNET01124", "NXxas": "PaNET01196", "NXarpes": "PaNET01089",
     "NXmonopd": "PaNET01030", "NXtomo": "PaNET01129",
@@ -44,28 +40,3 @@ def conditions(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[A
             where.append("pid in (select pid from words where words match ?)")
             values.append(f"{column}: (" + " AND ".join(words) + ")")
     return where, values
-
-
-def cursor(*place: Any) -> str:
-    """A place in an order, as a page's `next`."""
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
-
-
-def name_after(after: str) -> str:
-    """The name that `cursor` was given. Raises InvalidRequest."""
-    try:
-        (name,) = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRequest(FOREIGN) from None
-    if not isinstance(name, str):
-        raise InvalidRequest(FOREIGN)
-    return name
-
-
-def place_after(after: str) -> list[Any]:
-    """The rank and pid that `cursor` was given. Raises InvalidRequest."""
-    try:
-        rank, pid = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
-        return [float(rank), str(pid)]
-    except (ValueError, TypeError, OverflowError):
-        raise InvalidRequest(FOREIGN) from None

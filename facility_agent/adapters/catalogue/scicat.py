@@ -13,9 +13,9 @@ from typing import Any
 
 from facility_agent.adapters.catalogue import scicat_questions as questions
 from facility_agent.adapters.catalogue import scicat_records as records
+from facility_agent.adapters.catalogue.folders import Folders
 from facility_agent.adapters.catalogue.remembered import Remembered
 from facility_agent.adapters.catalogue.scicat_client import NAME, Client, rows
-from facility_agent.adapters.catalogue.scicat_folders import Folders
 from facility_agent.adapters.catalogue.scicat_paging import Order, Row, first, in_order
 from facility_agent.adapters.catalogue.scicat_questions import Range, Where
 from facility_agent.adapters.catalogue.scicat_records import Record
@@ -23,6 +23,7 @@ from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings, fa
 from facility_agent.adapters.http import Bounds, Upstream, unusable
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
+from shared import cursors
 from shared.catalogue import (
     DataFile,
     Dataset,
@@ -89,7 +90,7 @@ class Scicat(CatalogueBackend):
         page, now = found[: query.limit], time.time()
         seen_by = (records.dataset(f.record, reader.proposals, names, self._fields, now) for f in page)
         last = page[-1] if len(found) > query.limit else None
-        after_it = questions.cursor(last.place.later, last.place.pid, last.seen) if last else ""
+        after_it = cursors.write(last.place.later, last.place.pid, last.seen) if last else ""
         return SearchPage(tuple(sorted(seen_by, key=sort_key)), after_it)
 
     def _order(self, wanted: Where, span: Range, reader: Reader) -> Order:
@@ -142,7 +143,7 @@ class Scicat(CatalogueBackend):
 
     async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
         """One page of published proposals and the reader's."""
-        after = questions.opened(query.after, str)[0] if query.after else ""
+        after = cursors.read(query.after, str)[0] if query.after else ""
         parts: list[Where] = [{"isPublished": True}]
         own = sorted(filter(records.is_name, reader.proposals))
         if own:
@@ -153,7 +154,7 @@ class Scicat(CatalogueBackend):
         names = await self._names.value()
         found = await self._proposals(parts, after, query.limit + 1, frozenset(own))
         page = tuple(records.proposal(row, names) for row in found[: query.limit])
-        return ProposalPage(page, questions.cursor(page[-1].pid) if len(found) > query.limit else "")
+        return ProposalPage(page, cursors.write(page[-1].pid) if len(found) > query.limit else "")
 
     async def _proposals(self, parts: list[Where], after: str, most: int, own: Set[str]) -> list[Record]:
         """The first `most` proposals after a pid that may be shown. Asked in nobody's name when none is one's own."""
@@ -187,13 +188,13 @@ class Scicat(CatalogueBackend):
         files = await self._files_of(row, reader if is_own else Reader())
         page = files[begin : begin + wanted.limit]
         end = begin + len(page)
-        return FilePage(tuple(page), questions.cursor("files", end) if end < len(files) else "", len(files))
+        return FilePage(tuple(page), cursors.write("files", end) if end < len(files) else "", len(files))
 
     @staticmethod
     def _begin(after: str) -> int:
-        kind, begin = questions.opened(after, str, int)
+        kind, begin = cursors.read(after, str, int)
         if kind != "files" or not 0 < begin <= FILES:
-            raise InvalidRequest(questions.FOREIGN)
+            raise InvalidRequest(cursors.FOREIGN)
         return int(begin)
 
     async def _files_of(self, row: Record, reader: Reader) -> list[DataFile]:

@@ -7,8 +7,6 @@ a list's `where`: lists are sorted by time, what a bound leaves out lies at one 
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 import re
 from collections.abc import Mapping, Set
@@ -17,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from facility_agent.adapters.catalogue.scicat_records import Fields, Record, milliseconds
+from shared import cursors
 from shared.catalogue import SearchQuery
 from shared.errors import InvalidRequest
 from shared.techniques import narrower
@@ -162,31 +161,9 @@ def _iso(ms: int) -> str:
     return (_FIRST + timedelta(milliseconds=ms)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def cursor(*values: Any) -> str:
-    """A position, as a page's `next`."""
-    return base64.urlsafe_b64encode(
-        json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
-    ).decode()
-
-
-def opened(after: str, *kinds: type) -> list[Any]:
-    """What `cursor` was given, when it was given these kinds. Raises InvalidRequest."""
-    try:
-        values = json.loads(base64.b64decode(after, altchars=b"-_", validate=True))
-        if not isinstance(values, list) or [type(value) for value in values] != [*kinds]:
-            raise ValueError
-    except (ValueError, TypeError, RecursionError):
-        raise InvalidRequest(FOREIGN) from None
-    return values
-
-
 def position(after: str) -> tuple[Place, int]:
     """The place after which a page begins, and how many were before that. Raises InvalidRequest."""
-    later, pid, seen = opened(after, float, str, int)
-    if (
-        math.isnan(later)
-        or not 0 <= seen < 2**31
-        or (later != math.inf and not -_LATEST <= later / 1000 <= -_EARLIEST)
-    ):
-        raise InvalidRequest(FOREIGN)
+    later, pid, seen = cursors.read(after, float, str, int)
+    if not 0 <= seen < 2**31 or (later != math.inf and not -_LATEST <= later / 1000 <= -_EARLIEST):
+        raise InvalidRequest(cursors.FOREIGN)
     return Place(later, pid), seen

@@ -15,7 +15,7 @@ answered 501, never guessed. It keeps the ways in which SciCat surprises:
 """
 
 from tests.standins.scicat.app import build
-from tests.standins.scicat.serving import serving
 from tests.standins.scicat.world import SciCat
+from tests.standins.serving import serving
 
 __all__ = ["SciCat", "build", "serving"]

@@ -1,4 +1,4 @@
-"""Where a proposal's data lie: SciCat knows paths of other machines, so the site says it by a template."""
+"""Where a proposal's data lie: catalogues know paths of other machines, so the site says it by a template."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from errno import ENAMETOOLONG
 from pathlib import Path
 
-from facility_agent.adapters.catalogue.scicat_records import is_name
 from facility_agent.ports.catalogue import Location
 from shared.errors import BackendUnavailable, NotFound
 
@@ -21,7 +20,13 @@ class Folders:
 
     async def locate(self, proposal: str) -> Location:
         """The folder. Raises NotFound when there is none, or when it is not below the root once links are followed."""
-        if self._root is None or not is_name(proposal) or "/" in proposal or proposal.startswith("."):
+        if (
+            self._root is None
+            or not proposal.isprintable()
+            or "/" in proposal
+            or proposal.startswith(".")
+            or not proposal
+        ):
             raise NotFound(NO_DATA)
         return Location(proposal, await asyncio.to_thread(self._found, self._root, proposal))
 

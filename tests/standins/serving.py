@@ -1,4 +1,4 @@
-"""The stand-in on a port of its own."""
+"""A stand-in on a port of its own."""
 
 from __future__ import annotations
 
