@@ -194,8 +194,7 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
         roster.adopters += [views.adopt, entrance.adopt]
         known = providers(federation, settings.origin)
         views.bind(views.Wiring(identity, links, federation, known, settings.origin, settings.query_deadline))
-        records = MirrorRecords(lambda: [view.slug for view in facilities.all()])
-        app = application(entrance, build_api(services), SearchApi(records))
+        app = application(entrance, build_api(services), SearchApi(MirrorRecords(facilities.slugs)))
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
     return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))

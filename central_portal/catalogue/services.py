@@ -102,7 +102,7 @@ class FederatedSearch:
         held = await self._identity.held(caller) if caller else None
         return {
             asyncio.create_task(self._one(caller, held, slug, query, positions.get(slug, _START))): slug
-            for slug in chosen or [view.slug for view in self._facilities.all()]
+            for slug in chosen or self._facilities.slugs()
             if _open(positions, slug)
         }
 

@@ -106,6 +106,10 @@ class Facilities:
         """Every facility by name."""
         return sorted(self._views.values(), key=lambda view: (view.name.casefold(), view.slug))
 
+    def slugs(self) -> list[str]:
+        """The id of each that takes part now."""
+        return [view.slug for view in self.all()]
+
     def get(self, slug: str) -> FacilityView:
         """One facility. Raises NotFound."""
         view = self._views.get(slug)
