@@ -37,6 +37,6 @@ def conditions(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[A
     for column, said in (("text", query.text), ("sample", query.sample)):
         words = ['"' + word.replace('"', '""') + '"*' for word in said.replace("\0", " ").split()]
         if words:
-            where.append("pid in (select pid from words where words match ?)")
+            where.append("number in (select rowid from words where words match ?)")
             values.append(f"{column}: (" + " AND ".join(words) + ")")
     return where, values
