@@ -1,0 +1,50 @@
+"""Reading a whole list from a system that knows only `skip` and `limit`, while things come and go."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+IDLE = 10
+"""So many answers in a row may bring nothing new."""
+
+
+class Moved(Exception):
+    """The list changed so much between two answers, or has so little order, that what it holds is not known."""
+
+
+async def pages(
+    ask: Callable[[int, int], Awaitable[Sequence[T]]], key: Callable[[T], Hashable], size: int
+) -> AsyncIterator[list[T]]:
+    """The list in parts: what is there all along comes once, whatever comes or goes before, between and after.
+
+    `ask(skip, limit)` answers in an order that stays; fewer than `limit` is no sign of an end, since servers have bounds of
+    their own, and more does no harm. Each question begins where the last item of the answer before stood.
+    What stands behind the last item known in the new answer has not been seen; when none is known, something before has
+    gone, and the list is looked for one page earlier. `size` is at least 2. Raises Moved.
+    """
+    begin, known, last = 0, set[Hashable](), None
+    is_back, idle = False, 0
+    while idle < IDLE:
+        rows = await ask(begin, size)
+        at = _last_known(rows, key, known)
+        if known and at < 0:
+            if is_back or begin == 0:
+                raise Moved
+            begin, is_back = max(begin - size + 1, 0), True
+            continue
+        is_back, fresh = False, list(rows[at + 1 :])
+        if not rows or (not fresh and key(rows[-1]) == last):
+            return
+        if fresh:
+            idle, known = 0, {key(row) for row in rows}
+            yield fresh
+        else:
+            idle += 1
+        begin, last = begin + len(rows) - 1, key(rows[-1])
+    raise Moved
+
+
+def _last_known(rows: Sequence[T], key: Callable[[T], Hashable], known: Collection[Hashable]) -> int:
+    return next((at for at in range(len(rows) - 1, -1, -1) if key(rows[at]) in known), -1)
