@@ -39,6 +39,7 @@ log = logging.getLogger(__name__)
 NO_TEXT = "The question has characters that no text has."
 TOO_MANY = "This dataset has too many files to be listed here."
 FIRST = "The facility is still reading its catalogue; ask again shortly for the rest."
+UNREAD = "The facility's catalogue cannot be read at the moment."
 BEHIND = "The facility's catalogue could not be read whole the last time; this may be old."
 FILES = 100_000
 SHARE = 4
@@ -59,7 +60,8 @@ class Panosc(CatalogueBackend):
     ) -> None:  # fmt: skip
         self._settings, self._client, self._index, self._folders = settings, client, index, folders
         self.faults, self._clock, self._reading = faults, clock, settings.reading()
-        self._complete, self._note, self._told = False, FIRST, ""
+        self._complete, self._note = False, FIRST
+        self._told, self._telling = set[str](), set[str]()
         self._read_at: float | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -87,6 +89,7 @@ class Panosc(CatalogueBackend):
                 await self.look()
             except Exception as error:  # noqa: BLE001 (whatever an API answers never ends the agent)
                 self._fail(error)
+            self._told, self._telling = self._telling, set()
             await asyncio.sleep(max(self._settings.reread_s, SHARE * (loop.time() - began)))
 
     async def _begin(self) -> None:
@@ -121,7 +124,7 @@ class Panosc(CatalogueBackend):
         await asyncio.to_thread(index.finish, look, began)
         if not self._complete:
             log.info("the search API was read: %d datasets, %d documents", len(datasets), len(documents))
-        self._complete, self._note, self._told, self._read_at = True, "", "", began
+        self._complete, self._note, self._read_at = True, "", began
 
     async def _members(self, most: int) -> dict[str, tuple[Member, ...]]:
         """Members by a document's pid; none when the API refuses to tell them."""
@@ -136,13 +139,14 @@ class Panosc(CatalogueBackend):
         return found
 
     def _fail(self, error: Exception) -> None:
-        self._complete, self._note = False, FIRST if self._read_at is None else BEHIND
+        self._complete, self._note = False, UNREAD if self._read_at is None else BEHIND
         self._tell(f"{type(error).__name__}: {error.__cause__ or error}")
 
     def _tell(self, what: str) -> None:
-        if what != self._told:
-            log.warning("the search API could not be read: %s", what)
-        self._told = what
+        """Log what the look before this one did not meet."""
+        if what not in self._told | self._telling:
+            log.warning("the search API: %s", what)
+        self._telling.add(what)
 
     # --- answers
 

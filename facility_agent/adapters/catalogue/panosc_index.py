@@ -36,8 +36,10 @@ _NAMES = ("dataset", "belongs", "technique", "proposal", "words", "standing")
 _TABLES = """
 create table if not exists standing (look integer not null, read_at real);
 create table if not exists dataset (
-    pid text primary key, raw text not null, instrument text, started real, rank real, digest blob, data blob, look integer
+    id integer primary key, pid text not null unique, raw text not null, instrument text, started real, rank real,
+    digest blob, data blob, look integer
 );
+create index if not exists dataset_raw on dataset (raw);
 create index if not exists dataset_rank on dataset (rank, pid);
 create table if not exists belongs (proposal text, pid text, primary key (proposal, pid)) without rowid;
 create index if not exists belongs_pid on belongs (pid);
@@ -184,15 +186,16 @@ def _put(db: sqlite3.Connection, look: int, seen: Seen) -> None:
     if known is not None:
         _drop(db, [d.pid])
     values = (d.pid, seen.raw, d.instrument, d.started, rank(d.started), digest, data, look)
-    db.execute("insert into dataset values (?, ?, ?, ?, ?, ?, ?, ?)", values)
+    number = db.execute("insert into dataset values (null, ?, ?, ?, ?, ?, ?, ?, ?)", values).lastrowid
     db.executemany("insert into belongs values (?, ?)", [(name, d.pid) for name in seen.proposals])
     db.executemany("insert into technique values (?, ?)", [(term, d.pid) for term in d.techniques])
-    db.execute("insert into words values (?, ?, ?)", (d.pid, seen.text, d.sample))
+    db.execute("insert into words (rowid, pid, text, sample) values (?, ?, ?, ?)", (number, d.pid, seen.text, d.sample))
 
 
 def _drop(db: sqlite3.Connection, pids: Collection[str]) -> None:
     for pid in pids:
-        for name in ("dataset", "belongs", "technique", "words"):
+        db.execute("delete from words where rowid=(select id from dataset where pid=?)", (pid,))
+        for name in ("dataset", "belongs", "technique"):
             db.execute(f"delete from {name} where pid=?", (pid,))  # noqa: S608
 
 
