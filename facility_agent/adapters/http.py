@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 import orjson
@@ -17,7 +16,6 @@ from yarl import URL
 from shared.errors import BackendError, BackendUnavailable
 
 _LONG = 256 * 1024
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +163,3 @@ def listed(name: str, value: Any, most: int) -> list[dict[str, Any]]:
     if not isinstance(value, list) or len(value) > most or not all(isinstance(row, dict) for row in value):
         raise unusable(name, f"is no list of at most {most} records")
     return value
-
-
-def base_address(value: str) -> str:
-    """An address that paths are put behind, without its last slash; for settings. Raises ValueError."""
-    parts = urlsplit(value)
-    if parts.query or parts.fragment or parts.username or not parts.hostname:
-        raise ValueError("an address like https://catalogue.example.eu, without a name, query or fragment")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ValueError("https, or http on this machine alone: nobody may listen or answer in between")
-    return value.rstrip("/")

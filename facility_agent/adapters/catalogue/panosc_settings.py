@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from facility_agent.adapters.catalogue.folders import folder_template
 from facility_agent.adapters.catalogue.panosc_records import Reading
-from facility_agent.adapters.http import base_address
+from facility_agent.adapters.upstream_settings import Base
 from facility_agent.plugins import Fault
 
 
@@ -19,7 +19,7 @@ class PanoscSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Annotated[str, AfterValidator(base_address)] = Field(
+    url: Base = Field(
         description="The search API, before `/Datasets`; usually it ends with `/api`."
     )
     facility: str = Field(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -11,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from facility_agent.adapters.catalogue.folders import folder_template
 from facility_agent.adapters.catalogue.scicat_records import Fields
-from facility_agent.adapters.http import base_address
+from facility_agent.adapters.upstream_settings import Base, secret
 from facility_agent.plugins import Fault
 
 
@@ -29,7 +28,7 @@ class ScicatSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Annotated[str, AfterValidator(base_address)] = Field(description="SciCat's backend, before `/api`.")
+    url: Base = Field(description="SciCat's backend, before `/api`.")
     username: str = Field(min_length=1, description="The functional account's name.")
     password_file: Path = Field(description="Holds its password; mode 0600. Read at each sign-in.")
     reading_groups: tuple[str, ...] = Field(
@@ -79,16 +78,6 @@ class ScicatSettings(BaseModel):
         return Fields(
             self.proposal, self.group_prefix, self.time, self.sample, self.parameters, frozenset(self.restoring)
         )
-
-
-def secret(path: Path) -> str:
-    """The password. Raises OSError, ValueError when its file is missing, open to others or empty."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ValueError(f"{path} is open to other users")
-    password = path.read_text().strip()
-    if not password:
-        raise ValueError(f"{path} is empty")
-    return password
 
 
 def faults(settings: ScicatSettings, folder: Path) -> Iterator[Fault]:
