@@ -140,6 +140,19 @@ async def fails_somehow(backend: Panosc) -> None:
     assert refused.value.message == BAD
 
 
+async def test_a_list_without_end_ends(panosc: Site) -> None:
+    def more(request: Request) -> Response:
+        skip = asked(request)["skip"]
+        return Response(json.dumps([{"pid": f"n/{skip + n}", "isPublic": False} for n in range(200)]))
+
+    async with panosc.adapter(page=200) as backend:
+        await backend.look()
+        panosc.api.instead = at("/api/Datasets", more)
+        panosc.api.asked.clear()
+        assert "records and more, and counts 7" in await fails(panosc, backend, BAD)
+        assert len(panosc.api.asked) < 15
+
+
 async def test_pages_shift_while_they_are_read(panosc: Site) -> None:
     """Before each answer one comes at the front; before every other one goes."""
     rows, coming = panosc.api.objects["Dataset"], 0

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from facility_agent.adapters.catalogue import panosc_records as records
 from facility_agent.adapters.catalogue.folders import Folders
-from facility_agent.adapters.catalogue.panosc_client import NAME, RELATED, Client, files_of
+from facility_agent.adapters.catalogue.panosc_client import NAME, RELATED, Client
 from facility_agent.adapters.catalogue.panosc_index import NO_DATASET, Index
 from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings, faults
 from facility_agent.adapters.http import Bounds, Upstream, unavailable, unusable
@@ -21,7 +21,6 @@ from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared import cursors
 from shared.catalogue import (
-    DataFile,
     Dataset,
     FilePage,
     Member,
@@ -31,13 +30,12 @@ from shared.catalogue import (
     SearchQuery,
 )
 from shared.commands import GetFiles
-from shared.errors import BackendError, BackendUnavailable, InvalidRequest, NotFound, ParasolError, Unsupported
+from shared.errors import BackendError, BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 NO_TEXT = "The question has characters that no text has."
-TOO_MANY = "This dataset has too many files to be listed here."
 FIRST = "The facility is still reading its catalogue; ask again shortly for the rest."
 UNREAD = "The facility's catalogue cannot be read at the moment."
 BEHIND = "The facility's catalogue could not be read whole the last time; this may be old."
@@ -108,11 +106,11 @@ class Panosc(CatalogueBackend):
         look = await asyncio.to_thread(index.begin)
         members = await self._members(before[0])
         documents, datasets = set[Any](), set[Any]()
-        async for part in client.everything("/Documents"):
+        async for part in client.everything("/Documents", before[0]):
             documents.update(str(row.get("pid")) for row in part)
             found = (records.proposal(row, self._reading, members.get(str(row.get("pid")), ())) for row in part)
             await asyncio.to_thread(index.see_proposals, look, [each for each in found if each])
-        async for part in client.everything("/Datasets", RELATED):
+        async for part in client.everything("/Datasets", before[1], RELATED):
             datasets.update(str(row.get("pid")) for row in part)
             seen = await asyncio.to_thread(lambda rows: [records.seen(row, self._reading) for row in rows], part)
             hidden = [str(row.get("pid")) for row, each in zip(part, seen, strict=True) if each is None]
@@ -181,23 +179,10 @@ class Panosc(CatalogueBackend):
             raise InvalidRequest(f"A page holds 1 to {LIMITS.page} files.")
         after = cursors.read(wanted.after, str)[0] if wanted.after else ""
         raw, _ = await self._ask(NotFound(NO_DATASET), self._index.get, wanted.pid)
-        files = await self._files(raw)
+        files = await asyncio.to_thread(records.files, await self._client.files(raw, FILES))
         later = [file for file in files if file.path > after]
         page = tuple(later[: wanted.limit])
         return FilePage(page, cursors.write(page[-1].path) if len(later) > len(page) else "", len(files))
-
-    async def _files(self, raw: str) -> list[DataFile]:
-        path, rows = files_of(raw), list[records.Record]()
-        number = await self._client.count(path)
-        if number > FILES:
-            raise Unsupported(TOO_MANY)
-        async for part in self._client.everything(path):
-            rows += part
-            if len(rows) > FILES:
-                raise Unsupported(TOO_MANY)
-        if len(rows) < number:
-            raise unusable(NAME, f"lists {len(rows)} files and counts {number}")
-        return await asyncio.to_thread(records.files, rows)
 
     async def locate(self, proposal: str) -> Location:
         """The folder that the settings' template says."""

@@ -6,21 +6,24 @@ Of a filter only what the specification has (https://github.com/panosc-eu/search
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from facility_agent.adapters.catalogue.panosc_records import Record
-from facility_agent.adapters.catalogue.skipping import Moved, pages
+from facility_agent.adapters.catalogue.skipping import Moved, pages, whole
 from facility_agent.adapters.http import Upstream, listed, unavailable, unusable
-from shared.errors import NotFound
+from shared.errors import NotFound, Unsupported
 
 NAME = "catalogue"
 MOST = 1_000_000
 """Records of one model."""
 TRIES = 3
+SLACK = 1000
 MEMBERS = {"relation": "members", "scope": {"include": [{"relation": "person"}, {"relation": "affiliation"}]}}
 RELATED = tuple({"relation": name} for name in ("documents", "techniques", "instrument", "samples", "parameters"))
 
@@ -44,20 +47,37 @@ class Client:
             raise unusable(NAME, f"has no count of {path} from 0 to {MOST}")
         return number
 
-    async def everything(self, path: str, include: tuple[Any, ...] = ()) -> AsyncIterator[list[Record]]:
-        """All records in parts; what came or went meanwhile, or a list without order, may make some come twice."""
+    async def everything(
+        self, path: str, counted: int, include: tuple[Any, ...] = ()
+    ) -> AsyncGenerator[list[Record], None]:
+        """All records in parts; what came or went meanwhile, or a list without order, may make some come twice.
 
-        async def ask(skip: int, limit: int) -> list[dict[str, Any]]:
-            return await self._list(path, include, skip, limit)
-
+        Raises BackendError also when there are far more than `counted`.
+        """
         for tried in range(TRIES):
+            seen = 0
             try:
-                async for part in pages(ask, _key, self._page):
-                    yield part
+                async with aclosing(pages(partial(self._list, path, include), _key, self._page)) as parts:
+                    async for part in parts:
+                        seen += len(part)
+                        if seen > 2 * counted + SLACK:
+                            raise unusable(NAME, f"to {path} lists {seen} records and more, and counts {counted}")
+                        yield part
                 return
             except Moved as error:
                 if tried == TRIES - 1:
                     raise unusable(NAME, f"to {path} is in another order each time") from error
+
+    async def files(self, raw: str, most: int) -> list[Record]:
+        """A dataset's files. Raises NotFound, and Unsupported when there are more than `most`."""
+        path = f"/Datasets/{quote(raw, safe='')}/files"
+        number = await self.count(path)
+        if number > most:
+            raise Unsupported("This dataset has too many files to be listed here.")
+        found = await whole(partial(self._list, path, ()), _key, self._page, most, NAME)
+        if len(found) < number:
+            raise unusable(NAME, f"lists {len(found)} files and counts {number}")
+        return found
 
     async def members(self, most: int) -> AsyncIterator[list[Record]]:
         """Documents that have members, with these; some may come twice. `most` is how many documents there are.
@@ -87,11 +107,6 @@ class Client:
             why = error.get("message") if isinstance(error, dict) else error
             raise unusable(NAME, f"to {path} is a refusal ({answer.status}): {str(why)[:200]!r}")
         return said
-
-
-def files_of(raw: str) -> str:
-    """The path of a dataset's files."""
-    return f"/Datasets/{quote(raw, safe='')}/files"
 
 
 def _key(row: Record) -> tuple[str, ...]:

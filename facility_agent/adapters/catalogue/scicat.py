@@ -21,6 +21,7 @@ from facility_agent.adapters.catalogue.scicat_paging import Order, Row, first, i
 from facility_agent.adapters.catalogue.scicat_questions import Range, Where
 from facility_agent.adapters.catalogue.scicat_records import Record
 from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings, faults
+from facility_agent.adapters.catalogue.skipping import whole
 from facility_agent.adapters.http import Bounds, Upstream, listed, unusable
 from facility_agent.adapters.upstream_settings import secret
 from facility_agent.plugins import Fault, Site
@@ -259,15 +260,12 @@ class Scicat(CatalogueBackend):
 
     async def _read_names(self) -> Mapping[str, str]:
         """The name of every instrument by its pid; anyone may know them."""
-        found: list[Record] = []
-        while True:
-            asked = {"limits": {"limit": 100, "skip": len(found), "sort": {"pid": "asc"}}}
-            some = listed(NAME, await self._client.public("/api/v3/instruments", {"filter": asked}), 100)
-            found += some
-            if len(some) < 100:
-                return records.instruments(found)
-            if len(found) >= INSTRUMENTS:
-                raise unusable(NAME, f"has more than {INSTRUMENTS} instruments")
+
+        async def ask(skip: int, limit: int) -> list[dict[str, Any]]:
+            asked = {"limits": {"limit": limit, "skip": skip, "sort": {"pid": "asc"}}}
+            return listed(NAME, await self._client.public("/api/v3/instruments", {"filter": asked}), limit)
+
+        return records.instruments(await whole(ask, lambda row: str(row.get("pid")), 100, INSTRUMENTS, NAME))
 
 
 def _way(reader: Reader) -> str:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Sequence
+from contextlib import aclosing
 from typing import TypeVar
+
+from facility_agent.adapters.http import unusable
 
 T = TypeVar("T")
 IDLE = 10
@@ -16,7 +19,7 @@ class Moved(Exception):
 
 async def pages(
     ask: Callable[[int, int], Awaitable[Sequence[T]]], key: Callable[[T], Hashable], size: int
-) -> AsyncIterator[list[T]]:
+) -> AsyncGenerator[list[T], None]:
     """The list in parts: what is there all along comes once, whatever comes or goes before, between and after.
 
     `ask(skip, limit)` answers in an order that stays; fewer than `limit` is no sign of an end, since servers have bounds of
@@ -48,3 +51,19 @@ async def pages(
 
 def _last_known(rows: Sequence[T], key: Callable[[T], Hashable], known: Collection[Hashable]) -> int:
     return next((at for at in range(len(rows) - 1, -1, -1) if key(rows[at]) in known), -1)
+
+
+async def whole(
+    ask: Callable[[int, int], Awaitable[Sequence[T]]], key: Callable[[T], Hashable], size: int, most: int, name: str
+) -> list[T]:
+    """The same as one list, of at most `most` items. Raises BackendError, in which `name` is the system's, for any other."""
+    found: list[T] = []
+    async with aclosing(pages(ask, key, size)) as parts:
+        try:
+            async for part in parts:
+                found += part
+                if len(found) > most:
+                    raise unusable(name, f"has more than {most} records")
+        except Moved as error:
+            raise unusable(name, "is in another order each time") from error
+    return found
