@@ -61,9 +61,12 @@ class Panosc(CatalogueBackend):
         self._complete, self._note = False, FIRST
         self._told, self._telling = set[str](), set[str]()
         self._read_at: float | None = None
+        self._has_begun = False
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Panosc:
+        with suppress(sqlite3.Error):
+            await self._begin()
         self._task = asyncio.create_task(self._keep_up())
         return self
 
@@ -77,13 +80,10 @@ class Panosc(CatalogueBackend):
     # --- looks
 
     async def _keep_up(self) -> None:
-        loop, is_fresh = asyncio.get_running_loop(), False
+        loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
             try:
-                if not is_fresh:
-                    await self._begin()
-                    is_fresh = True
                 await self.look()
             except Exception as error:  # noqa: BLE001 (whatever an API answers never ends the agent)
                 self._fail(error)
@@ -96,10 +96,12 @@ class Panosc(CatalogueBackend):
         if read_at is None or self._clock() - read_at > self._settings.keep_s:
             await asyncio.to_thread(self._index.clear)
             read_at = None
-        self._read_at = read_at
+        self._read_at, self._has_begun = read_at, True
 
     async def look(self) -> None:
         """Read the API once. Raises ParasolError and sqlite3.Error; what is known then stays."""
+        if not self._has_begun:
+            await self._begin()
         began, client, index = self._clock(), self._client, self._index
         paths = ("/Documents", "/Datasets")
         before = [await client.count(path) for path in paths]
@@ -108,8 +110,9 @@ class Panosc(CatalogueBackend):
         documents, datasets = set[Any](), set[Any]()
         async for part in client.everything("/Documents", before[0]):
             documents.update(str(row.get("pid")) for row in part)
-            found = (records.proposal(row, self._reading, members.get(str(row.get("pid")), ())) for row in part)
-            await asyncio.to_thread(index.see_proposals, look, [each for each in found if each])
+            found = [records.proposal(row, self._reading, members.get(str(row.get("pid")), ())) for row in part]
+            hidden = [self._reading.own(row) for row, each in zip(part, found, strict=True) if each is None]
+            await asyncio.to_thread(index.see_proposals, look, [each for each in found if each], hidden)
         async for part in client.everything("/Datasets", before[1], RELATED):
             datasets.update(str(row.get("pid")) for row in part)
             seen = await asyncio.to_thread(lambda rows: [records.seen(row, self._reading) for row in rows], part)
@@ -150,7 +153,8 @@ class Panosc(CatalogueBackend):
 
     async def _ask(self, unheard: ParasolError, work: Callable[..., T], *values: Any) -> T:
         """Off the event loop, and the one place where the index's errors become ours."""
-        if self._read_at is not None and self._clock() - self._read_at > self._settings.keep_s:
+        is_old = self._read_at is not None and self._clock() - self._read_at > self._settings.keep_s
+        if is_old or not self._has_begun:
             raise unavailable(NAME)
         try:
             return await asyncio.to_thread(work, *values)

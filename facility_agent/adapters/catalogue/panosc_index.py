@@ -100,9 +100,10 @@ class Index:
             for seen in datasets:
                 _put(db, look, seen)
 
-    def see_proposals(self, look: int, proposals: Iterable[Proposal]) -> None:
-        """Keep public proposals."""
+    def see_proposals(self, look: int, proposals: Iterable[Proposal], hidden: Collection[str]) -> None:
+        """Keep public proposals; what is `hidden` is public no longer."""
         with self._writing() as db:
+            db.executemany("delete from proposal where pid=?", [(name,) for name in hidden])
             for p in proposals:
                 said = " ".join([p.pid, p.title, p.summary]).casefold()
                 db.execute("insert or replace into proposal values (?, ?, ?, ?)", (p.pid, said, orjson.dumps(p), look))

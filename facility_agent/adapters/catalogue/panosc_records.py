@@ -35,6 +35,10 @@ class Reading:
             return ""
         if self.types and document.get("type") not in self.types:
             return ""
+        return self.own(document)
+
+    def own(self, document: Record) -> str:
+        """A document's name if it were a proposal, empty for one whose pid is none of this facility's or cannot be a name."""
         pid = document.get("pid")
         if not isinstance(pid, str) or not pid.startswith(self.proposal_prefix):
             return ""
