@@ -26,7 +26,13 @@ OPEN = "P-open"
 
 def adapter(base: str, at: Path, /, **more: Any) -> Panosc:
     """The adapter as composition builds it, which looks again and again without a pause."""
-    given = {"root": at / "data", "all_open": True, "reread_s": 0.01, "page": 7, "proposal_prefix": "10.5072/"} | more
+    given = {
+        "root": at / "data",
+        "all_open": True,
+        "reread_s": 0.01,
+        "page": 7,
+        "proposal_prefix": "10.5072/",
+    } | more
     settings = PanoscSettings.model_validate({"url": f"{base}/api", **given})
     (at / "state").mkdir(exist_ok=True)
     return PanoscPlugin.build(settings, Site("alpha", at / "state", at))
@@ -100,7 +106,13 @@ def record(api: PanoscApi, k: Known) -> None:
         api.put("File", id=f"{pid} {n}", name=name, path=folder, size=file.size, datasetId=pid)
     if public:
         api.put("Person", id=f"p {k.proposal}", fullName="Ada Lovelace", orcid="0000-0001")
-        api.put("Member", id=f"m {k.proposal}", role="principal investigator", documentId=document, personId=f"p {k.proposal}")
+        api.put(
+            "Member",
+            id=f"m {k.proposal}",
+            role="principal investigator",
+            documentId=document,
+            personId=f"p {k.proposal}",
+        )
 
 
 @asynccontextmanager

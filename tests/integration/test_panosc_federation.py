@@ -18,7 +18,16 @@ from facility_agent.link.codec import OpenRecordCodec
 from facility_agent.ports.catalogue import STRANGER
 from facility_agent.store.feed import SqliteFeed
 from facility_agent.testing.patience import eventually
-from shared.catalogue import ArchiveState, Changes, Dataset, Member, Parameter, Proposal, ProposalQuery, SearchQuery
+from shared.catalogue import (
+    ArchiveState,
+    Changes,
+    Dataset,
+    Member,
+    Parameter,
+    Proposal,
+    ProposalQuery,
+    SearchQuery,
+)
 from shared.commands import GetFiles
 from tests.contracts.panosc_worlds import adapter
 from tests.panosc_client import Client, pids
@@ -104,9 +113,13 @@ async def test_what_was_mirrored_comes_out_equal(tmp_path: Path) -> None:
     await in_db(mirrored, other, Changes((dataset(7),), (proposal(1),), token="t:1", restart=True))
     async with reading((one, other), tmp_path, facility=one, proposal_prefix=f"{one}:", page=7) as backend:
         found = await everything(backend)
-        assert sorted(found, key=lambda d: d.pid) == sorted((as_told(one, d) for d in datasets), key=lambda d: d.pid)
+        assert sorted(found, key=lambda d: d.pid) == sorted(
+            (as_told(one, d) for d in datasets), key=lambda d: d.pid
+        )
         told = (await backend.proposals(ProposalQuery(), STRANGER)).proposals
-        used = {p.pid: tuple(sorted({d.instrument for d in datasets if d.proposal == p.pid} - {""})) for p in proposals}
+        used = {
+            p.pid: tuple(sorted({d.instrument for d in datasets if d.proposal == p.pid} - {""})) for p in proposals
+        }
         assert told == tuple(replace(p, kind=p.kind or "proposal", instruments=used[p.pid]) for p in proposals)
         for query, expected in (
             ({"techniques": ("PaNET01124",)}, {d.title for d in datasets if SAXS in d.techniques}),

@@ -41,7 +41,13 @@ def test_what_a_dataset_says() -> None:
         "silver, gold leaf",
     )
     assert (d.proposal, found.proposals) == ("P2", ("P2", "paper")), "what is not public is not named"
-    assert (d.started, d.size, d.files, d.is_open, d.state) == (1704067200.25, 2**60, 0, True, ArchiveState.UNKNOWN)
+    assert (d.started, d.size, d.files, d.is_open, d.state) == (
+        1704067200.25,
+        2**60,
+        0,
+        True,
+        ArchiveState.UNKNOWN,
+    )
     assert d.techniques == ("PaNET01188", "https://w3id.org/PaN/ESRFET#XAS")
     assert d.parameters == (Parameter("energy", 12.5, "keV"), Parameter("state", "solid"))
     assert d.doi == "10.5072/a%b"
@@ -92,10 +98,16 @@ def test_files_are_below_their_dataset() -> None:
     def of(*rows: dict[str, Any]) -> list[str]:
         return [file.path for file in files(rows)]
 
-    assert of({"name": "b", "path": "raw"}, {"name": "a", "path": "raw/a"}, {"name": "c"}) == ["c", "raw/a", "raw/b"]
+    assert of({"name": "b", "path": "raw"}, {"name": "a", "path": "raw/a"}, {"name": "c"}) == [
+        "c",
+        "raw/a",
+        "raw/b",
+    ]
     assert of({"name": "a", "path": "/data/p1/x/a"}, {"name": "b", "path": "/data/p1/y"}) == ["x/a", "y/b"]
     assert of({"name": "a", "path": "/data/p1/a"}) == ["a"]
-    assert of({"name": "a", "path": "/etc/a"}, {"name": "b"}, {"name": "../c"}, {"name": "d", "path": ".."}) == ["b"]
+    assert of({"name": "a", "path": "/etc/a"}, {"name": "b"}, {"name": "../c"}, {"name": "d", "path": ".."}) == [
+        "b"
+    ]
     assert of({"name": "a\n"}, {"path": 5}, {}, {"name": "", "path": ""}, {"name": "C:\\x"}) == []
     assert files([{"name": "a", "size": 3.0}]) == [DataFile("a", 3)]
 

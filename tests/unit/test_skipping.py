@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility_agent.adapters.catalogue.skipping import Moved, pages
+from facility_agent.adapters.catalogue.skipping import Moved, pages, whole
+from shared.errors import BackendError
 
 CHANGES = st.lists(st.lists(st.integers(0, 60), max_size=4), max_size=30)
 
@@ -62,18 +63,37 @@ def test_a_bound_of_the_servers_own_is_no_end(here: set[int], size: int, most: i
     assert len(ask.asked) <= len(here) + 2
 
 
-@pytest.mark.parametrize("answers", [[[1, 2, 3]], [[]], [[1]], [[1, 1, 1]]])
-async def test_one_answer_again_and_again_ends(answers: list[list[int]]) -> None:
-    """A server that ignores `skip`: what is missing then is for who counts."""
+@pytest.mark.parametrize("answer", [[1, 2], [], [1], [1, 1], [1, 2, 3, 4, 5]])
+async def test_one_answer_again_and_again_is_the_list(answer: list[int]) -> None:
+    """A server that ignores `skip` and `limit`, and has all in one page: what is missing else is for who counts."""
     asked = 0
 
     async def ask(skip: int, limit: int) -> list[int]:
         nonlocal asked
         asked += 1
-        return answers[0]
+        return answer
 
-    assert [part async for part in pages(ask, lambda one: one, 3)] == [part for part in answers if part]
+    assert [part async for part in pages(ask, lambda one: one, 3)] == ([answer] if answer else [])
     assert asked <= 2
+
+
+async def test_a_first_page_again_and_again_is_given_up() -> None:
+    ask = Listed(set(range(9)), [])
+
+    async def first(skip: int, limit: int) -> Sequence[int]:
+        return await ask(0, limit)
+
+    with pytest.raises(Moved):
+        [part async for part in pages(first, lambda one: one, 3)]
+    assert len(ask.asked) < 10
+    with pytest.raises(BackendError):
+        await whole(first, lambda one: one, 3, 100, "catalogue")
+
+
+async def test_more_than_a_list_may_have_is_refused() -> None:
+    assert await whole(Listed(set(range(9)), []), lambda one: one, 4, 9, "catalogue") == list(range(9))
+    with pytest.raises(BackendError):
+        await whole(Listed(set(range(9)), []), lambda one: one, 4, 8, "catalogue")
 
 
 async def test_a_list_that_never_stands_still_is_given_up() -> None:

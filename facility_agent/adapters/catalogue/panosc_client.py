@@ -14,7 +14,6 @@ from urllib.parse import quote
 
 import orjson
 
-from facility_agent.adapters.catalogue.panosc_records import Record
 from facility_agent.adapters.catalogue.skipping import Moved, pages, whole
 from facility_agent.adapters.http import Upstream, listed, unavailable, unusable
 from shared.errors import NotFound, Unsupported
@@ -49,7 +48,7 @@ class Client:
 
     async def everything(
         self, path: str, counted: int, include: tuple[Any, ...] = ()
-    ) -> AsyncGenerator[list[Record], None]:
+    ) -> AsyncGenerator[list[dict[str, Any]], None]:
         """All records in parts; what came or went meanwhile, or a list without order, may make some come twice.
 
         Raises BackendError also when there are far more than `counted`.
@@ -66,9 +65,9 @@ class Client:
                 return
             except Moved as error:
                 if tried == TRIES - 1:
-                    raise unusable(NAME, f"to {path} is in another order each time") from error
+                    raise unusable(NAME, "") from Moved(f"{path}: {error}")
 
-    async def files(self, raw: str, most: int) -> list[Record]:
+    async def files(self, raw: str, most: int) -> list[dict[str, Any]]:
         """A dataset's files. Raises NotFound, and Unsupported when there are more than `most`."""
         path = f"/Datasets/{quote(raw, safe='')}/files"
         number = await self.count(path)
@@ -79,7 +78,7 @@ class Client:
             raise unusable(NAME, f"lists {len(found)} files and counts {number}")
         return found
 
-    async def members(self, most: int) -> AsyncIterator[list[Record]]:
+    async def members(self, most: int) -> AsyncIterator[list[dict[str, Any]]]:
         """Documents that have members, with these; some may come twice. `most` is how many documents there are.
 
         An include with a scope joins, and some servers cut a page before they join: so the length of a page says nothing,
@@ -109,7 +108,7 @@ class Client:
         return said
 
 
-def _key(row: Record) -> tuple[str, ...]:
+def _key(row: dict[str, Any]) -> tuple[str, ...]:
     """What tells a record from the others: its pid; of files the place, since their ids may be for one answer only."""
     names = ("pid",) if isinstance(row.get("pid"), str) else ("path", "name") if "name" in row else ("id",)
     return tuple(str(row.get(name))[:1000] for name in names)

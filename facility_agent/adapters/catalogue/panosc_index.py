@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -82,7 +81,7 @@ class Index:
         """Forget everything."""
         with self._writing() as db:
             for name in _NAMES[:-1]:
-                db.execute(f"delete from {name}")
+                db.execute(f"delete from {name}")  # noqa: S608
             db.execute("update standing set read_at = null")
 
     def begin(self) -> int:
@@ -106,7 +105,9 @@ class Index:
             db.executemany("delete from proposal where pid=?", [(name,) for name in hidden])
             for p in proposals:
                 said = " ".join([p.pid, p.title, p.summary]).casefold()
-                db.execute("insert or replace into proposal values (?, ?, ?, ?)", (p.pid, said, orjson.dumps(p), look))
+                db.execute(
+                    "insert or replace into proposal values (?, ?, ?, ?)", (p.pid, said, orjson.dumps(p), look)
+                )
 
     def finish(self, look: int, began: float) -> None:
         """The look was whole: what it has not seen is gone."""
@@ -119,11 +120,11 @@ class Index:
         """One page, newest first. Raises InvalidRequest for a foreign cursor."""
         where, values = narrowed(query)
         if query.proposals:
-            where.append(f"pid in (select pid from belongs where proposal in ({marks(query.proposals)}))")
+            where.append(f"pid in (select pid from belongs where proposal in ({marks(query.proposals)}))")  # noqa: S608 (marks only)
             values += query.proposals
         if query.techniques:
             asked = sorted(frozenset[str]().union(*map(narrower, query.techniques)))
-            where.append(f"pid in (select pid from technique where term in ({marks(asked)}))")
+            where.append(f"pid in (select pid from technique where term in ({marks(asked)}))")  # noqa: S608
             values += asked
         if query.after:
             where.append("(rank, pid) > (?, ?)")
@@ -190,7 +191,9 @@ def _put(db: sqlite3.Connection, look: int, seen: Seen) -> None:
     number = db.execute("insert into dataset values (null, ?, ?, ?, ?, ?, ?, ?, ?)", values).lastrowid
     db.executemany("insert into belongs values (?, ?)", [(name, d.pid) for name in seen.proposals])
     db.executemany("insert into technique values (?, ?)", [(term, d.pid) for term in d.techniques])
-    db.execute("insert into words (rowid, pid, text, sample) values (?, ?, ?, ?)", (number, d.pid, seen.text, d.sample))
+    db.execute(
+        "insert into words (rowid, pid, text, sample) values (?, ?, ?, ?)", (number, d.pid, seen.text, d.sample)
+    )
 
 
 def _drop(db: sqlite3.Connection, pids: Collection[str]) -> None:

@@ -19,9 +19,7 @@ class PanoscSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Base = Field(
-        description="The search API, before `/Datasets`; usually it ends with `/api`."
-    )
+    url: Base = Field(description="The search API, before `/Datasets`; usually it ends with `/api`.")
     facility: str = Field(
         default="", pattern=r"^[a-z0-9-]*$",
         description="Read this facility alone; for a Parasol portal, which serves several under one address.",

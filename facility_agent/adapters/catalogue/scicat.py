@@ -121,7 +121,9 @@ class Scicat(CatalogueBackend):
             "fields": self._fields.asked(),
             "limits": {"skip": skip, "limit": limit, "sort": sort},
         }
-        found = listed(NAME, await self._asked(reader)(f"/api/v4/datasets{_way(reader)}", {"filter": asked}), limit)
+        found = listed(
+            NAME, await self._asked(reader)(f"/api/v4/datasets{_way(reader)}", {"filter": asked}), limit
+        )
         if not all(isinstance(row.get("pid"), str) for row in found):
             raise unusable(NAME, "has datasets without a pid")
         return list(in_order([(questions.place(row, self._fields), row) for row in found]))

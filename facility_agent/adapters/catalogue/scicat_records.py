@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from facility_agent.adapters.catalogue import values
-from facility_agent.adapters.catalogue.values import LISTED, NAME, PARAGRAPH, is_name, plain, shown_pid, texts, time_of
+from facility_agent.adapters.catalogue.values import (
+    LISTED,
+    NAME,
+    PARAGRAPH,
+    is_name,
+    plain,
+    shown_pid,
+    texts,
+    time_of,
+)
 from shared.catalogue import ArchiveState, DataFile, Dataset, Member, Parameter, Proposal
 
 Record = Mapping[str, Any]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Hashable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Sequence
 from contextlib import aclosing
 from typing import TypeVar
 
 from facility_agent.adapters.http import unusable
 
 T = TypeVar("T")
-IDLE = 10
+IDLE = 5
 """So many answers in a row may bring nothing new."""
+LOST = 4
+"""So many answers may show nothing that was seen before."""
 
 
 class Moved(Exception):
@@ -23,38 +25,40 @@ async def pages(
     """The list in parts: what is there all along comes once, whatever comes or goes before, between and after.
 
     `ask(skip, limit)` answers in an order that stays; fewer than `limit` is no sign of an end, since servers have bounds of
-    their own, and more does no harm. Each question begins where the last item of the answer before stood.
-    What stands behind the last item known in the new answer has not been seen; when none is known, something before has
-    gone, and the list is looked for one page earlier. `size` is at least 2. Raises Moved.
+    their own, and more does no harm. Each answer but the first must hold something that was seen before, so that nothing stands
+    unseen in front of it: a question begins where the last item of the answer before stood, and one page earlier when
+    so much has gone that it meets nothing known. A server that ignores `skip` gives its first page alone, or Moved: so
+    who must be sure counts. `size` is at least 2. Raises Moved.
     """
-    begin, known, last = 0, set[Hashable](), None
-    is_back, idle = False, 0
+    begin, last, idle, lost, is_back = 0, None, 0, 0, False
+    seen = set[Hashable]()
     while idle < IDLE:
         rows = await ask(begin, size)
-        at = _last_known(rows, key, known)
-        if known and at < 0:
-            if is_back or begin == 0:
-                raise Moved
+        keys = [key(row) for row in rows]
+        if rows and seen and seen.isdisjoint(keys):
+            lost += 1
+        if begin > 0 and seen.isdisjoint(keys):
+            if is_back or lost > LOST:
+                raise Moved("the list moves by more than a page between two answers")
             begin, is_back = max(begin - size + 1, 0), True
             continue
-        is_back, fresh = False, list(rows[at + 1 :])
-        if not rows or (not fresh and key(rows[-1]) == last):
+        fresh = [row for row, its in zip(rows, keys, strict=True) if its not in seen]
+        if not rows or (not fresh and keys[-1] == last and (len(rows) == 1 or len(rows) != size)):
             return
         if fresh:
-            idle, known = 0, {key(row) for row in rows}
             yield fresh
-        else:
-            idle += 1
-        begin, last = begin + len(rows) - 1, key(rows[-1])
-    raise Moved
-
-
-def _last_known(rows: Sequence[T], key: Callable[[T], Hashable], known: Collection[Hashable]) -> int:
-    return next((at for at in range(len(rows) - 1, -1, -1) if key(rows[at]) in known), -1)
+        idle, is_back = 0 if fresh else idle + 1, False
+        seen.update(keys)
+        begin, last = begin + len(rows) - 1, keys[-1]
+    raise Moved(f"{IDLE} answers in a row bring nothing new and do not end")
 
 
 async def whole(
-    ask: Callable[[int, int], Awaitable[Sequence[T]]], key: Callable[[T], Hashable], size: int, most: int, name: str
+    ask: Callable[[int, int], Awaitable[Sequence[T]]],
+    key: Callable[[T], Hashable],
+    size: int,
+    most: int,
+    name: str,
 ) -> list[T]:
     """The same as one list, of at most `most` items. Raises BackendError, in which `name` is the system's, for any other."""
     found: list[T] = []
@@ -65,5 +69,5 @@ async def whole(
                 if len(found) > most:
                     raise unusable(name, f"has more than {most} records")
         except Moved as error:
-            raise unusable(name, "is in another order each time") from error
+            raise unusable(name, "") from error
     return found
