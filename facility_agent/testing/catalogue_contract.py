@@ -89,6 +89,7 @@ class CatalogueContract(CatalogueRecords):
 
     async def test_each_field_narrows(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
+        defined = {"mine one", "mine two"} if world.holds_definitions else set[str]()
         for query, expected in (
             (SearchQuery(proposals=(MINE,)), {"mine one", "mine two", "mine three", "mine timeless"}),
             (SearchQuery(instruments=("I11", "ID11")), {"mine three", "open two", "open timeless"}),
@@ -97,7 +98,7 @@ class CatalogueContract(CatalogueRecords):
             (SearchQuery(since=1_000_000.0, until=1_000_000.0), {"open one", "mine one", "mine two"}),
             (SearchQuery(text="SILVER beh"), {"open one", "mine one"}),
             (SearchQuery(text="silver mine"), {"mine one"}),
-            (SearchQuery(text="NXsas", instruments=("I22",), proposals=(MINE,)), {"mine one", "mine two"}),
+            (SearchQuery(text="NXsas", instruments=("I22",), proposals=(MINE,)), defined),
         ):
             assert await self.titles(world, world.reader(MINE), query) == expected, query
             assert await self.titles(world, world.reader(MINE), replace(query, limit=1)) == expected

@@ -121,4 +121,6 @@ async def panosc(folder: Path) -> AsyncIterator[PanoscWorld]:
     api = PanoscApi({"Dataset": [], "Document": []})
     (folder / "data").mkdir()
     async with serving(api) as base, adapter(base, folder) as backend:
-        yield PanoscWorld(folder, api, backend)
+        world = PanoscWorld(folder, api, backend)
+        await world.put()
+        yield world

@@ -12,7 +12,7 @@ T = TypeVar("T")
 IDLE = 5
 """So many answers in a row may bring nothing new."""
 LOST = 4
-"""So many answers may show nothing that was seen before."""
+"""So often may everything that was seen be gone from the beginning of the list."""
 
 
 class Moved(Exception):
@@ -35,13 +35,13 @@ async def pages(
     while idle < IDLE:
         rows = await ask(begin, size)
         keys = [key(row) for row in rows]
-        if rows and seen and seen.isdisjoint(keys):
-            lost += 1
-        if begin > 0 and seen.isdisjoint(keys):
-            if is_back or lost > LOST:
+        if seen and seen.isdisjoint(keys):
+            lost += begin == 0
+            if (is_back and begin > 0) or lost > LOST:
                 raise Moved("the list moves by more than a page between two answers")
-            begin, is_back = max(begin - size + 1, 0), True
-            continue
+            if begin > 0:
+                begin, is_back = max(begin - size + 1, 0), True
+                continue
         fresh = [row for row, its in zip(rows, keys, strict=True) if its not in seen]
         if not rows or (not fresh and keys[-1] == last and (len(rows) == 1 or len(rows) != size)):
             return
