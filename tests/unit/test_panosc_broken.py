@@ -234,7 +234,8 @@ async def test_one_that_hangs_costs_its_time(panosc: Site) -> None:
 
 async def test_one_that_closes_half_way(tmp_path: Path) -> None:
     async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
+        with suppress(asyncio.IncompleteReadError, ConnectionError):  # the adapter leaves at the test's end
+            await reader.readuntil(b"\r\n\r\n")
         writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 400\r\n\r\n{"count": ')
         writer.close()
 
