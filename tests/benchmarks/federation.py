@@ -90,11 +90,7 @@ def centre(folder: Path, facilities: int, players: str = __name__) -> Iterator[t
             f'[[facilities]]\nid="{slug}"\nname="{slug}"\npublic_key="{text}"\ngateway="http://{slug}.localhost:1"\nworkspace_zone="{slug}-w.localhost:1"\n'
         )
     (folder / "federation.toml").write_text("\n".join(tables))
-    variables = {
-        **os.environ, "PARASOL_ORIGIN": f"http://{HOST}:{port}", "PARASOL_LISTEN": f"127.0.0.1:{port}",
-        "PARASOL_DATA": str(folder / "data"), "PARASOL_FEDERATION": str(folder / "federation.toml"),
-        "PARASOL_HUB_LISTEN": f"127.0.0.1:{hub}", "PARASOL_HUB_PLAINTEXT": "1",
-    }  # fmt: skip
+    variables = _variables(folder, port, hub)
     with (folder / "centre.log").open("wb") as log:
         serving = subprocess.Popen(
             [Path(sys.executable).parent / "central-portal", "serve"], env=variables, stdout=log, stderr=log
@@ -117,6 +113,22 @@ def centre(folder: Path, facilities: int, players: str = __name__) -> Iterator[t
             for process in (agents, serving):
                 process.terminate()
                 process.wait(15)
+
+
+def _variables(folder: Path, port: int, hub: int) -> dict[str, str]:
+    return {
+        **os.environ, "PARASOL_ORIGIN": f"http://{HOST}:{port}", "PARASOL_LISTEN": f"127.0.0.1:{port}",
+        "PARASOL_DATA": str(folder / "data"), "PARASOL_FEDERATION": str(folder / "federation.toml"),
+        "PARASOL_HUB_LISTEN": f"127.0.0.1:{hub}", "PARASOL_HUB_PLAINTEXT": "1",
+    }  # fmt: skip
+
+
+def signed_in(folder: Path, port: int, facilities: int) -> tuple[tuple[str, str], ...]:
+    """Headers of somebody who has a grant at every facility of the `centre` in this folder."""
+    variables = _variables(folder, port, 0) | {"DJANGO_SETTINGS_MODULE": "central_portal.settings"}
+    command = [sys.executable, "-m", "tests.benchmarks.person", *map(slug_of, range(facilities))]
+    done = subprocess.run(command, env=variables, cwd=ROOT, check=True, capture_output=True, text=True)
+    return ("Cookie", f"__Host-parasol={done.stdout.strip()}"), ("Origin", f"http://{HOST}:{port}")
 
 
 async def play(folder: Path, facilities: int, hub: int) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import requests
 
 from tests.benchmarks.echo import floor
-from tests.benchmarks.federation import HOST, ROOT, centre, page_of, slug_of
+from tests.benchmarks.federation import HOST, ROOT, centre, page_of, signed_in, slug_of
 from tests.benchmarks.load import Load, drive, request
 from tests.benchmarks.measure import Figure, cpu_of, median, percentile
 from tests.waiting import free_port, http_status, until
@@ -73,7 +73,7 @@ def run() -> list[Figure]:
         with centre(folder, 20) as (port, pid, _):
             figures = _facilities(port, pid, folder)
     with tempfile.TemporaryDirectory(prefix="pb-") as name, centre(Path(name), AGENTS) as (port, pid, agents):
-        figures += _search(port, pid, agents)
+        figures += _search(port, pid, agents, signed_in(Path(name), port, AGENTS))
     return figures
 
 
@@ -106,6 +106,15 @@ def _facilities(port: int, pid: int, folder: Path) -> list[Figure]:
     ]
 
 
+def check_live(port: int, query: str, person: tuple[tuple[str, str], ...], facilities: int) -> None:
+    """What is measured is the live search: a whole page, and every facility has answered."""
+    headers = {"Host": f"{HOST}:{port}", **dict(person)}
+    answer = requests.post(f"http://127.0.0.1:{port}/graphql", json={"query": query}, headers=headers, timeout=20)
+    found = answer.json()["data"]["search"]
+    assert len(found["nodes"]) == 50, found["outcomes"]
+    assert [each["outcome"] for each in found["outcomes"]] == ["OK"] * facilities, found["outcomes"]
+
+
 def _share(name: str, values: list[float], floor: list[float], goal: float, against: str) -> Figure:
     value, bottom = median(values), median(floor)
     return Figure(
@@ -113,9 +122,10 @@ def _share(name: str, values: list[float], floor: list[float], goal: float, agai
     )
 
 
-def _search(port: int, pid: int, agents: int) -> list[Figure]:
+def _search(port: int, pid: int, agents: int, person: tuple[tuple[str, str], ...]) -> list[Figure]:
     """CPU under load, and the latency of one search at a time, in turns with the floor."""
-    payload = _post(port, SEARCH)
+    payload = _post(port, SEARCH, **dict(person))
+    check_live(port, SEARCH, person, AGENTS)
     per_cpu_second(port, pid, payload, 200)
     cpu, p50, p99, floor_p50, floor_cpu, theirs = [], [], [], [], [], []
     with floor(AGENTS, len(page_of(slug_of(0)))) as echo:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import sqlite3
 import sys
 import time
@@ -26,14 +27,18 @@ from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.link.client import AgentLink, LinkSettings
 from facility_agent.plugins import Site
+from facility_agent.ports.store import GrantRow, LinkRow, Transaction
 from facility_agent.store.sqlite import SqliteStore
 from facility_agent.store.vault import KeyFileVault
+from facility_agent.testing.accounts_world import Person
 from facility_agent.testing.memory_accounts import MemoryAccounts
 from shared.catalogue import Changes
 from shared.errors import BackendUnavailable
 from shared.facilities import FacilityDescription
+from shared.identity import Subject
 from shared.workspaces import WorkspaceInventory
 from tests.benchmarks.federation import slug_of
+from tests.benchmarks.person import SECRET, grant_of
 
 DATASETS = 100_000
 PROPOSALS = frozenset(f"P{n}" for n in range(50))
@@ -52,24 +57,25 @@ SAMPLES = (
 
 
 def index_of(folder: Path, slug: str) -> Index:
-    """The index of a facility, made when it is not there."""
-    state = folder / slug
+    """The index of a facility; the first is made, the others are copies."""
+    state, first = folder / slug, folder / "first.sqlite3"
     state.mkdir(exist_ok=True)
-    index = Index(state / "index.sqlite3", folder, slug)
-    with closing(sqlite3.connect(state / "index.sqlite3", isolation_level=None)) as db:
-        if db.execute("select count(*) from file").fetchone()[0] == 0:
-            rows = list(_rows(slug))
-            for begin in range(0, len(rows), 20_000):
-                _store(db, rows[begin : begin + 20_000])
-    return index
+    if not first.exists():
+        Index(first, folder, slug)
+        with closing(sqlite3.connect(first, isolation_level=None)) as db:
+            _store(db, list(_rows()))
+            db.execute("pragma wal_checkpoint(truncate)")
+    if not (state / "index.sqlite3").exists():
+        shutil.copy(first, state / "index.sqlite3")
+    return Index(state / "index.sqlite3", folder, slug)
 
 
-def _rows(slug: str) -> Iterator[tuple[object, ...]]:
+def _rows() -> Iterator[tuple[object, ...]]:
     """Rows as a look at files makes them; one in ten is of each sample."""
     for n in range(DATASETS):
         path, started = f"P{n % 50}/scan{n:06d}.nxs", 1.6e9 + 600.0 * n
         yield (
-            path, pid_of(slug, path), n, 10**6, n, f"Scan {n} of {SAMPLES[n % 10]}", f"P{n % 50}", f"I{n % 12}",
+            path, pid_of("f", path), n, 10**6, n, f"Scan {n} of {SAMPLES[n % 10]}", f"P{n % 50}", f"I{n % 12}",
             SAMPLES[n % 10], "NXsas", started, started + 60, -started, None,
         )  # fmt: skip
 
@@ -80,25 +86,37 @@ class _NoWorkspaces:
 
 
 class _NoFeed:
-    """No mirror of this facility is kept, so that strangers are answered live."""
+    """The mirror is not what is measured."""
 
     async def changes(self, since: str) -> Changes:
         raise BackendUnavailable
 
 
-def _agent(folder: Path, slug: str, hub: str) -> AgentLink:
+async def _agent(folder: Path, slug: str, hub: str) -> AgentLink:
     state, clock, people = folder / slug, time.time, MemoryAccounts()
+    people.put(Person("person0", "id-0", 4001, 4001, password="", proposals=("P1",)))
     index_of(folder, slug)
     settings = NexusFolderSettings(folder=folder, open_proposals=tuple(PROPOSALS))
     backend = NexusFolder(settings, folder, Site(slug, state, folder))
     backend._complete, backend._note = True, ""  # as after its first look, which is not taken
     store, vault = SqliteStore(state / "agent.sqlite3"), KeyFileVault(state / "vault.key")
+    await store.probe()
+    await store.transact(lambda tx: _admit(tx, slug, vault))
     grants = Grants(store, vault, slug, GrantLives(), clock)
     accounts = Accounts(store, people, people, people, lambda _: None)
     parts: tuple[Any, Any] = _NoFeed(), _NoWorkspaces()
     core = AgentCore(slug, grants, accounts, Catalogue(backend, people), *parts, lambda: _said(slug), Events())
     key = folder / f"{slug.rsplit('-', 1)[1].lstrip('0') or '0'}.key"
     return AgentLink(LinkSettings(slug, hub, "parasol-hub", key, slug, 1, plaintext=True), core)
+
+
+def _admit(tx: Transaction, slug: str, vault: KeyFileVault) -> None:
+    """The person of `tests.benchmarks.person` is linked, and has a grant."""
+    who, name, now = Subject("http://op", "person0"), grant_of(slug, 0), time.time()
+    tx.put_link(LinkRow(who, who.sub, "id-0", 1, active=True))
+    tx.put_grant(
+        GrantRow(name, who, "sid", "id-0", 1, "read run", vault.seal(f"grant {name}", SECRET), now, now + 3600)
+    )
 
 
 def _said(slug: str) -> FacilityDescription:
@@ -110,7 +128,8 @@ async def main(folder: Path, count: int, hub: int) -> None:
     logging.basicConfig(level=logging.INFO)
     async with asyncio.TaskGroup() as tasks:
         for number in range(count):
-            tasks.create_task(_agent(folder, slug_of(number), f"127.0.0.1:{hub}").run())
+            link = await _agent(folder, slug_of(number), f"127.0.0.1:{hub}")
+            tasks.create_task(link.run())
 
 
 if __name__ == "__main__":

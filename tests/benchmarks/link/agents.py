@@ -35,18 +35,13 @@ from facility_agent.testing.memory_compute import Machine, MemoryCompute
 from shared.facilities import CarriedBy, Environment, FacilityDescription, Flavour, UsedAs
 from shared.identity import Subject
 from tests.benchmarks.link.helper import obey
+from tests.benchmarks.person import SECRET, grant_of
 
 PEOPLE = 12
-SECRET = b"s" * 32
 FLAVOUR = Flavour("small", "Small", 1, 2**30, 0, 2**30, 8 * 3600)
 ENVIRONMENT = Environment(
     "jupyter", "Notebook", "", UsedAs.NOTEBOOK, CarriedBy.PROCESS, (), ("small",), "small", "none"
 )
-
-
-def grant_of(facility: str, person: int) -> str:
-    """The id of a person's grant at a facility; its secret is `SECRET`."""
-    return f"grant-{person}-{facility}"
 
 
 class Site:

@@ -20,8 +20,9 @@ from shared.commands import Redeemed, Verb
 from shared.errors import ParasolError
 from shared.identity import Scope, Subject
 from shared.workspaces import LaunchRequest
-from tests.benchmarks.link.agents import PEOPLE, SECRET, grant_of
+from tests.benchmarks.link.agents import PEOPLE
 from tests.benchmarks.link.helper import obey
+from tests.benchmarks.person import SECRET, grant_of
 
 LAUNCH = LaunchRequest("jupyter", "small", ("P-1",), "", "Mine", 3600)
 
