@@ -64,7 +64,7 @@ class Site:
         self.log = EgressLog(self.disk, facility.clock)
         self.people = Pseudonyms(facility.store, KeyFileVault(facility.folder / "vault.key"))
         self.recorder = Recorder(self.log, self.people, facility.clock)
-        self.leaving = Leaving(Sieve(allowed(), narrowed(policy or {})), self.recorder)
+        self.leaving = Leaving(Sieve(allowed(), narrowed(policy or {}).paths), self.recorder)
         self.running = Running(facility.core, asyncio.Semaphore(8), self.leaving)
         self.desk = RecordedDesk(facility.orders, self.leaving)
         self.left: list[bytes] = []
