@@ -201,7 +201,12 @@ async def _sought(
 def _words(asked: Sequence[str]) -> Callable[[str], bool]:
     """Whether each of these begins a word of a text."""
     begins = [re.compile(r"(?<!\w)" + re.escape(word.casefold())) for word in asked]
-    return lambda said: all(each.search(said) for each in begins) if (said := said.casefold()) else False
+
+    def holds(said: str) -> bool:
+        folded = said.casefold()
+        return all(each.search(folded) for each in begins)
+
+    return holds
 
 
 def _text(dataset: Dataset) -> str:
