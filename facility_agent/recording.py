@@ -11,8 +11,8 @@ from facility_agent.config import ConfigError, Located
 from facility_agent.egress.allow import allowed
 from facility_agent.egress.files import LogFiles
 from facility_agent.egress.log import EgressLog
-from facility_agent.egress.people import Pseudonyms
 from facility_agent.egress.narrowing import NarrowedCatalogue
+from facility_agent.egress.people import Pseudonyms
 from facility_agent.egress.policy import Policy, read_policy
 from facility_agent.egress.recorder import Recorder
 from facility_agent.link.leaving import Leaving

@@ -15,8 +15,8 @@ from central_portal.link.heads import kept_after
 from central_portal.link.ports import (
     Admission,
     Beat,
-    FacilityKey,
     EgressHead,
+    FacilityKey,
     HeadNews,
     HelloFacts,
     HubPlace,

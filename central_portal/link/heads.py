@@ -143,7 +143,7 @@ class Heads:
     async def keep(self, facilities: Collection[str]) -> None:
         """Keep what has changed of these. What fails is kept the next time."""
         found = {name: known for name in facilities if (known := self._known.get(name))}
-        changed = {name: known for name, known in found.items() if known.changed and known.heard}
+        changed = {name: known for name, known in found.items() if known.changed and (known.heard or known.news)}
         if not changed:
             return
         news = {name: known.to_keep() for name, known in changed.items()}

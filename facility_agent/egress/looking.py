@@ -15,6 +15,8 @@ def hash_of(folder: Path, sequence: int) -> str:
 
     Of the record before the oldest file that file knows it: earlier ones may have been archived.
     """
+    if sequence < 1:
+        return ""
     try:
         files = log_files(folder)
         within = [path for path in files if first_of(path) <= sequence]

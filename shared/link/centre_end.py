@@ -10,7 +10,17 @@ from shared.limits import LIMITS
 from shared.link.asks import Asks
 from shared.link.end import End, Phase
 from shared.link.outbox import FULL, Lane
-from shared.link.outputs import Ending, Greeted, LogWord, OrderAccepted, OrderSettled, Output, PeerDrains, Reported, Settled
+from shared.link.outputs import (
+    Ending,
+    Greeted,
+    LogWord,
+    OrderAccepted,
+    OrderSettled,
+    Output,
+    PeerDrains,
+    Reported,
+    Settled,
+)
 from shared.link.terms import Terms
 from shared.link.windows import Window, granted
 from shared.wire import text
@@ -103,7 +113,9 @@ class CentreEnd(End[pb.AgentEnvelope]):
     def _heard_sign(self, beat: pb.Heartbeat) -> None:
         said = len(beat.egress_hash) == _HASH_BYTES
         head = (min(beat.egress_sequence, text.LARGEST), beat.egress_hash) if said else (0, b"")
-        self.on_log_word(LogWord(*head, min(beat.egress_asked, text.LARGEST), beat.egress_asked_hash[:_HASH_BYTES]))
+        self.on_log_word(
+            LogWord(*head, min(beat.egress_asked, text.LARGEST), beat.egress_asked_hash[:_HASH_BYTES])
+        )
 
     def _sign(self, now: float) -> pb.Heartbeat:
         word = super()._sign(now)

@@ -82,8 +82,28 @@ def shelf(sample: str, of_open: str = "Salt", *, count: int = 14) -> list[Datase
 def guesses() -> list[Any]:
     """200 and more questions of somebody who wants to know what the embargoed samples are called."""
     chance = random.Random(7)
-    words = [SECRET, OTHER, "two", *SECRET.split(), *(SECRET[:n] for n in range(1, 12)), *OTHER, *(OTHER[:n] for n in (2, 3, 4))]
-    words += ["alloy two", "Salt", "Run 3", "I22 alloy", "NXsas", "temperature", "composition", "powder", "d-03 two", "10.1/4", "K"]
+    words = [
+        SECRET,
+        OTHER,
+        "two",
+        *SECRET.split(),
+        *(SECRET[:n] for n in range(1, 12)),
+        *OTHER,
+        *(OTHER[:n] for n in (2, 3, 4)),
+    ]
+    words += [
+        "alloy two",
+        "Salt",
+        "Run 3",
+        "I22 alloy",
+        "NXsas",
+        "temperature",
+        "composition",
+        "powder",
+        "d-03 two",
+        "10.1/4",
+        "K",
+    ]
     words += ["".join(chance.choices("abcdefghijklmnopqrstuvwxyz", k=chance.randint(1, 3))) for _ in range(20)]
     asked: list[Any] = []
     for word in words:
@@ -143,7 +163,9 @@ async def twins(tmp_path: Path) -> AsyncIterator[tuple[Site, Site]]:
             site.log.close()
 
 
-async def transcripts(scenes: tuple[FacilityScene, ...], sites: list[Site], policy: dict[str, Any]) -> list[list[Any]]:
+async def transcripts(
+    scenes: tuple[FacilityScene, ...], sites: list[Site], policy: dict[str, Any]
+) -> list[list[Any]]:
     """What a curious centre hears at each facility, with Ada's grant and without."""
     found = []
     for scene in scenes:
@@ -181,7 +203,9 @@ async def test_without_a_policy_the_same_guesses_tell(twins: Any) -> None:
     one, other = await transcripts(scenes, sites, {})
     different = [asked for asked, here, there in zip(guesses(), one, other, strict=False) if here != there]
     assert {type(asked) for asked in different} == {SearchQuery, GetDataset}
-    assert SearchQuery(sample=SECRET, limit=different[0].limit).sample in {getattr(each, "sample", "") for each in different}
+    assert SearchQuery(sample=SECRET, limit=different[0].limit).sample in {
+        getattr(each, "sample", "") for each in different
+    }
 
 
 async def test_what_stays_here_does_not_show_as_a_change(at: FacilityScene) -> None:
@@ -207,7 +231,7 @@ async def test_what_stays_here_does_not_show_as_a_change(at: FacilityScene) -> N
 
 QUERIES = st.builds(
     SearchQuery,
-    text=st.sampled_from(["", "run", "Run 1", "i22", "salt", "unobt", "nxs powder", "-", "zzz", "p-1"]),
+    text=st.sampled_from(["", "run", "Run 1", "i22", "salt", "unobt", "nxs powder", "zzz", "p-1"]),
     sample=st.sampled_from(["", "salt", "unobtainium", "two", "al"]),
     instruments=st.sampled_from([(), ("I22",), ("B16", "I22")]),
     techniques=st.sampled_from([(), ("PaNET01196",), ("PaNET01124",)]),
@@ -236,13 +260,15 @@ def answers(d: Dataset, query: SearchQuery, policy: dict[str, str]) -> bool:
     def begins(asked: str, *said: str) -> bool:
         text = " " + " ".join(said).casefold().replace("-", " -")
         tokens = {text[i:] for i in range(len(text)) if not text[i - 1].isalnum()}
-        return all(any(t.startswith(w.casefold().replace("-", " -").strip()) for t in tokens) for w in asked.split())
+        return all(
+            any(t.startswith(w.casefold().replace("-", " -").strip()) for t in tokens) for w in asked.split()
+        )
 
     return (
         begins(query.text, d.title, d.proposal, d.instrument, d.sample, d.definition, d.pid, *d.keywords)
         and begins(query.sample, d.sample)
         and (not query.instruments or d.instrument in query.instruments)
-        and (not query.techniques or "PaNET01196" in d.techniques and "PaNET01196" in query.techniques)
+        and (not query.techniques or ("PaNET01196" in d.techniques and "PaNET01196" in query.techniques))
         and (query.since is None or (d.started or 0.0) >= query.since)
     )
 
@@ -283,7 +309,10 @@ async def test_what_is_rare_among_many_takes_several_answers_each_bounded() -> N
             return await super().search(query, reader)
 
     inner = Counting({"P-open"})
-    many = [replace(shelf(SECRET)[0], pid=f"x-{n:05d}", started=float(n), proposal="P-1") for n in range(100 * PAGES + 50)]
+    many = [
+        replace(shelf(SECRET)[0], pid=f"x-{n:05d}", started=float(n), proposal="P-1")
+        for n in range(100 * PAGES + 50)
+    ]
     inner.put([*many, replace(many[0], pid="rare", title="Rare", started=-5.0)])
     shown = NarrowedCatalogue(inner, narrowed({"dataset": {"sample": "never"}}).fields)
     first = await shown.search(SearchQuery(text="rare"), MINE)
@@ -299,11 +328,18 @@ async def test_every_kind_of_record_is_narrowed_and_files_are_not_ordered_by_wha
                 Proposal("P-1", "Secret title", "Of alloys"),
                 Proposal("P-open", "Open title", members=(Member("Ada", orcid="0000"),), is_open=True),
             ]
-            return ProposalPage(tuple(p for p in shown if all(w in f"{p.title} {p.summary}" for w in query.text.split())))
+            return ProposalPage(
+                tuple(p for p in shown if all(w in f"{p.title} {p.summary}" for w in query.text.split()))
+            )
 
     inner = Full({"P-open"})
     inner.put(shelf(SECRET), {"d-00": [DataFile("secret/a", 1), DataFile("z", 2)]})
-    tables = {"proposal": {"title": "open"}, "member": {"orcid": "never"}, "file": {"path": "never"}, "dataset": {"instrument": "never"}}
+    tables = {
+        "proposal": {"title": "open"},
+        "member": {"orcid": "never"},
+        "file": {"path": "never"},
+        "dataset": {"instrument": "never"},
+    }
     shown = NarrowedCatalogue(inner, narrowed(tables).fields)
     page = await shown.proposals(ProposalQuery(), MINE)
     assert [(p.title, p.summary, p.members) for p in page.proposals] == [
