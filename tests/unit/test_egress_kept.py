@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from central_portal.link.heads import UNSAID, Heads
@@ -181,8 +181,25 @@ STEPS = st.lists(
 )
 
 
+ONE = [("append", 1), ("beat", 0), ("keep", 0)]
+UNASKED = [("beat", 0), ("keep", 0), ("crash", 0)]
+MOVED = [
+    ("append", 1),
+    ("round", 0),
+    ("restart", 1),
+    ("append", 2),
+    ("round", 0),
+    ("round", 0),
+    ("keep", 1),
+    ("regrow", 2),
+]
+
+
+@example([*ONE, ("regrow", 1), *UNASKED], False)
+@example([*ONE, ("regrow", 1), ("crash", 0), *UNASKED], False)
+@example(MOVED, True)
 @given(STEPS, st.booleans())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_every_lost_record_that_is_kept_shows_and_nothing_shows_that_was_not_lost(
     steps: list[tuple[str, int]], two: bool
 ) -> None:
