@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from central_portal.agents import listed
 from central_portal.database import in_database
 from central_portal.facilities import heads
 from central_portal.federation import FacilityTable, Federation
+from central_portal.link.hub import Hub
 from central_portal.link.metrics import EGRESS_COMPLAINTS
 from central_portal.link.ports import EgressHead, HeadNews
 from facility_agent.egress.allow import allowed
@@ -38,6 +40,13 @@ from tests.unit.test_egress_kept import bodies_of, resealed
 FEDERATION = Federation(
     facilities=(FacilityTable(id="pinned", name="P", gateway="https://p.example", workspace_zone="w-p.example"),)
 )
+
+
+class Quick(Scene):
+    """Signs of life a few times a second, both ways."""
+
+    def new_hub(self, listen: str, **changes: Any) -> Hub:
+        return super().new_hub(listen, terms=replace(DEFAULT, heartbeat_every=0.2), **changes)
 
 
 class Logged:
@@ -67,7 +76,7 @@ async def test_a_tail_that_was_cut_and_has_grown_past_its_head_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The agent's own head is forged with it, and the log has more records than before when it first says so."""
-    async with open_scene(tmp_path) as scene:
+    async with open_scene(tmp_path, Quick) as scene:
         first = Logged(tmp_path)
         link = first.dial(scene)
         await eventually(lambda: link.connected)
@@ -108,7 +117,7 @@ async def test_a_tail_that_was_cut_and_has_grown_past_its_head_is_told(
 async def test_a_heartbeat_says_the_head_and_a_cut_tail_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_scene(tmp_path) as scene:
+    async with open_scene(tmp_path, Quick) as scene:
         first = Logged(tmp_path)
         link = first.dial(scene)
         await eventually(lambda: link.connected)
