@@ -135,7 +135,7 @@ def _walk(message: Any, prefix: str, rules: _Rules, counts: Counter[str]) -> Non
             hidden.append(field.name)
         else:
             counts[path] += len(value) if field.is_repeated else 1
-            if path in rules.written:
+            if path in rules.written and not (isinstance(value, str) and value.isascii() and "@" not in value):
                 _clean(message, field.name, value)
     for name in hidden:
         message.ClearField(name)
@@ -146,8 +146,8 @@ def _clean(message: Any, name: str, value: Any) -> None:
         cleaned = without_emails(value)
         if cleaned is not value:
             setattr(message, name, cleaned)
-    else:
-        value[:] = map(without_emails, value)
+    elif any("@" in each or not each.isascii() for each in value):
+        value[:] = [without_emails(each) for each in value]
 
 
 def _hides(when: When | None, message: Any) -> bool:
