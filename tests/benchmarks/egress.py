@@ -98,7 +98,7 @@ async def _run() -> list[Figure]:
     note = f"sifting adds {sifted - alone:.0f} µs, recording another {recorded - sifted:.0f} µs; {AT_ONCE} answers at a time"
     return [
         Figure(
-            "search answer of 50, sifted and recorded: CPU", recorded, alone, "µs", "encoding it alone", "<= 5x",
-            recorded <= 5 * alone, note, tuple(spent["recorded"]),
+            "search answer of 50, sifted and recorded: CPU", recorded, alone, "µs", "encoding it alone", "<= 6x",
+            recorded <= 6 * alone, note, tuple(spent["recorded"]),
         )
     ]  # fmt: skip
