@@ -106,12 +106,13 @@ class Agent:
         vault, clock = KeyFileVault(state / "vault.key"), time.time
         self._recording = Recording(located, self._store, vault, clock)
         self._revoked, self._events = Revocations(), Events()
-        self.describe = Description(config, self._made.catalogue, self._made.compute)
+        shelf = self._recording.narrowed(self._made.catalogue)
+        self.describe = Description(config, shelf, self._made.compute)
         accounts = Accounts(
             self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
         )
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
-        catalogue = Catalogue(self._made.catalogue, self._made.accounts)
+        catalogue = Catalogue(shelf, self._made.accounts)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -121,7 +122,7 @@ class Agent:
             pause=config.link.heartbeat_s / 4,
         )  # fmt: skip
         self._records = SqliteFeed(state / "feed.sqlite3", clock)
-        self._feed = Feed(self._made.catalogue, self._records, OpenRecordCodec(), clock, config.agent.feed_s)
+        self._feed = Feed(shelf, self._records, OpenRecordCodec(), clock, config.agent.feed_s)
         self._core = AgentCore(
             config.facility.id, grants, accounts, catalogue, self._feed, self.workspaces, self.describe, self._events,
         )  # fmt: skip

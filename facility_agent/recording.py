@@ -11,10 +11,12 @@ from facility_agent.config import ConfigError, Located
 from facility_agent.egress.allow import allowed
 from facility_agent.egress.files import LogFiles
 from facility_agent.egress.log import EgressLog
+from facility_agent.egress.narrowing import NarrowedCatalogue
 from facility_agent.egress.people import Pseudonyms
-from facility_agent.egress.policy import Narrowed, read_policy
+from facility_agent.egress.policy import Policy, read_policy
 from facility_agent.egress.recorder import Recorder
 from facility_agent.link.leaving import Leaving
+from facility_agent.ports.catalogue import CatalogueBackend
 from facility_agent.ports.egress import Entry, Kind
 from facility_agent.ports.store import Store, Vault
 from shared.errors import BackendUnavailable
@@ -30,11 +32,11 @@ def places(located: Located) -> tuple[Path, Path]:
     return state / "egress", state / "egress.head"
 
 
-def policy(located: Located) -> Narrowed:
+def policy(located: Located) -> Policy:
     """What the site narrows. Raises ConfigError."""
     path = located.config.agent.egress_policy
     if path is None:
-        return {}
+        return Policy()
     try:
         return read_policy(located.path(path))
     except OSError as error:
@@ -47,13 +49,18 @@ class Recording:
     """The parts of one agent. Raises ConfigError for a policy that cannot be read."""
 
     def __init__(self, located: Located, store: Store, vault: Vault, clock: Callable[[], float]) -> None:
-        sieve = Sieve(allowed(), policy(located))
+        self._policy = policy(located)
+        sieve = Sieve(allowed(), self._policy.paths)
         folder, head = places(located)
         files = LogFiles(folder, head, located.config.agent.egress_file_mib * 2**20)
         self._people = Pseudonyms(store, vault)
         self._log = EgressLog(files, clock)
         self.recorder = Recorder(self._log, self._people, clock)
         self.leaving = Leaving(sieve, self.recorder)
+
+    def narrowed(self, catalogue: CatalogueBackend) -> CatalogueBackend:
+        """The catalogue as it may be asked by anybody outside: itself when the site's policy narrows nothing."""
+        return NarrowedCatalogue(catalogue, self._policy.fields) if self._policy.fields else catalogue
 
     async def erase(self, request: web.Request) -> web.Response:
         """Destroy the key of a person's pseudonym: `{"issuer": ..., "sub": ...}`; answers `erased` or `unknown`."""

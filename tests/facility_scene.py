@@ -25,6 +25,8 @@ from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.workspaces import Workspaces
+from facility_agent.egress.narrowing import NarrowedCatalogue
+from facility_agent.egress.policy import Policy, narrowed
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.ports.link import AskedOrder, Event
 from facility_agent.ports.store import WorkspaceRow
@@ -118,6 +120,7 @@ class FacilityScene:
             [dataset("d-1", "P-1"), dataset("d-2", "P-2"), dataset("d-3", "P-3"), dataset("d-o", "P-open")]
         )
         self.told: list[Event] = []
+        self.policy = Policy()
         self.open()
 
     def clock(self) -> float:
@@ -131,7 +134,8 @@ class FacilityScene:
         self.revoked, self.events = Revocations(), Events({self.told.append})
         self.accounts = Accounts(self.store, self.people, self.people, self.people, self.revoked.passes)
         self.grants = Grants(self.store, vault, "alpha", GrantLives(), self.clock)
-        catalogue = Catalogue(self.shelf, self.people)
+        shelf = NarrowedCatalogue(self.shelf, self.policy.fields) if self.policy.fields else self.shelf
+        catalogue = Catalogue(shelf, self.people)
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)
         self.workspaces = Workspaces(
             self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed
@@ -143,7 +147,7 @@ class FacilityScene:
             self.store, self.grants, means(self.accounts, self.workspaces), LinkCodec(), self.clock, pause=0.02
         )
         records = SqliteFeed(self.folder / "feed.sqlite3", self.clock)
-        self.feed = Feed(self.shelf, records, OpenRecordCodec(), self.clock, 30.0)
+        self.feed = Feed(shelf, records, OpenRecordCodec(), self.clock, 30.0)
         self.core = AgentCore(
             "alpha", self.grants, self.accounts, catalogue, self.feed, self.workspaces, self.describe, self.events
         )
@@ -167,6 +171,11 @@ class FacilityScene:
     def _changed(self, row: WorkspaceRow) -> None:
         self.events.publish(report(row, self.now))
         self.revoked.publish_workspace(row.workspace_id)
+
+    async def narrow(self, tables: dict[str, Any]) -> None:
+        """From now on the site has this policy."""
+        self.policy = narrowed(tables)
+        await self.reopen()
 
     async def reopen(self) -> None:
         """The agent after a kill -9: what ran goes on, everything else is what the store holds."""

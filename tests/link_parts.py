@@ -11,9 +11,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from central_portal.link.commands import command_body
+from central_portal.link.heads import kept_after
 from central_portal.link.ports import (
     Admission,
     Beat,
+    EgressHead,
     FacilityKey,
     HeadNews,
     HelloFacts,
@@ -146,7 +148,8 @@ class Enrolment:
     async def admit(self, facility_id: str, hello: HelloFacts, hub: HubPlace) -> Admission:
         self.epochs[facility_id] = self.epochs.get(facility_id, 0) + 1
         self.hellos.append(hello)
-        return Admission(self.epochs[facility_id])
+        kept = self.heads.get(facility_id, HeadNews(EgressHead()))
+        return Admission(self.epochs[facility_id], head=kept.head)
 
     async def renew(self, hub_id: str, sessions: Mapping[str, Beat]) -> frozenset[str]:
         return frozenset(slug for slug, beat in sessions.items() if beat.epoch == self.epochs[slug])
@@ -155,8 +158,9 @@ class Enrolment:
         self.closed.append((facility_id, epoch, ending))
 
     async def keep_heads(self, news: Mapping[str, HeadNews]) -> Mapping[str, HeadNews]:
-        self.heads |= news
-        return news
+        for name, each in news.items():
+            self.heads[name] = kept_after(self.heads.get(name, HeadNews(EgressHead())), each)
+        return {name: self.heads[name] for name in news}
 
 
 @dataclass

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from central_portal.database import DatabaseClock
 from central_portal.facilities.models import FacilityHead
-from central_portal.link.heads import contradiction
+from central_portal.link.heads import kept_after
 from central_portal.link.ports import EgressHead, HeadNews
 
 
@@ -35,18 +35,22 @@ def keep(news: Mapping[str, HeadNews]) -> dict[str, HeadNews]:
 def _keep(slug: str, news: HeadNews) -> HeadNews:
     FacilityHead.objects.get_or_create(slug=slug, defaults={"sequence": 0, "hash": ""})
     row = FacilityHead.objects.select_for_update().get(slug=slug)
-    complaint = news.complaint
-    if row.sequence:
-        complaint = complaint or contradiction(EgressHead(row.sequence, row.hash), news.head)
+    before = HeadNews(EgressHead(row.sequence, row.hash), row.complaint)
+    after = kept_after(before, news)
     changes: dict[str, object] = {}
-    if complaint and not row.complaint:
-        changes |= {"complaint": complaint, "complained_at": DatabaseClock()}
-    if news.head.sequence > row.sequence:
-        changes |= {"sequence": news.head.sequence, "hash": news.head.hash, "said_at": DatabaseClock()}
+    if after.complaint != before.complaint:
+        changes |= {"complaint": after.complaint, "complained_at": DatabaseClock()}
+    if after.head != before.head:
+        changes |= {"sequence": after.head.sequence, "hash": after.head.hash, "said_at": DatabaseClock()}
     if changes:
         FacilityHead.objects.filter(slug=slug).update(**changes)
-    head = news.head if news.head.sequence > row.sequence else EgressHead(row.sequence, row.hash)
-    return HeadNews(head, row.complaint or complaint)
+    return after
+
+
+def kept(facility_id: str) -> EgressHead:
+    """The head that is kept of one facility."""
+    row = FacilityHead.objects.filter(slug=facility_id).first()
+    return EgressHead(row.sequence, row.hash) if row is not None else EgressHead()
 
 
 def heads() -> dict[str, HeadRow]:

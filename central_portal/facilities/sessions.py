@@ -10,6 +10,7 @@ from django.db import connection, transaction
 from django.db.models import BooleanField, ExpressionWrapper, F, Q
 
 from central_portal.database import DatabaseClock
+from central_portal.facilities.heads import kept
 from central_portal.facilities.logic import KnownAgent, judge
 from central_portal.facilities.models import Facility, FacilitySession
 from central_portal.link.ports import Admission, Beat, HelloFacts, HubPlace
@@ -39,7 +40,7 @@ def admit(facility_id: str, hello: HelloFacts, hub: HubPlace, lease_s: float) ->
             _take(row, verdict.known, hello, hub, lease_s)
             describe(facility_id, hello.description)
         row.save(force_update=True)
-    return Admission(row.epoch, verdict.reconcile, row.quarantined_why)
+    return Admission(row.epoch, verdict.reconcile, row.quarantined_why, kept(facility_id))
 
 
 def _locked(facility_id: str) -> Any:

@@ -191,7 +191,7 @@ class Hub:
         if self._stopping:
             return
         session = Session(
-            caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery, self._heads.said
+            caller.facility_id, self._settings, self._events, stream, self._admit, self._delivery, self._heads
         )
         task = asyncio.create_task(self._serve(session))
         self._tasks[session] = task
@@ -245,6 +245,7 @@ class Hub:
                 log.error("%s is quarantined: %s", facility_id, admission.quarantined)
                 session.close(Ending.QUARANTINED, admission.quarantined)
                 raise StreamLost(admission.quarantined)
+            self._heads.opened(facility_id, admission.epoch, admission.head)
             self._epochs[session] = admission.epoch  # from here on `disconnected` is owed, whatever happens
             CONNECTS.labels(hello.previous_ending or "FIRST").inc()
             EPOCH.labels(facility_id).set(admission.epoch)

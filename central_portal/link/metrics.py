@@ -14,6 +14,9 @@ ENDINGS = Counter("parasol_session_endings", "Sessions that ended, by how.", ["e
 QUARANTINES = Counter(
     "parasol_quarantines", "Sessions refused because two agents claim one facility.", ["facility"]
 )
+EGRESS_COMPLAINTS = Counter(
+    "parasol_egress_complaints", "Contradictions in what agents say of their egress logs.", ["facility"]
+)
 FENCED = Counter("parasol_fenced_writes", "Writes of a session that a newer one had overtaken.", ["what"])
 LEASES = Counter("parasol_lease_renewals", "Rounds in which leases were renewed, by outcome.", ["outcome"])
 ASKS = Histogram(

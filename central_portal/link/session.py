@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol
 
 from central_portal.link.bucket import Bucket
+from central_portal.link.heads import Heads
 from central_portal.link.ports import Admission, HelloFacts, LinkEvents, OpenOrder, SealedBody
 from central_portal.link.session_orders import AGAIN, SessionOrders
 from central_portal.link.settings import HubSettings
@@ -52,13 +53,13 @@ class Session:
     """The hub's side of one stream whose token was good for `facility_id`.
 
     `admit` is awaited when a good Hello came: it makes this the facility's session and returns its
-    epoch; until then nothing of the agent's reaches anybody. `said` is told
-    what each heartbeat says of the agent's egress log.
+    epoch; until then nothing of the agent's reaches anybody. `heads` hears what
+    each heartbeat says of the agent's egress log, and says what to ask of it.
     """
 
     def __init__(
         self, facility_id: str, settings: HubSettings, events: LinkEvents, stream: Stream, admit: Admit,
-        dispatch: Dispatch, said: Callable[[str, int, bytes], None],
+        dispatch: Dispatch, heads: Heads,
     ) -> None:  # fmt: skip
         self.facility_id = facility_id
         self.id = uuid.uuid4().hex
@@ -67,7 +68,8 @@ class Session:
         loop = asyncio.get_running_loop()
         self._clock = loop.time
         self._end = CentreEnd(settings.terms, loop.time())
-        self._end.on_head = lambda sequence, hashed: said(facility_id, sequence, hashed)
+        self._end.on_log_word = lambda word: heads.said(facility_id, self._end.epoch, word)
+        self._end.log_asked = lambda: heads.asked(facility_id, self._end.epoch)
         self._bucket = Bucket(settings.events_per_second, settings.events_at_once, loop.time())
         self._charged = 0
         self._waiting: dict[int, asyncio.Future[pb.Result]] = {}

@@ -58,11 +58,12 @@ def read_head(path: Path) -> Head | None:
 class LogFiles:
     """`folder` holds the records, `head_file` the head: every record up to it was acknowledged.
 
-    Whatever fails leaves the files as they were, or is mended by the next `open`.
+    Whatever fails leaves the files as they were, or is mended by the next `open`. Files that were opened once must still
+    hold what was appended to them when they are opened again: a head that was changed with them does not excuse a cut.
     """
 
     def __init__(self, folder: Path, head_file: Path, file_bytes: int) -> None:
-        self._folder, self._head_file, self._limit = folder, head_file, file_bytes
+        self.folder, self._head_file, self._limit = folder, head_file, file_bytes
         self._path = folder
         self._fd = self._head_fd = -1
         self._size, self._file = 0, (0, 0)
@@ -77,16 +78,17 @@ class LogFiles:
     def open(self) -> None:
         """Find the end of the log. Raises Damaged, or OSError."""
         self.close()
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
-            kept, files = read_head(self._head_file), log_files(self._folder)
+            kept, files = read_head(self._head_file), log_files(self.folder)
             if files and kept is None:
                 raise Damaged(f"{self._head_file.name} is gone")
-            if not files and kept is not None and kept.sequence:
+            must = max(kept or Head(), self.head, key=lambda head: head.sequence)
+            if not files and must.sequence:
                 raise Damaged("its files are gone")
             self._open_head()
             if files:
-                self._find_end(files, kept or Head())
+                self._find_end(files, must)
             else:
                 self._begin_file(Head())
         except Broken as error:
@@ -98,9 +100,9 @@ class LogFiles:
 
     def append(self, lines: bytes, head: Head) -> None:
         """Lines that end in `head`, durable before it returns. Raises Damaged or OSError; then nobody is told of them."""
-        if self._stamp() != self._file:
+        if self._stamp() != (*self._file, self._size):
             self.close()
-            raise Damaged(f"{self._path.name} was removed or replaced")
+            raise Damaged(f"{self._path.name} was removed, replaced or changed")
         if self._size and self._size + len(lines) > self._limit:
             os.close(self._fd)
             self._fd = -1
@@ -150,7 +152,7 @@ class LogFiles:
         torn = content[good:]
         self._path, self._size, self.head = path, good, head
         self._fd = os.open(path, os.O_WRONLY | os.O_APPEND)
-        self._file = self._stamp()
+        self._file = self._stamp()[:2]
         if torn:
             os.ftruncate(self._fd, good)
             os.fdatasync(self._fd)
@@ -158,10 +160,10 @@ class LogFiles:
         self._write_head(head)
 
     def _begin_file(self, after: Head) -> None:
-        self._path = self._folder / f"egress-{after.sequence + 1:012d}.jsonl"
+        self._path = self.folder / f"egress-{after.sequence + 1:012d}.jsonl"
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        self._file, self._size, self.head = self._stamp(), 0, after
-        _sync_folder(self._folder)
+        self._file, self._size, self.head = self._stamp()[:2], 0, after
+        _sync_folder(self.folder)
 
     def _open_head(self) -> None:
         new = not self._head_file.exists()
@@ -181,12 +183,13 @@ class LogFiles:
         except OSError:
             self.close()
 
-    def _stamp(self) -> tuple[int, int]:
+    def _stamp(self) -> tuple[int, int, int]:
+        """Device, inode and bytes."""
         try:
             found = os.stat(self._path)  # noqa: PTH116 (once a write: no Path in between)
         except OSError:
-            return 0, 0
-        return found.st_dev, found.st_ino
+            return 0, 0, 0
+        return found.st_dev, found.st_ino, found.st_size
 
 
 def _before(files: list[Path], content: bytes) -> Head:

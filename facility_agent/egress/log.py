@@ -15,6 +15,7 @@ from typing import Any
 
 from facility_agent.egress.chain import BEGAN, LINE_BYTES, RECOVERED, RESUMED, instant, sealed
 from facility_agent.egress.files import Damaged, LogFiles
+from facility_agent.egress.looking import hash_of
 from facility_agent.ports.egress import Head, Kind, unrecorded
 
 log = logging.getLogger(__name__)
@@ -61,6 +62,13 @@ class EgressLog:
     async def probe(self) -> None:
         """Open it when it is not, and write to it when that failed last. Raises BackendUnavailable while that does not work."""
         await self.append(())
+
+    async def hash_of(self, sequence: int) -> str:
+        """See `ports.egress.Egress.hash_of`."""
+        try:
+            return await asyncio.to_thread(hash_of, self._files.folder, sequence)
+        except OSError as error:
+            raise unrecorded() from error
 
     def close(self) -> None:
         """Close after what is under way."""

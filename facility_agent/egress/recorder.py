@@ -27,6 +27,10 @@ class Recorder:
         """What keeps it from being written."""
         return self._log.fault
 
+    async def hash_of(self, sequence: int) -> str:
+        """The hash of a record as the files hold it now."""
+        return await self._log.hash_of(sequence)
+
     async def record(self, *entries: Entry) -> None:
         """Record these, in one group."""
         try:

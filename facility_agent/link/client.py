@@ -12,6 +12,7 @@ from typing import cast
 from facility_agent.link.backoff import Backoff
 from facility_agent.link.desk import RecordedDesk
 from facility_agent.link.events import Reports
+from facility_agent.link.kept import LogWords
 from facility_agent.link.leaving import Leaving
 from facility_agent.link.orders import Floor, NoOrders, Orders
 from facility_agent.link.results import Results
@@ -162,10 +163,11 @@ class AgentLink:
         async with opened(way.target, way.credentials, way.metadata) as stream:
             running = Running(self._core, self._slots, self._leaving)
             ears = Ears(self._opened, self._orders.start, self._results.acknowledged)
+            words = LogWords(self._leaving)
             try:
                 hello = self._hello()
                 counts = self._leaving.sift_hello(hello)
-                session = Session(self._settings, hello, self._floor.value, stream, running, ears, self._head)
+                session = Session(self._settings, hello, self._floor.value, stream, running, ears, words)
             except (InvalidRequest, ValueError, TypeError):
                 log.exception("What this facility says of itself cannot be sent.")
                 return Closed(Ending.PROTOCOL, "What this facility says of itself cannot be sent.")
@@ -247,10 +249,6 @@ class AgentLink:
         return pause
 
     # --- facts
-
-    def _head(self) -> tuple[int, bytes]:
-        head = self._leaving.head()
-        return head.sequence, bytes.fromhex(head.hash)
 
     def _tell(self, key: str, event: pb.Event) -> None:
         for session in self._sessions:

@@ -42,6 +42,10 @@ class Leaving:
         """The last record."""
         return self._egress.head
 
+    async def hash_of(self, sequence: int) -> str:
+        """The hash of a record as the log holds it now, empty when it does not. Raises BackendUnavailable."""
+        return await self._egress.hash_of(sequence)
+
     async def probe(self) -> None:
         """Raises BackendUnavailable while nothing can be recorded."""
         await self._egress.record()

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from facility_agent.link.bulk import BulkEnd, put_bulk
 from facility_agent.link.carriage import Carriage
+from facility_agent.link.kept import LogWords
 from facility_agent.link.running import Running
 from facility_agent.link.settings import LinkSettings
 from shared.link.end import Phase
@@ -47,11 +48,12 @@ class Session:
 
     def __init__(
         self, settings: LinkSettings, hello: pb.Hello, floor: int, stream: Carriage, running: Running, ears: Ears,
-        head: Callable[[], tuple[int, bytes]],
+        words: LogWords,
     ) -> None:  # fmt: skip
         loop = asyncio.get_running_loop()
         self._settings, self._stream, self._running, self._ears = settings, stream, running, ears
-        self._end = BulkEnd(settings.terms, hello, loop.time(), floor, head)
+        self._end = BulkEnd(settings.terms, hello, loop.time(), floor, words.word)
+        self._words, self._end.on_asked = words, words.ask
         self._pump = Pump(self._end, stream.read, stream.write, self._handle, lambda _: False)
         self._task: asyncio.Task[Closed] | None = None
         self._finishing: asyncio.Task[None] | None = None
@@ -91,6 +93,7 @@ class Session:
         finally:
             if self._finishing is not None:
                 self._finishing.cancel()
+            await self._words.stop()
             await self._running.stop()
             self.successor_in.cancel()
 

@@ -77,6 +77,10 @@ class Egress(Protocol):
         """Record these, durable before it returns. Raises BackendUnavailable; then nothing of it may leave."""
         ...
 
+    async def hash_of(self, sequence: int) -> str:
+        """The hash of this record as the files hold it now, empty when they do not. Raises BackendUnavailable."""
+        ...
+
 
 def unrecorded() -> BackendUnavailable:
     """The log cannot be written. This sentence is all that leaves then: it names nobody and nothing."""
@@ -92,3 +96,7 @@ class NoEgress:
 
     async def record(self, *entries: Entry) -> None:
         """Nothing."""
+
+    async def hash_of(self, sequence: int) -> str:
+        """No record is there."""
+        return ""

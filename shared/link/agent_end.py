@@ -13,6 +13,7 @@ from shared.link.outputs import (
     Closed,
     CommandArrived,
     Ending,
+    LogWord,
     Opened,
     OrderAcknowledged,
     OrderArrived,
@@ -34,18 +35,19 @@ class AgentEnd(End[pb.CentreEnvelope]):
 
     `floor` is the highest epoch that this agent has seen; a Welcome at or below it comes from a hub
     that is not the newest and ends the session. Results of orders are rows of the owner's: it settles
-    them in each session again until their `OrderAcknowledged`. Each heartbeat says `head`, sequence and hash of the last
-    record of the egress log; 0 says nothing.
+    them in each session again until their `OrderAcknowledged`. Each heartbeat says `log_word`; `on_asked` hears of each
+    record of the egress log that the hub asks for.
     """
 
     _incoming = pb.CentreEnvelope
 
     def __init__(
         self, terms: Terms, hello: pb.Hello, now: float, floor: int = 0,
-        head: Callable[[], tuple[int, bytes]] = lambda: (0, b""),
+        log_word: Callable[[], LogWord] = LogWord,
     ) -> None:  # fmt: skip
         super().__init__(terms, now)
-        self._floor, self._head = floor, head
+        self._floor, self._log_word = floor, log_word
+        self.on_asked: Callable[[int], None] = lambda sequence: None
         self._open_tickets: set[int] = set()
         self._early: dict[str, pb.Event] = {}
         self._orders = Window(terms.order_credits)
@@ -222,8 +224,14 @@ class AgentEnd(End[pb.CentreEnvelope]):
 
     def _sign(self, now: float) -> pb.Heartbeat:
         word = super()._sign(now)
-        word.egress_sequence, word.egress_hash = self._head()
+        said = self._log_word()
+        word.egress_sequence, word.egress_hash = said.sequence, said.hash
+        word.egress_asked, word.egress_asked_hash = said.asked, said.asked_hash
         return word
+
+    def _heard_sign(self, beat: pb.Heartbeat) -> None:
+        if beat.egress_asked:
+            self.on_asked(min(beat.egress_asked, text.LARGEST))
 
     def _ticket(self, envelope: pb.CentreEnvelope) -> int:
         return envelope.command.ticket if envelope.WhichOneof("body") == "command" else 0

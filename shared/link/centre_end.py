@@ -10,7 +10,17 @@ from shared.limits import LIMITS
 from shared.link.asks import Asks
 from shared.link.end import End, Phase
 from shared.link.outbox import FULL, Lane
-from shared.link.outputs import Ending, Greeted, OrderAccepted, OrderSettled, Output, PeerDrains, Reported, Settled
+from shared.link.outputs import (
+    Ending,
+    Greeted,
+    LogWord,
+    OrderAccepted,
+    OrderSettled,
+    Output,
+    PeerDrains,
+    Reported,
+    Settled,
+)
 from shared.link.terms import Terms
 from shared.link.windows import Window, granted
 from shared.wire import text
@@ -26,8 +36,8 @@ class CentreEnd(End[pb.AgentEnvelope]):
     """One session as the hub sees it.
 
     Every ticket that `ask` gives is settled by exactly one `Settled`. Orders are rows of the owner's:
-    it delivers them in each session again until their `OrderSettled` is committed. `on_head` is told what each
-    heartbeat says of the agent's egress log.
+    it delivers them in each session again until their `OrderSettled` is committed. `on_log_word` is told what each
+    heartbeat says of the agent's egress log, and each of the hub's asks for the record `log_asked`; 0 asks nothing.
     """
 
     _incoming = pb.AgentEnvelope
@@ -39,7 +49,8 @@ class CentreEnd(End[pb.AgentEnvelope]):
         self._asks = Asks(terms)
         self._orders = Window(0)
         self._accepted: dict[str, None] = {}
-        self.on_head: Callable[[int, bytes], None] = lambda sequence, hashed: None
+        self.on_log_word: Callable[[LogWord], None] = lambda word: None
+        self.log_asked: Callable[[], int] = lambda: 0
         self._results = Window(terms.result_credits)
 
     @property
@@ -100,8 +111,16 @@ class CentreEnd(End[pb.AgentEnvelope]):
         return ticket
 
     def _heard_sign(self, beat: pb.Heartbeat) -> None:
-        if beat.egress_sequence and len(beat.egress_hash) == _HASH_BYTES:
-            self.on_head(min(beat.egress_sequence, text.LARGEST), beat.egress_hash)
+        said = len(beat.egress_hash) == _HASH_BYTES
+        head = (min(beat.egress_sequence, text.LARGEST), beat.egress_hash) if said else (0, b"")
+        self.on_log_word(
+            LogWord(*head, min(beat.egress_asked, text.LARGEST), beat.egress_asked_hash[:_HASH_BYTES])
+        )
+
+    def _sign(self, now: float) -> pb.Heartbeat:
+        word = super()._sign(now)
+        word.egress_asked = self.log_asked()
+        return word
 
     def forget(self, ticket: int) -> None:
         """Nobody waits for this ticket any more: no `Settled` follows, a late answer is ignored."""

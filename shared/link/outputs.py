@@ -28,6 +28,19 @@ class Ending(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class LogWord:
+    """What an agent's heartbeat says of its egress log: the last record, and the one that was asked for as the log holds it.
+
+    Hashes are raw SHA-256. Sequence 0 says nothing; of a record that the log does not hold the hash is empty.
+    """
+
+    sequence: int = 0
+    hash: bytes = b""
+    asked: int = 0
+    asked_hash: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Greeted:
     """To the hub: the agent said Hello in a version that both speak. Answer with `CentreEnd.welcome`."""
 

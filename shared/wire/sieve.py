@@ -2,6 +2,8 @@
 
 A *word* is a verb's value, an event's kind, or one of the link's own words; a *path* is a field's name within the
 word's payload, `datasets.title` for one of a message within. A map counts as one field.
+
+E-mail addresses are taken out of whatever text of the catalogue is no identifier: nobody typed them there for the world.
 """
 
 from __future__ import annotations
@@ -9,13 +11,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Set
 from enum import StrEnum
-from typing import Any, cast
+from functools import cache
+from typing import Any, NamedTuple, cast
 
-from google.protobuf.descriptor import Descriptor
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, SearchPage
 from shared.commands import PAYLOAD_OF, Done, Redeemed, Verb
+from shared.wire.emails import without_emails
 from shared.wire.events import DESCRIBED, REPORTED
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as catalogue
 from shared.wire.gen.parasol.facilities.v1 import facilities_pb2 as facilities
@@ -37,6 +41,10 @@ _MESSAGES: dict[str, type[Message]] = {
     DESCRIBED: facilities.Description, REPORTED: workspaces.Report, INVENTORY: workspaces.Inventory,
     PROBLEM: link.Problem,
 }  # fmt: skip
+_IDENTIFIERS = frozenset({
+    "pid", "proposal", "doi", "orcid", "licence", "techniques", "state", "token", "next", "gone_datasets", "gone_proposals",
+})  # fmt: skip
+"""Text of the catalogue that machines compare, and that leaves as it is or not at all."""
 Allowed = Mapping[str, Set[str]]
 
 
@@ -71,6 +79,17 @@ def places(kind: str, field: str) -> list[tuple[str, str]]:
     return found
 
 
+@cache
+def written(word: str) -> frozenset[str]:
+    """The paths of a word's text that people wrote into the catalogue: e-mail addresses in it do not leave."""
+    package = catalogue.DESCRIPTOR.package
+    return frozenset(
+        path for path, owner in _owned(cast("Descriptor", _MESSAGES[word].DESCRIPTOR))
+        if owner.file.package == package and (name := path.rpartition(".")[2]) not in _IDENTIFIERS
+        and owner.fields_by_name[name].type == FieldDescriptor.TYPE_STRING
+    )  # fmt: skip
+
+
 class Sieve:
     """Lets through the fields of `allowed`, less the `narrowed` ones; everything else leaves empty.
 
@@ -93,26 +112,42 @@ class Sieve:
     def _sifted(self, word: str, message: Message) -> Counter[str]:
         message.DiscardUnknownFields()
         counts: Counter[str] = Counter()
-        _walk(message, "", self._allowed.get(word, frozenset()), self._narrowed.get(word, {}), counts)
+        rules = _Rules(self._allowed.get(word, frozenset()), self._narrowed.get(word, {}), written(word))
+        _walk(message, "", rules, counts)
         return counts
 
 
-def _walk(
-    message: Any, prefix: str, allowed: Set[str], narrowed: Mapping[str, When], counts: Counter[str]
-) -> None:
+class _Rules(NamedTuple):
+    allowed: Set[str]
+    narrowed: Mapping[str, When]
+    written: Set[str]
+
+
+def _walk(message: Any, prefix: str, rules: _Rules, counts: Counter[str]) -> None:
     hidden = []
     for field, value in message.ListFields():
         path = prefix + field.name
         inner = field.message_type
         if inner is not None and not inner.GetOptions().map_entry:
             for each in value if field.is_repeated else (value,):
-                _walk(each, path + ".", allowed, narrowed, counts)
-        elif path not in allowed or _hides(narrowed.get(path), message):
+                _walk(each, path + ".", rules, counts)
+        elif path not in rules.allowed or _hides(rules.narrowed.get(path), message):
             hidden.append(field.name)
         else:
             counts[path] += len(value) if field.is_repeated else 1
+            if path in rules.written and not (isinstance(value, str) and value.isascii() and "@" not in value):
+                _clean(message, field.name, value)
     for name in hidden:
         message.ClearField(name)
+
+
+def _clean(message: Any, name: str, value: Any) -> None:
+    if isinstance(value, str):
+        cleaned = without_emails(value)
+        if cleaned is not value:
+            setattr(message, name, cleaned)
+    elif any("@" in each or not each.isascii() for each in value):
+        value[:] = [without_emails(each) for each in value]
 
 
 def _hides(when: When | None, message: Any) -> bool:

@@ -72,6 +72,7 @@ def test_no_bytes_but_those_that_are_read_again_by_this_contract() -> None:
         "parasol.link.v1.Hello.description",
         "parasol.link.v1.Hello.inventory",
         "parasol.link.v1.Heartbeat.egress_hash",
+        "parasol.link.v1.Heartbeat.egress_asked_hash",
         "parasol.link.v1.Command.body",
         "parasol.link.v1.Command.mac",
         "parasol.link.v1.Body.parameters",

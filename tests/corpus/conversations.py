@@ -11,7 +11,7 @@ from shared.errors import QuotaExceeded
 from shared.facilities import Outcome
 from shared.link.agent_end import AgentEnd
 from shared.link.centre_end import CentreEnd
-from shared.link.outputs import Ending
+from shared.link.outputs import Ending, LogWord
 from shared.link.terms import Terms
 from shared.wire.commands import encode_answer
 from shared.wire.events import encode_event
@@ -62,7 +62,9 @@ def ends() -> dict[str, Any]:
         certificate_s=86_400,
         previous_ending=Ending.SILENT.value,
     )
-    return {"agent": AgentEnd(TERMS, hello, 0.0, head=lambda: (12, MAC)), "centre": CentreEnd(TERMS, 0.0)}
+    centre = CentreEnd(TERMS, 0.0)
+    centre.log_asked = lambda: 11
+    return {"agent": AgentEnd(TERMS, hello, 0.0, log_word=lambda: LogWord(12, MAC, 11, MAC)), "centre": centre}
 
 
 def session() -> Iterator[Step]:

@@ -7,6 +7,7 @@ import shutil
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from central_portal.agents import listed
 from central_portal.database import in_database
 from central_portal.facilities import heads
 from central_portal.federation import FacilityTable, Federation
+from central_portal.link.hub import Hub
+from central_portal.link.metrics import EGRESS_COMPLAINTS
 from central_portal.link.ports import EgressHead, HeadNews
 from facility_agent.egress.allow import allowed
 from facility_agent.egress.files import LogFiles
@@ -32,10 +35,18 @@ from shared.wire.proof import token
 from shared.wire.sieve import Sieve
 from tests.link_parts import SmallCore, eventually
 from tests.link_scene import Scene, open_scene
+from tests.unit.test_egress_kept import bodies_of, resealed
 
 FEDERATION = Federation(
     facilities=(FacilityTable(id="pinned", name="P", gateway="https://p.example", workspace_zone="w-p.example"),)
 )
+
+
+class Quick(Scene):
+    """Signs of life a few times a second, both ways."""
+
+    def new_hub(self, listen: str, **changes: Any) -> Hub:
+        return super().new_hub(listen, terms=replace(DEFAULT, heartbeat_every=0.2), **changes)
 
 
 class Logged:
@@ -61,10 +72,52 @@ class Logged:
         self.store.close()
 
 
+async def test_a_tail_that_was_cut_and_has_grown_past_its_head_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The agent's own head is forged with it, and the log has more records than before when it first says so."""
+    async with open_scene(tmp_path, Quick) as scene:
+        first = Logged(tmp_path)
+        link = first.dial(scene)
+        await eventually(lambda: link.connected)
+        for _ in range(3):
+            await scene.ask()
+        known = scene.hub._heads._known
+        before = first.recorder.head
+        await eventually(lambda: known["alpha"].highest.sequence == before.sequence)
+        await scene.kill()
+        await eventually(lambda: "alpha" in scene.enrolment.heads)
+        assert str(scene.enrolment.heads["alpha"].head) == str(before)
+        first.close()
+        honest = Logged(tmp_path)  # an agent that is only restarted is believed
+        link = honest.dial(scene)
+        await eventually(lambda: link.connected)
+        await eventually(lambda: known["alpha"].believed and known["alpha"].highest.sequence > before.sequence)
+        await scene.kill()
+        await eventually(lambda: scene.enrolment.heads["alpha"].head.sequence > before.sequence)
+        kept = scene.enrolment.heads["alpha"]
+        assert kept.complaint == ""
+        honest.close()
+        bodies = bodies_of(tmp_path)
+        grown = [*bodies[:-3], *({"verb": "forged", "bytes": number} for number in range(9))]
+        resealed(tmp_path, grown, head_too=True)
+        forger = Logged(tmp_path)
+        counted = EGRESS_COMPLAINTS.labels("alpha")._value.get()
+        link = forger.dial(scene)
+        await eventually(lambda: link.connected)
+        await eventually(lambda: f"another record {kept.head.sequence} than before" in caplog.text)
+        assert EGRESS_COMPLAINTS.labels("alpha")._value.get() == counted + 1
+        await scene.kill()
+        await eventually(lambda: scene.enrolment.heads["alpha"].complaint != "")
+        assert scene.enrolment.heads["alpha"].head == kept.head, "what it says now is not kept"
+        forger.close()
+        assert verify(forger.folder, forger.head_file).problem == "", "in itself it is whole"
+
+
 async def test_a_heartbeat_says_the_head_and_a_cut_tail_is_told(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with open_scene(tmp_path) as scene:
+    async with open_scene(tmp_path, Quick) as scene:
         first = Logged(tmp_path)
         link = first.dial(scene)
         await eventually(lambda: link.connected)
@@ -106,8 +159,10 @@ def slug(database: None) -> str:
     return "egress-" + "".join(c for c in token().lower() if c.isalnum())[:8]
 
 
-async def keep(slug: str, sequence: int, number: int, complaint: str = "") -> HeadNews:
-    kept = await in_database(heads.keep)({slug: HeadNews(EgressHead(sequence, hashed(number)), complaint)})
+async def keep(slug: str, sequence: int, number: int, *, shown: bool = True) -> HeadNews:
+    """What is kept after a head is said by an agent that has shown the kept one, or has not."""
+    since = await in_database(heads.kept)(slug) if shown else None
+    kept = await in_database(heads.keep)({slug: HeadNews(EgressHead(sequence, hashed(number)), since=since)})
     return kept[slug]
 
 
@@ -124,6 +179,19 @@ async def test_the_centre_keeps_the_highest_head_and_the_first_contradiction(slu
     assert await in_database(heads.accept)(slug)
     assert not await in_database(heads.accept)(slug)
     assert (await keep(slug, 2, 6)).complaint == ""
+
+
+async def test_a_head_that_does_not_follow_the_kept_one_is_not_kept(slug: str) -> None:
+    """Another hub may have kept one meanwhile: then that is what the agent must show."""
+    await keep(slug, 5, 1)
+    assert await keep(slug, 9, 2, shown=False) == HeadNews(EgressHead(5, hashed(1)))
+    late = HeadNews(EgressHead(8, hashed(3)), since=EgressHead(4, hashed(0)))
+    assert (await in_database(heads.keep)({slug: late}))[slug] == HeadNews(EgressHead(5, hashed(1)))
+    assert (await in_database(heads.kept)(slug), await in_database(heads.kept)(f"{slug}-none")) == (
+        EgressHead(5, hashed(1)),
+        EgressHead(),
+    )
+    assert (await keep(slug, 9, 2)).head == EgressHead(9, hashed(2))
 
 
 async def test_the_last_record_alone_changed_shows(slug: str) -> None:

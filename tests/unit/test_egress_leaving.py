@@ -57,14 +57,14 @@ class Disk(LogFiles):
 class Site:
     """A facility whose word leaves through a real log. `left` is every message that left, in order."""
 
-    def __init__(self, facility: FacilityScene, policy: dict[str, Any] | None = None) -> None:
+    def __init__(self, facility: FacilityScene) -> None:
         self.facility, self.folder = facility, facility.folder / "egress"
         self.head_file = facility.folder / "egress.head"
         self.disk = Disk(self.folder, self.head_file, 10**9)
         self.log = EgressLog(self.disk, facility.clock)
         self.people = Pseudonyms(facility.store, KeyFileVault(facility.folder / "vault.key"))
         self.recorder = Recorder(self.log, self.people, facility.clock)
-        self.leaving = Leaving(Sieve(allowed(), narrowed(policy or {})), self.recorder)
+        self.leaving = Leaving(Sieve(allowed(), facility.policy.paths), self.recorder)
         self.running = Running(facility.core, asyncio.Semaphore(8), self.leaving)
         self.desk = RecordedDesk(facility.orders, self.leaving)
         self.left: list[bytes] = []
@@ -254,7 +254,8 @@ def signed(facility: FacilityScene, held: Any, verb: Verb, parameters: Any) -> t
 async def test_a_policy_keeps_samples_under_embargo(at: FacilityScene) -> None:
     """Ada's d-1 and d-2 are under embargo, d-o is open."""
     at.shelf.put([replace(dataset("d-o", "P-open"), is_open=True)])
-    site = Site(at, {"dataset": {"sample": "open", "title": "never"}})
+    await at.narrow({"dataset": {"sample": "open", "title": "never"}})
+    site = Site(at)
     held = await at.ada()
     result = await site.send(*signed(at, held, Verb.SEARCH, SearchQuery()))
     page: Any = _MESSAGES["catalogue.search"].FromString(result.payload)
@@ -272,10 +273,11 @@ async def test_a_policy_keeps_samples_under_embargo(at: FacilityScene) -> None:
     [
         {"dataset": {"smaple": "never"}}, {"sample": "never"}, {"dataset": {"sample": "sometimes"}},
         {"file": {"path": "open"}}, {"nothing": {"sample": "never"}}, {"dataset": {"sample": 1}},
+        {"dataset": {"started": "never"}}, {"dataset": {"pid": "never"}}, {"proposal": {"pid": "never"}},
     ],
 )  # fmt: skip
 def test_a_policy_that_is_not_understood_is_refused(tables: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"must be|no such|does not say"):
+    with pytest.raises(ValueError, match=r"must be|no such|does not say|cannot stay"):
         narrowed(tables)
 
 

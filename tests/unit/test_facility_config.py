@@ -20,7 +20,9 @@ from facility_agent.check import Finding, problems
 from facility_agent.composition import Agent, adapters
 from facility_agent.config import ConfigError, Located, load
 from facility_agent.description import Description
+from facility_agent.egress.narrowing import NarrowedCatalogue
 from facility_agent.link.keys import load_or_create_key
+from facility_agent.recording import policy
 from shared.errors import BackendUnavailable
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,6 +296,37 @@ def test_every_clients_secret_is_looked_at(folder: Path, sign_on: bool) -> None:
                 '\n[gateway.sign_on]\nissuer = "https://sso.example.org"\nclient_id = "x"\nclient_secret_file = "sso.secret"\n'
             )
     assert ("gateway.sign_on.client_secret_file" in found(folder)) is sign_on
+
+
+# --- the egress policy
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="the agent refuses root; make test drops to an ordinary user")
+@pytest.mark.parametrize("narrows", [True, False])
+async def test_a_policy_stands_before_the_catalogue_wherever_it_is_asked_from_outside(
+    folder: Path, narrows: bool
+) -> None:
+    if narrows:
+        (folder / "policy.toml").write_text('[dataset]\nsample = "never"\n')
+        change(folder, ("[agent]\n", '[agent]\negress_policy = "policy.toml"\n'))
+    agent = Agent(loaded(folder))
+    try:
+        asked = {agent._core._catalogue._backend, agent._feed._backend, agent.describe._catalogue}
+        assert len(asked) == 1
+        (backend,) = asked
+        assert isinstance(backend, NarrowedCatalogue) is narrows
+        assert getattr(backend, "_inner", backend) is agent._made.catalogue
+    finally:
+        await agent._records.close()
+        agent._recording.close()
+        agent._store.close()
+
+
+def test_a_policy_that_is_not_understood_keeps_the_agent_from_starting(folder: Path) -> None:
+    (folder / "policy.toml").write_text('[dataset]\nstarted = "never"\n')
+    change(folder, ("[agent]\n", '[agent]\negress_policy = "policy.toml"\n'))
+    with pytest.raises(ConfigError, match=r"egress_policy: policy\.toml: dataset\.started: it cannot stay here"):
+        policy(loaded(folder))
 
 
 # --- root and the rest

@@ -38,15 +38,6 @@ class HelloFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class Admission:
-    """The centre's word on a session. `quarantined` says why it is refused, empty for admitted."""
-
-    epoch: int
-    reconcile: bool = False
-    quarantined: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Beat:
     """A session that its hub still holds, with its heartbeats' round trip in seconds."""
 
@@ -56,10 +47,10 @@ class Beat:
 
 @dataclass(frozen=True, slots=True)
 class EgressHead:
-    """What an agent said of its egress log: how many records it holds, and the last one's hash in hex."""
+    """What an agent said of its egress log: how many records it holds, and the last one's hash in hex; 0 for no head."""
 
-    sequence: int
-    hash: str
+    sequence: int = 0
+    hash: str = ""
 
     def __str__(self) -> str:
         return f"{self.sequence}:{self.hash}"
@@ -67,10 +58,28 @@ class EgressHead:
 
 @dataclass(frozen=True, slots=True)
 class HeadNews:
-    """What to keep of a log: its head as it was said last, and what contradicted an earlier one, empty for nothing."""
+    """What to keep of a log: its head as it was said last, and what contradicted an earlier one, empty for nothing.
+
+    `since` is the kept head that the agent has shown its log to hold still; None when it has not. Nothing but a head
+    since the kept one takes its place.
+    """
 
     head: EgressHead
     complaint: str = ""
+    since: EgressHead | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The centre's word on a session. `quarantined` says why it is refused, empty for admitted.
+
+    `head` is what is kept of the facility's egress log.
+    """
+
+    epoch: int
+    reconcile: bool = False
+    quarantined: str = ""
+    head: EgressHead = EgressHead()
 
 
 class Registry(Protocol):
@@ -97,7 +106,7 @@ class Registry(Protocol):
         ...
 
     async def keep_heads(self, news: Mapping[str, HeadNews]) -> Mapping[str, HeadNews]:
-        """Keep the highest head of each facility and the first contradiction; what is kept of each then."""
+        """Keep each head that follows the kept one, and the first contradiction; what is kept of each then."""
         ...
 
 

@@ -117,18 +117,22 @@ class Welcome(_message.Message):
     def __init__(self, session_id: _Optional[str] = ..., epoch: _Optional[int] = ..., version: _Optional[int] = ..., heartbeat_ms: _Optional[int] = ..., dead_after_ms: _Optional[int] = ..., result_credits: _Optional[int] = ..., reconcile: _Optional[bool] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
-    __slots__ = ("counter", "echo", "held_ms", "egress_sequence", "egress_hash")
+    __slots__ = ("counter", "echo", "held_ms", "egress_sequence", "egress_hash", "egress_asked", "egress_asked_hash")
     COUNTER_FIELD_NUMBER: _ClassVar[int]
     ECHO_FIELD_NUMBER: _ClassVar[int]
     HELD_MS_FIELD_NUMBER: _ClassVar[int]
     EGRESS_SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     EGRESS_HASH_FIELD_NUMBER: _ClassVar[int]
+    EGRESS_ASKED_FIELD_NUMBER: _ClassVar[int]
+    EGRESS_ASKED_HASH_FIELD_NUMBER: _ClassVar[int]
     counter: int
     echo: int
     held_ms: int
     egress_sequence: int
     egress_hash: bytes
-    def __init__(self, counter: _Optional[int] = ..., echo: _Optional[int] = ..., held_ms: _Optional[int] = ..., egress_sequence: _Optional[int] = ..., egress_hash: _Optional[bytes] = ...) -> None: ...
+    egress_asked: int
+    egress_asked_hash: bytes
+    def __init__(self, counter: _Optional[int] = ..., echo: _Optional[int] = ..., held_ms: _Optional[int] = ..., egress_sequence: _Optional[int] = ..., egress_hash: _Optional[bytes] = ..., egress_asked: _Optional[int] = ..., egress_asked_hash: _Optional[bytes] = ...) -> None: ...
 
 class Command(_message.Message):
     __slots__ = ("body", "grant_id", "mac", "ticket", "timeout_ms")
