@@ -23,14 +23,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from facility_agent.adapters.compute import landlock, supervisor
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_records import (
-    is_alive,
-    is_locked,
     is_young,
     observed_end,
     program_folders,
-    read_record,
     reaper,
 )
+from facility_agent.adapters.compute.supervisor import is_alive, is_locked, read_record
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
     Capacity,

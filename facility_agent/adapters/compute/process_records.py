@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
 import signal
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.compute import supervisor
 from facility_agent.ports.compute import Observation, RunState
 
 
@@ -38,37 +35,6 @@ def program_folders(program: Path) -> Iterable[Path]:
     resolved = program.resolve()
     if resolved.parent != program.parent:
         yield resolved.parent.parent
-
-
-def read_record(path: Path) -> dict[str, Any] | None:
-    """A record, None when there is none (yet)."""
-    try:
-        value: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    return value
-
-
-def is_alive(running: Mapping[str, Any]) -> bool:
-    """Found again by pid *and* start time *and* boot."""
-    if running["boot_id"] != supervisor.boot_id():
-        return False
-    try:
-        return bool(supervisor.start_time(running["pid"]) == running["start_time"])
-    except OSError:
-        return False
-
-
-def is_locked(meta: Path) -> bool:
-    """Whether a supervisor holds its lock. Looking takes the lock for an instant."""
-    try:
-        with meta.with_suffix(".lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
 
 
 def is_young(meta: Path) -> bool:
