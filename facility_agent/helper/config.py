@@ -7,7 +7,7 @@ import pwd
 import re
 import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,36 +41,15 @@ class Config:
     processes: int = 4096
 
 
-def on_the_way(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Everything that decides what `path` is: each folder and each link on the way. Raises OSError, Misconfigured."""
-    here, todo, links = Path("/"), list(path.parts[1:]), 0
-    yield here, here.lstat()
-    while todo:
-        part = todo.pop(0)
-        if part == "..":
-            here = here.parent
-            continue
-        found = (here / part).lstat()
-        yield here / part, found
-        if not stat.S_ISLNK(found.st_mode):
-            here /= part
-            continue
-        target, links = (here / part).readlink(), links + 1
-        if links > 40:
-            raise Misconfigured(f"{path} has too many links.")
-        here = Path("/") if target.is_absolute() else here
-        todo = [*(part for part in target.parts if part != "/"), *todo]
-
-
 def only_roots(path: Path) -> None:
-    """Raises Misconfigured unless root alone decides what lies there."""
-    if not path.is_absolute():
-        raise Misconfigured(f"{path} must be an absolute path.")
+    """Raises Misconfigured unless root alone decides what lies there: it, and every folder on the way."""
     try:
-        for each, found in on_the_way(path):
-            loose = found.st_mode & 0o022 and not stat.S_ISLNK(found.st_mode)
+        if path != path.resolve(strict=True):
+            raise Misconfigured(f"{path} must be an absolute path without links; it is {path.resolve()}.")
+        for each in (path, *path.parents):
+            found = each.stat()
             sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX  # names in it are their owners'
-            if found.st_uid != 0 or (loose and not sticky):
+            if found.st_uid != 0 or (found.st_mode & 0o022 and not sticky):
                 raise Misconfigured(f"{each} can be changed by others than root, so {path} cannot be trusted.")
     except OSError as error:
         raise Misconfigured(f"{path}: {error.strerror}.") from None

@@ -11,9 +11,9 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from facility_agent.adapters.compute.supervisor import boot_id, children, start_time, take, write_json
 from facility_agent.helper.config import Config
@@ -21,35 +21,36 @@ from facility_agent.helper.identity import Account
 from facility_agent.helper.program import execute
 
 PR_SET_CHILD_SUBREAPER = 36
+stopping: list[float] = []
+"""When its end was asked for, if it was."""
 
 
-def keep(said: Mapping[str, Any], account: Account, config: Config, answer: Callable[[str], None]) -> None:
-    """Run it to its end, once ever. `answer` is called once: with "" when it runs or ran, else with why it does not."""
+def keep(said: Mapping[str, Any], account: Account, config: Config, starter: IO[str]) -> None:
+    """Run it to its end, once ever. `starter` is told a line: empty when it runs or ran, else why it does not."""
     record = config.state / said["id"]
     with record.with_suffix(".lock").open("w") as lock:
-        if not take(lock) or record.with_suffix(".exit").exists():
-            return answer("")
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-        stopping: list[float] = []
-        signal.signal(signal.SIGTERM, lambda *_: stopping.append(time.monotonic()))
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
-        who = {"username": account.username, "uid": account.uid, "gid": account.gid, "groups": sorted(account.groups)}
-        write_json(record.with_suffix(".json"), who)
-        child, why = _start(said, account, config)
-        if why:
+        ran = not take(lock) or any(record.with_suffix(end).exists() for end in (".run", ".exit"))
+        child, why = (0, "") if ran else _start(said, account, config)
+        if not ran and not why:
+            me = os.getpid()
+            write_json(record.with_suffix(".run"), {"pid": me, "start_time": start_time(me), "boot_id": boot_id()})
+        elif why:
             write_json(record.with_suffix(".exit"), {"started": False, "stopped": False, "code": None, "why": why})
-            os.waitpid(child, 0) if child else None
-            return answer(why)
-        me = os.getpid()
-        write_json(record.with_suffix(".run"), {"pid": me, "start_time": start_time(me), "boot_id": boot_id()})
-        answer("")
-        code = _watch(child, stopping, said["grace_s"])
-        write_json(record.with_suffix(".exit"), {"started": True, "stopped": bool(stopping), "code": code})
+        print(why, file=starter)
+        starter.close()
+        if not ran and not why:
+            code = _watch(child, said["grace_s"])
+            write_json(record.with_suffix(".exit"), {"started": True, "stopped": bool(stopping), "code": code})
 
 
 def _start(said: Mapping[str, Any], account: Account, config: Config) -> tuple[int, str]:
     """(pid, why it does not run)."""
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.signal(signal.SIGTERM, lambda *_: stopping.append(time.monotonic()))
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    who = {"username": account.username, "uid": account.uid, "gid": account.gid, "groups": sorted(account.groups)}
     try:
+        write_json((config.state / said["id"]).with_suffix(".json"), who)
         place, log = _place(said["id"], account, config)
     except OSError as error:
         print(f"{said['id']}: {error}", flush=True)
@@ -60,8 +61,11 @@ def _start(said: Mapping[str, Any], account: Account, config: Config) -> tuple[i
         execute(said, account, config, place, log, tell)
     os.close(tell)
     os.close(log)
-    with os.fdopen(hear, "rb") as told:
-        return child, told.read().decode()
+    with os.fdopen(hear) as told:
+        why = told.read()
+    if why:
+        os.waitpid(child, 0)
+    return child, why
 
 
 def _place(name: str, account: Account, config: Config) -> tuple[Path, int]:
@@ -82,7 +86,7 @@ def _place(name: str, account: Account, config: Config) -> tuple[Path, int]:
     return place, log
 
 
-def _watch(child: int, stopping: list[float], grace_s: float) -> int:
+def _watch(child: int, grace_s: float) -> int:
     """Wait for its end or for SIGTERM; returns its exit code when nothing of it is left, negative for a signal."""
     code: int | None = None
     ending = 0.0

@@ -52,8 +52,10 @@ def start(config: Config, said: dict[str, Any]) -> object:
         os.setsid()
         os.closerange(3, hear)  # the connection and the listening socket
         os.close(hear)
-        keep(said, account, config, lambda why: os.close(os.write(tell, f"{why}\n".encode()) and tell))
-        os._exit(0)
+        try:
+            keep(said, account, config, os.fdopen(tell, "w"))
+        finally:
+            os._exit(0)
     os.close(tell)
     with os.fdopen(hear) as told:
         answer = told.read()
@@ -125,7 +127,7 @@ def converse(connection: socket.socket, config: Config) -> NoReturn:
             log(f"refused: {refused.sentence}")
             answer = {"reason": refused.reason, "error": refused.sentence}
         messages.send(connection, answer)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # noqa: BLE001 (the next question is asked of another process)
         log(f"failed: {error!r}")
     finally:
         os._exit(0)

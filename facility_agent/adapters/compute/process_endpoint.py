@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import socket as socket_module
+import struct
 from collections.abc import Iterable
 
 PATIENCE_S = 2.0
 
 
-async def answers(socket: str, headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether a request with these headers is answered with less than 500."""
+def peer_uid(connection: socket_module.socket) -> int:
+    """Whose process is at the other end of a Unix socket, as the kernel says it."""
+    credentials = connection.getsockopt(socket_module.SOL_SOCKET, socket_module.SO_PEERCRED, 12)
+    uid: int = struct.unpack("3i", credentials)[1]
+    return uid
+
+
+async def answers(socket: str, headers: Iterable[tuple[str, str]], owner: int | None = None) -> bool:
+    """Whether a request with these headers is answered with less than 500; by a process of uid `owner` when it is given."""
     more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     try:
         async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_unix_connection(socket)
             try:
+                if owner is not None and peer_uid(writer.get_extra_info("socket")) != owner:
+                    return False
                 writer.write(f"GET / HTTP/1.1\r\nHost: workspace\r\n{more}Connection: close\r\n\r\n".encode())
                 await writer.drain()
                 status = (await reader.readline()).split()

@@ -1,14 +1,20 @@
-"""What is written down of a process workspace, and what it means."""
+"""What both kinds of process workspaces share: what is written down of them and what it means, and this machine."""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facility_agent.ports.compute import Observation, RunState
+from facility_agent.ports.compute import Capacity, Observation, RunState
+
+SYSTEM = tuple(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys"))
+DEVICES = Path("/dev")
+LOG_TAIL = 64 * 1024
+SOCKET_PATH = 100
 
 
 class Reaper:
@@ -51,7 +57,9 @@ def observed_end(ended: Mapping[str, Any]) -> Observation:
     if ended.get("stopped"):
         return Observation(RunState.GONE, exit_code=code if code is not None else 0)
     if not ended.get("started"):
-        message = "The facility could not start the environment's program; its operators can see why in its log."
+        message = ended.get("why") or (
+            "The facility could not start the environment's program; its operators can see why in its log."
+        )
         return Observation(RunState.GONE, "BACKEND_FAILED", message)
     if code == 0:
         return Observation(RunState.GONE, exit_code=0, message="It ended by itself.")
@@ -60,3 +68,27 @@ def observed_end(ended: Mapping[str, Any]) -> Observation:
         return Observation(RunState.GONE, "KILLED", f"It was ended from outside ({name}).", code)
     message = "It ended with a fault; its output is kept at the facility."
     return Observation(RunState.GONE, "EXITED", message, code)
+
+
+def check_room(folder: Path, rest: str) -> None:
+    """Raises ValueError when a workspace's socket, `rest` below its folder, would have too long a name."""
+    if len(str(folder)) + 37 + len(rest) + 1 > SOCKET_PATH:
+        raise ValueError(f"folder: {folder} is too long for a Unix socket below it; use a shorter path")
+
+
+def tail(log: Path) -> str:
+    """The end of a workspace's output; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL))
+            return file.read(LOG_TAIL).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def machine() -> Capacity:
+    """Total CPUs and memory of this machine, and what is free of its memory."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return Capacity(None, os.cpu_count(), memory.available, memory.total)
