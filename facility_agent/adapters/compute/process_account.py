@@ -8,6 +8,7 @@ folder, its home, the environment and the chosen proposals, beside what uid and 
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -115,7 +116,7 @@ class AccountCompute(ComputeBackend):
             "variables": {key: filled(value, fill) for key, value in spec.variables},
             "mounts": [[mount.name, str(mount.folder), mount.read_only] for mount in spec.mounts],
             "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
-            "grace_s": int(self._means.grace_s),
+            "grace_s": math.ceil(self._means.grace_s),
         }  # fmt: skip
 
     # --- looking
