@@ -87,7 +87,7 @@ class LdapAccounts(PosixAccounts, PasswordSignOn):
         for _, entry in await self._client.search(s.groups, question, ("cn", "gidNumber")):
             groups[_number(entry, "gidNumber")] = _one(entry, "cn")
         others = tuple(sorted(groups.keys() - {gid}))
-        shown = (person[1].get(s.display_name) or [""])[0]
+        shown = (person[1].get(s.display_name.lower()) or [""])[0]
         return Found(Account(username, immutable, uid, gid, others, Path(home), shown), frozenset(groups.values()))
 
     async def _person(self, username: str) -> tuple[str, Mapping[str, list[str]]] | None:
@@ -96,7 +96,7 @@ class LdapAccounts(PosixAccounts, PasswordSignOn):
         wanted = (s.username, s.immutable_id, s.display_name, "uidNumber", "gidNumber", "homeDirectory")
         question = f"(&{s.people_filter}({s.username}={escaped(username)}))"
         found = await self._client.search(s.people, question, wanted, most=10)
-        same = [(dn, entry) for dn, entry in found if username in entry.get(s.username, [])]
+        same = [(dn, entry) for dn, entry in found if username in entry.get(s.username.lower(), [])]
         if len(same) > 1:
             raise IdentityRefused("The facility has more than one account of this name.")
         return same[0] if same else None
@@ -117,7 +117,7 @@ class LdapAccounts(PosixAccounts, PasswordSignOn):
 
 
 def _one(entry: Mapping[str, list[str]], name: str) -> str:
-    values = entry.get(name, [])
+    values = entry.get(name.lower(), [])
     if len(values) != 1 or not values[0]:
         raise IdentityRefused("The facility's account or one of its groups is incomplete.")
     return values[0]

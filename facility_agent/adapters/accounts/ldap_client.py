@@ -98,7 +98,12 @@ def _named(error: Exception) -> Exception:
 
 
 def _entry(said: Any) -> tuple[str, dict[str, list[str]]]:
-    attributes = {
-        name: [value.decode(errors="replace") for value in values] for name, values in said["raw_attributes"].items()
-    }
-    return said["dn"], attributes
+    """Names in lower case, as servers spell them differently; what is no text (objectGUID) in hexadecimal."""
+    return said["dn"], {name.lower(): [_text(value) for value in said["raw_attributes"][name]] for name in said["raw_attributes"]}
+
+
+def _text(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return f"0x{value.hex()}"
