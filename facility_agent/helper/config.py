@@ -44,8 +44,8 @@ class Config:
 def only_roots(path: Path) -> None:
     """Raises Misconfigured unless root alone decides what lies there: it, and every folder on the way."""
     try:
-        if path != path.resolve(strict=True):
-            raise Misconfigured(f"{path} must be an absolute path without links; it is {path.resolve()}.")
+        if not path.is_absolute() or path != path.resolve(strict=True):
+            raise Misconfigured(f"{path} must be an absolute path without links.")
         for each in (path, *path.parents):
             found = each.stat()
             sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX  # names in it are their owners'
