@@ -81,7 +81,9 @@ class Slapd:
     def admin(self) -> Connection:
         """A connection that may do everything."""
         if self._admin is None:
-            self._admin = Connection(Server(self.url, get_info="NO_INFO"), ADMIN, PASSWORD, auto_bind=True, check_names=False)
+            self._admin = Connection(
+                Server(self.url, get_info="NO_INFO"), ADMIN, PASSWORD, auto_bind=True, check_names=False
+            )
         return self._admin
 
     def add(self, dn: str, classes: list[str], **attributes: object) -> None:

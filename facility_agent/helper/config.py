@@ -17,7 +17,9 @@ KEYS = {
     "also_groups": list, "processes": int, "programs": list,
 }  # fmt: skip
 REQUIRED = ("agent", "socket", "state", "folder", "programs")
-VARIABLE = re.compile(r"(?!LD_|PATH$|HOME$|USER$|LOGNAME$|TMPDIR$|IFS$|ENV$|BASH_ENV$|GCONV_PATH$|GLIBC_)[A-Z][A-Z0-9_]{0,63}")
+VARIABLE = re.compile(
+    r"(?!LD_|PATH$|HOME$|USER$|LOGNAME$|TMPDIR$|IFS$|ENV$|BASH_ENV$|GCONV_PATH$|GLIBC_)[A-Z][A-Z0-9_]{0,63}"
+)
 
 
 class Misconfigured(Exception):
@@ -80,12 +82,17 @@ def load(path: Path) -> Config:
     for each in (folders["socket"].parent, folders["state"], folders["folder"]):
         only_roots(each)
     also = frozenset(said.pop("also_groups", ()))
-    return Config(agent.pw_uid, agent.pw_gid, programs=programs, also_groups=also, **folders, **said)
+    said |= folders
+    return Config(agent.pw_uid, agent.pw_gid, programs=programs, also_groups=also, **said)
 
 
 def _program(table: Any) -> tuple[str, frozenset[str]]:
     variables = table.get("variables", []) if isinstance(table, dict) else None
-    if not isinstance(variables, list) or set(table) - {"path", "variables"} or not isinstance(table.get("path"), str):
+    if (
+        not isinstance(variables, list)
+        or set(table) - {"path", "variables"}
+        or not isinstance(table.get("path"), str)
+    ):
         raise Misconfigured("programs: each has a path and, perhaps, variables.")
     for name in variables:
         if not isinstance(name, str) or not VARIABLE.fullmatch(name):

@@ -64,7 +64,9 @@ def become(account: Account) -> None:
     os.setresuid(account.uid, account.uid, account.uid)
     no_more = ctypes.CDLL(None, use_errno=True).prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     ids = (*os.getresuid(), *os.getresgid()) == (account.uid,) * 3 + (account.gid,) * 3
-    status = dict(line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line)
+    status = dict(
+        line.split(":\t", 1) for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line
+    )
     powers = any(int(status[name], 16) for name in ("CapInh", "CapPrm", "CapEff", "CapAmb"))
     if not no_more or not ids or powers or frozenset(os.getgroups()) != account.groups:
         raise OSError("something of root was left")

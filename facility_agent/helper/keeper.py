@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import signal
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,7 +53,7 @@ def _start(said: Mapping[str, Any], account: Account, config: Config) -> tuple[i
         write_json((config.state / said["id"]).with_suffix(".json"), who)
         place, log = _place(said["id"], account, config)
     except OSError as error:
-        print(f"{said['id']}: {error}", flush=True)
+        sys.stderr.write(f"{said['id']}: {error}\n")
         return 0, "The facility could not prepare the workspace's folder."
     hear, tell = os.pipe()
     child = os.fork()
@@ -74,7 +74,11 @@ def _place(name: str, account: Account, config: Config) -> tuple[Path, int]:
     with contextlib.suppress(FileExistsError):
         place.mkdir(0o711)
     place.chmod(0o711)
-    for folder, mode, group in (("work", 0o700, account.gid), ("tmp", 0o700, account.gid), ("run", 0o2710, config.agent_gid)):
+    for folder, mode, group in (
+        ("work", 0o700, account.gid),
+        ("tmp", 0o700, account.gid),
+        ("run", 0o2710, config.agent_gid),
+    ):
         with contextlib.suppress(FileExistsError):
             (place / folder).mkdir(0o700)
         if (place / folder).stat().st_uid == 0:

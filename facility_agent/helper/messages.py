@@ -59,7 +59,7 @@ def _variables(value: Any) -> bool:
     return isinstance(value, dict) and len(value) <= 100 and all(_text(text) for text in value.values())
 
 
-_ID = {"id": _id}
+_ID: dict[str, Callable[[Any], bool]] = {"id": _id}
 VERBS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "describe": {},
     "look": {"ids": _many(_id, 5000)},

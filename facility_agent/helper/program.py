@@ -21,7 +21,9 @@ class Unusable(Exception):
     """Why it cannot be started, in one sentence for the person."""
 
 
-def execute(said: Mapping[str, Any], account: Account, config: Config, place: Path, log: int, tell: int) -> NoReturn:
+def execute(
+    said: Mapping[str, Any], account: Account, config: Config, place: Path, log: int, tell: int
+) -> NoReturn:
     """Never returns. What goes wrong is written to `tell`, which closes by itself when the program runs."""
     why = "The facility could not start the environment's program."
     try:
@@ -33,7 +35,7 @@ def execute(said: Mapping[str, Any], account: Account, config: Config, place: Pa
             os.dup2(source, target)
         os.dup2(tell, 3)
         tell = 3
-        os.set_inheritable(tell, False)
+        os.set_inheritable(tell, False)  # noqa: FBT003
         os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
         for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGALRM):
             signal.signal(number, signal.SIG_DFL)
@@ -63,7 +65,7 @@ def _limit(said: Mapping[str, Any], config: Config) -> None:
 
 
 def _prepare(said: Mapping[str, Any], place: Path) -> None:
-    if not os.path.isdir(said["home"]) or not os.access(said["home"], os.X_OK):
+    if not Path(said["home"]).is_dir() or not os.access(said["home"], os.X_OK):
         raise Unusable("Your home folder is not there at the facility; its operators can mend that.")
     work = place / "work"
     for folder in ("proposals", "scratch"):
@@ -76,7 +78,10 @@ def _prepare(said: Mapping[str, Any], place: Path) -> None:
         (work / "proposals" / name).symlink_to(folder)
     os.chdir(work)
     if sandbox:
-        landlock.restrict(map(Path, said["readable"]), map(Path, [*said["writable"], place / "work", place / "tmp", place / "run"]))
+        landlock.restrict(
+            map(Path, said["readable"]),
+            map(Path, [*said["writable"], place / "work", place / "tmp", place / "run"]),
+        )
 
 
 def _environment(said: Mapping[str, Any], account: Account, place: Path) -> dict[str, str]:

@@ -29,7 +29,7 @@ AT_ONCE, WITHIN_S, STOP_WITHIN_S = 32, 20, 5.0
 
 def log(text: str) -> None:
     """For the operator; never a variable, an argument or a secret."""
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{text}\n")
 
 
 def describe(config: Config, said: dict[str, Any]) -> object:
@@ -41,12 +41,16 @@ def start(config: Config, said: dict[str, Any]) -> object:
     """Start it once ever; the same id again finds what was started."""
     variables = config.programs.get(said["command"][0])
     if variables is None or not set(said["variables"]) <= variables:
-        raise Refused("INVALID_REQUEST", "This program, or one of its variables, is not in the helper's configuration.")
+        raise Refused(
+            "INVALID_REQUEST", "This program, or one of its variables, is not in the helper's configuration."
+        )
     account, record = allowed(said, config), config.state / said["id"]
     earlier = read_record(record.with_suffix(".json"))
     if earlier is not None and earlier["uid"] != account.uid:
         raise Refused("CONFLICT", "This workspace belongs to another account.")
-    log(f"{said['id']}: start {said['command'][0]} as {account.username}, {account.uid}:{account.gid} {sorted(account.groups)}")
+    log(
+        f"{said['id']}: start {said['command'][0]} as {account.username}, {account.uid}:{account.gid} {sorted(account.groups)}"
+    )
     hear, tell = os.pipe()
     if os.fork() == 0:
         os.setsid()
@@ -87,7 +91,9 @@ def stop(config: Config, said: dict[str, Any]) -> object:
         if running is not None and not told:
             with suppress(ProcessLookupError):
                 process = os.pidfd_open(running["pid"])
-                if is_alive(running):  # the number may be another process's by now; the descriptor stays this one's
+                if is_alive(
+                    running
+                ):  # the number may be another process's by now; the descriptor stays this one's
                     signal.pidfd_send_signal(process, signal.SIGTERM)
                 told = True
         time.sleep(0.02)
@@ -105,7 +111,7 @@ def share(config: Config, said: dict[str, Any]) -> object:
             become(Account(record["username"], record["uid"], record["gid"], frozenset(record["groups"])))
             os.chdir(config.folder / said["id"] / "run")
             if stat.S_ISSOCK(os.lstat("s").st_mode):
-                os.chmod("s", 0o660)
+                Path("s").chmod(0o660)
                 os._exit(0)
         os._exit(1)
     return {"shared": os.waitpid(child, 0)[1] == 0}
@@ -156,10 +162,12 @@ def serve(listener: socket.socket, config: Config) -> NoReturn:
             if (uid := peer(connection)) != config.agent_uid:
                 log(f"refused: a process of uid {uid} is not the agent")
                 with suppress(OSError):
-                    messages.send(connection, {"reason": "ACCESS_DENIED", "error": "The helper answers the agent alone."})
+                    messages.send(
+                        connection, {"reason": "ACCESS_DENIED", "error": "The helper answers the agent alone."}
+                    )
                 continue
             if (pid := os.fork()) == 0:
-                connection.setblocking(True)
+                connection.settimeout(None)
                 converse(connection, config)
             conversing.add(pid)
 
@@ -194,7 +202,7 @@ def main() -> None:
     except BlockingIOError:
         sys.exit("Another helper runs on this state already.")
     except (Misconfigured, OSError) as error:
-        print(error, file=sys.stderr)
+        log(str(error))
         sys.exit(2)
     serve(listener, config)
 

@@ -170,7 +170,9 @@ class LdapWorld(PosixWorld):
                 "description": "enabled" if person.enabled else "disabled", "userPassword": person.password or None,
             }  # fmt: skip
             classes = ["inetOrgPerson", "extensibleObject"]
-            self.server.add(self.dn(person.username), classes, **{k: v for k, v in values.items() if v is not None})
+            self.server.add(
+                self.dn(person.username), classes, **{k: v for k, v in values.items() if v is not None}
+            )
         for (name, gid), members in self.members().items():
             named = members if self.member == "memberUid" else [self.dn(member) for member in members]
             values = {"cn": name, "gidNumber": gid, self.member: named}

@@ -13,7 +13,6 @@ from facility_agent.testing.directory_contract import DirectoryContract
 from facility_agent.testing.sign_on_contract import SignOnContract
 from tests.contracts.worlds import WORLDS
 
-
 NEEDS = {"ldap": "slapd", "nss": "user-namespaces"}
 NAMES = [
     pytest.param(name, marks=pytest.mark.needs(NEEDS[name]) if name in NEEDS else ())

@@ -19,6 +19,9 @@ WORLDS: dict[str, dict[str, Open]] = {
     "parasol.compute": {"memory": memory_compute, "process": process},
     "parasol.catalogue": {"memory": memory_catalogue, "nexus_folder": nexus_folder, "scicat": scicat},
     "parasol.accounts": {
-        "memory": memory_accounts, "file": file_accounts, "ldap": ldap_accounts, "nss": nss_accounts,
-    },  # fmt: skip
+        "memory": memory_accounts,
+        "file": file_accounts,
+        "ldap": ldap_accounts,
+        "nss": nss_accounts,
+    },
 }

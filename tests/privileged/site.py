@@ -50,7 +50,12 @@ class HelperSite:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder, self.socket = folder, folder / "run" / "helper.sock"
         self.state, self.workspaces, self.agent = folder / "state", folder / "w", folder / "agent"
-        for each, mode in ((self.socket.parent, 0o755), (self.state, 0o700), (self.workspaces, 0o711), (self.agent, 0o700)):
+        for each, mode in (
+            (self.socket.parent, 0o755),
+            (self.state, 0o700),
+            (self.workspaces, 0o711),
+            (self.agent, 0o700),
+        ):
             each.mkdir()
             each.chmod(mode)
         os.chown(self.agent, AGENT, AGENT)
@@ -84,7 +89,12 @@ class HelperSite:
         with as_root(), (self.folder / "helper.log").open("ab") as log:
             environment = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1", "MARK": "of the helper"}
             self._process = subprocess.Popen(
-                [*around, *self.command()], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment
+                [*around, *self.command()],
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
             )
         until(self._is_up, f"the helper answers; it said: {self.said()}", 20)
 
@@ -121,8 +131,9 @@ class HelperSite:
                 connection.sendall((len(body) if size is None else size).to_bytes(4, "big") + body)
                 connection.shutdown(socket.SHUT_WR)
             answer = b""
-            while part := connection.recv(65536):
-                answer += part
+            with suppress(ConnectionResetError):  # it has closed; what it said before is there
+                while part := connection.recv(65536):
+                    answer += part
         assert int.from_bytes(answer[:4], "big") == len(answer) - 4
         said: dict[str, Any] = json.loads(answer[4:])
         return said

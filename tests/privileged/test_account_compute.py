@@ -47,6 +47,6 @@ class AccountWorld(ComputeWorld):
 
 class TestAccountCompute(ComputeContract):
     @pytest.fixture
-    async def world(self, site: HelperSite) -> AsyncIterator[ComputeWorld]:
+    async def world(self, site: HelperSite) -> ComputeWorld:
         assert os.getuid() != 0, "the agent is not root"
-        yield AccountWorld(site)
+        return AccountWorld(site)

@@ -90,9 +90,13 @@ def known() -> Iterator[HelperSite]:
                 "root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\nada:x:61201:61201::/:/bin/sh\n"
                 "lost:x:61209:61999::/:/bin/sh\nwww:x:33:33::/:/bin/sh\n"
             )
-            (files / "group").write_text("nogroup:x:65534:\nada:x:61201:\ng1:x:61301:ada\ng2:x:61401:ada,x\ng3:x:61501:x\n")
+            (files / "group").write_text(
+                "nogroup:x:65534:\nada:x:61201:\ng1:x:61301:ada\ng2:x:61401:ada,x\ng3:x:61501:x\n"
+            )
             (files / "nsswitch.conf").write_text("passwd: files\ngroup: files\ninitgroups: files\n")
-        mounts = "; ".join(f"mount --bind {files / name} /etc/{name}" for name in ("passwd", "group", "nsswitch.conf"))
+        mounts = "; ".join(
+            f"mount --bind {files / name} /etc/{name}" for name in ("passwd", "group", "nsswitch.conf")
+        )
         site.start("unshare", "--mount", "sh", "-ec", f'{mounts}; exec "$@"', "-")
         yield site
 
@@ -188,7 +192,10 @@ def test_a_field_out_of_bounds_changes_nothing(site: HelperSite, change: dict[st
 
 # --- what
 
-@pytest.mark.parametrize("path", ["/bin/sh", "/usr/bin/id", "/usr/bin/python3", "python3", "", f"{PROGRAM} ", f"/{PROGRAM}"])
+
+@pytest.mark.parametrize(
+    "path", ["/bin/sh", "/usr/bin/id", "/usr/bin/python3", "python3", "", f"{PROGRAM} ", f"/{PROGRAM}"]
+)
 def test_a_program_that_is_not_in_the_list_is_refused(site: HelperSite, path: str) -> None:
     refused(site, site.ask("start", **order(site, command=[path])))
 
@@ -197,11 +204,18 @@ def test_another_way_to_a_program_is_another_program(site: HelperSite) -> None:
     link = site.agent / "link"
     link.symlink_to(PROGRAM)
     folder, name = os.path.split(PROGRAM)
-    for path in (str(link), f"{folder}/../{os.path.basename(folder)}/{name}", f"{folder}/./{name}", f"{folder}//{name}"):
+    for path in (
+        str(link),
+        f"{folder}/../{os.path.basename(folder)}/{name}",
+        f"{folder}/./{name}",
+        f"{folder}//{name}",
+    ):
         refused(site, site.ask("start", **order(site, command=[path])))
 
 
-@pytest.mark.parametrize("name", ["LD_PRELOAD", "LD_AUDIT", "PATH", "HOME", "PYTHONPATH", "BASH_ENV", "", "A=B", "SECRET\n"])
+@pytest.mark.parametrize(
+    "name", ["LD_PRELOAD", "LD_AUDIT", "PATH", "HOME", "PYTHONPATH", "BASH_ENV", "", "A=B", "SECRET\n"]
+)
 def test_a_variable_that_is_not_in_the_list_is_refused(site: HelperSite, name: str) -> None:
     refused(site, site.ask("start", **order(site, variables={"SECRET": "x", name: "/tmp/evil.so"})))
 
@@ -245,6 +259,7 @@ def test_a_second_helper_does_not_take_the_place_of_the_first(site: HelperSite) 
 
 
 # --- its configuration
+
 
 def says(site: HelperSite) -> str:
     """Why it does not start."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import secrets
@@ -55,7 +56,9 @@ async def run(site: HelperSite, script: str, *mounts: Mount, account: Account | 
 
 async def serve(site: HelperSite, account: Account, script: str = SERVER) -> str:
     """A workspace that serves."""
-    handle = await site.backend("mine").start(server_spec(command=(PROGRAM, "-S", "-c", script, "{socket}")), account)
+    handle = await site.backend("mine").start(
+        server_spec(command=(PROGRAM, "-S", "-c", script, "{socket}")), account
+    )
 
     async def runs() -> bool:
         return (await look(site, handle)).state is RunState.RUNNING
@@ -78,7 +81,9 @@ async def test_it_is_the_account_with_every_group_and_nothing_of_root(site: Help
     assert seen["data"] == [2**30, 2**30]
     assert seen["processes"] == [4096, 4096]
     assert seen["cpus"] == 1
-    assert (int(seen["ignored"], 16) & ~(1 << 12 | 1 << 24), int(seen["blocked"], 16)) == (0, 0), "Python's own: SIGPIPE, SIGXFSZ"
+    assert (int(seen["ignored"], 16) & ~(1 << 12 | 1 << 24), int(seen["blocked"], 16)) == (0, 0), (
+        "Python's own: SIGPIPE, SIGXFSZ"
+    )
 
 
 async def test_its_environment_and_files_are_new(site: HelperSite) -> None:
@@ -99,7 +104,9 @@ async def test_a_setuid_program_gives_nothing(site: HelperSite) -> None:
     with as_root():
         shutil.copy("/usr/bin/id", setuid)
         setuid.chmod(0o4755)
-    assert as_other(site.ada.uid, site.ada.gid, str(setuid), "-u").stdout.strip() == "0", "without the helper it does"
+    assert as_other(site.ada.uid, site.ada.gid, str(setuid), "-u").stdout.strip() == "0", (
+        "without the helper it does"
+    )
     said = await run(
         site, f"import subprocess; print(subprocess.run([{str(setuid)!r}, '-u'], capture_output=True, text=True).stdout)",
         Mount("tool", site.folder),
@@ -213,14 +220,17 @@ tried("helper", lambda: socket.socket(socket.AF_UNIX).connect(sys.argv[2]))
 
 async def test_what_left_its_session_is_ended_too(site: HelperSite) -> None:
     mark = secrets.token_hex(8)
-    stray = f"""
+    stray = (
+        f"""
 import os, sys
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         os.execv({PROGRAM!r}, [{PROGRAM!r}, "-S", "-c", "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()", {mark!r}])
     os._exit(0)
-""" + SERVER
+"""
+        + SERVER
+    )
     handle = await serve(site, site.ada, stray)
 
     def strays() -> int:
@@ -273,6 +283,7 @@ async def test_a_link_in_place_of_the_socket_leads_nowhere(site: HelperSite, tar
 
 # --- what the agent says of it
 
+
 async def test_a_home_that_is_not_there_is_said_to_the_person(site: HelperSite) -> None:
     with as_root():
         site.ada.home.rmdir()
@@ -303,7 +314,7 @@ async def test_a_helper_that_is_not_roots_is_told_nothing(site: HelperSite) -> N
             await site.backend("mine").start(server_spec(command=(PROGRAM, "-S", "-c", "pass")), site.ada)
         heard, _ = false.accept()
         with heard:
-            assert heard.recv(65536) == b""
+            assert await asyncio.to_thread(heard.recv, 65536) == b""
 
 
 def test_the_check_names_a_helper_that_is_away_or_means_another_folder(site: HelperSite) -> None:

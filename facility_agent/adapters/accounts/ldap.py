@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from facility_agent.adapters.accounts.ldap_client import Login, LdapClient, escaped
+from facility_agent.adapters.accounts.ldap_client import LdapClient, Login, escaped
 from facility_agent.adapters.accounts.posix import Found, GroupSettings, PosixAccounts, is_plausible
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.directory import Account
@@ -24,9 +24,12 @@ class LdapSettings(GroupSettings):
     """Settings of the adapter `ldap`."""
 
     url: str = Field(
-        pattern=r"^(ldaps?://[^/@\s]+|ldapi://\S+)$", description="ldaps://host, ldap://host with StartTLS, or ldapi://."
+        pattern=r"^(ldaps?://[^/@\s]+|ldapi://\S+)$",
+        description="ldaps://host, ldap://host with StartTLS, or ldapi://.",
     )
-    ca_file: Path | None = Field(default=None, description="Whom to trust for its certificate; else this machine's own.")
+    ca_file: Path | None = Field(
+        default=None, description="Whom to trust for its certificate; else this machine's own."
+    )
     plaintext: bool = Field(default=False, description="No TLS on ldap://; only on this machine.")
     bind_dn: str = Field(default="", description="The agent's entry; empty: it asks anonymously.")
     password_file: Path | None = Field(default=None, description="Its password, mode 0600.")
@@ -71,7 +74,9 @@ class LdapAccounts(PosixAccounts, PasswordSignOn):
             asyncio.run(self._client.search(self._settings.people, "(objectClass=*)", ("1.1",), most=1))
         except ParasolError as error:
             cause = error.__cause__
-            yield Fault("url", f"{error.message} ({cause})", "Until then nobody can use the facility.", fatal=False)
+            yield Fault(
+                "url", f"{error.message} ({cause})", "Until then nobody can use the facility.", fatal=False
+            )
 
     async def find(self, username: str) -> Found | None:
         """The account as the directory has it now."""
@@ -142,7 +147,8 @@ class LdapPlugin:
         ca_file = site.config_folder / settings.ca_file if settings.ca_file else None
         login = Login(settings.bind_dn, secret)
         return LdapAccounts(
-            settings, LdapClient(settings.url, login, ca_file, plaintext=settings.plaintext, within_s=settings.within_s)
+            settings,
+            LdapClient(settings.url, login, ca_file, plaintext=settings.plaintext, within_s=settings.within_s),
         )
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ldap3 import NONE, SUBTREE, Connection, Server, Tls
 from ldap3.core.exceptions import LDAPException
@@ -16,6 +17,7 @@ from ldap3.utils.conv import escape_filter_chars
 
 from shared.errors import BackendUnavailable
 
+T = TypeVar("T")
 AT_ONCE, MOST = 8, 5000
 REFUSALS = frozenset({RESULT_INVALID_CREDENTIALS, 19, 32, 34, 48, 53})
 """Constraint violation, no such object, invalid DN, inappropriate authentication, unwilling: the bind was judged."""
@@ -48,16 +50,16 @@ class LdapClient:
 
     async def search(self, base: str, question: str, wanted: tuple[str, ...], most: int = MOST) -> Entries:
         """Every entry that fits. Raises BackendUnavailable, also when there are more than `most` or some were left out."""
-        return await self._in_a_thread(self._search, base, question, wanted, most)
+        return await self._in_a_thread(lambda: self._search(base, question, wanted, most))
 
     async def takes(self, login: Login) -> bool:
         """Whether the directory takes this password. Raises BackendUnavailable."""
-        return await self._in_a_thread(self._takes, login)
+        return await self._in_a_thread(lambda: self._takes(login))
 
-    async def _in_a_thread(self, work: Any, *arguments: Any) -> Any:
+    async def _in_a_thread(self, work: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(3 * self._within_s):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except (LDAPException, OSError, TimeoutError, ValueError) as error:
             raise BackendUnavailable("The facility's accounts cannot be read.") from _named(error)
 
@@ -92,14 +94,16 @@ class LdapClient:
         raise LDAPException(connection.result["description"])
 
 
-def _named(error: Exception) -> Exception:
+def _named(error: Exception) -> ConnectionError:
     """Its kind and first line: what libraries say of a failed bind may hold what was sent."""
-    return LDAPException(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200])
+    return ConnectionError(f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"[:200])
 
 
 def _entry(said: Any) -> tuple[str, dict[str, list[str]]]:
     """Names in lower case, as servers spell them differently; what is no text (objectGUID) in hexadecimal."""
-    return said["dn"], {name.lower(): [_text(value) for value in said["raw_attributes"][name]] for name in said["raw_attributes"]}
+    return said["dn"], {
+        name.lower(): [_text(value) for value in said["raw_attributes"][name]] for name in said["raw_attributes"]
+    }
 
 
 def _text(value: bytes) -> str:

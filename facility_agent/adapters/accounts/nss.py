@@ -47,7 +47,9 @@ class NssAccounts(PosixAccounts, PasswordSignOn):
             async with asyncio.timeout(self._settings.within_s):
                 entry = await asyncio.get_running_loop().run_in_executor(self._threads, self._look_up, username)
         except LookupError:
-            raise IdentityRefused("The facility's account is in a group that the facility does not know.") from None
+            raise IdentityRefused(
+                "The facility's account is in a group that the facility does not know."
+            ) from None
         except (OSError, TimeoutError) as error:
             raise BackendUnavailable("The facility's accounts cannot be read.") from error
         if entry is None or entry.name != username or entry.shell in self._settings.locked_shells:

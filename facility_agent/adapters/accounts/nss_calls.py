@@ -53,7 +53,10 @@ def look_up(name: str) -> Entry | None:
     text = [_text(value) for value in (found.name, found.gecos, found.folder, found.shell)]
     # A source that fails in between leaves groups out without a word; then it cannot name the primary group either.
     gids = os.getgrouplist(name, found.gid)
-    return Entry(text[0], found.uid, found.gid, *text[1:], {gid: _group(gid) for gid in gids})
+    return Entry(
+        name=text[0], uid=found.uid, gid=found.gid, gecos=text[1], folder=text[2], shell=text[3],
+        groups={gid: _group(gid) for gid in gids},
+    )  # fmt: skip
 
 
 def _group(gid: int) -> str:
@@ -74,7 +77,7 @@ def _ask(call: str, key: bytes | ctypes.c_uint32, into: ctypes.Structure) -> boo
         buffer, result = ctypes.create_string_buffer(size), ctypes.c_void_p()
         code = getattr(_libc, call)(key, ctypes.byref(into), buffer, ctypes.c_size_t(size), ctypes.byref(result))
         if code == 0:
-            into.buffer = buffer  # type: ignore[attr-defined]
+            into.buffer = buffer
             return result.value is not None
         if code not in (errno.ERANGE, errno.EINTR):
             raise OSError(code, os.strerror(code))

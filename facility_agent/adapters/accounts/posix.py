@@ -29,7 +29,9 @@ class GroupSettings(BaseModel):
     proposal_group: str = Field(
         default="", description='The group of a proposal\'s members, e.g. "p{proposal}"; empty: groups give none.'
     )
-    members_of: str = Field(default="", description="Only members of this group may use the facility through Parasol.")
+    members_of: str = Field(
+        default="", description="Only members of this group may use the facility through Parasol."
+    )
 
     @field_validator("proposal_group")
     @classmethod

@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from facility_agent.adapters.compute import landlock, supervisor
 from facility_agent.adapters.compute.process_account import AccountCompute, Means
 from facility_agent.adapters.compute.process_endpoint import answers
+from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.process_records import (
     DEVICES,
     SYSTEM,
@@ -34,7 +35,6 @@ from facility_agent.adapters.compute.process_records import (
     reaper,
     tail,
 )
-from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.supervisor import is_alive, is_locked, read_record
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
@@ -49,7 +49,6 @@ from facility_agent.ports.compute import (
 from facility_agent.ports.directory import Account
 from shared.errors import BackendError, BackendUnavailable, IdentityRefused, InvalidRequest
 from shared.workspaces import is_workspace_id
-
 
 
 class ProcessSettings(BaseModel):

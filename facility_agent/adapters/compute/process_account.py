@@ -11,6 +11,7 @@ import asyncio
 import math
 import os
 import stat
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ class AccountCompute(ComputeBackend):
     def __init__(self, means: Means, state: Path, helper: Helper) -> None:
         self._means, self._state, self._helper = means, state, helper
         self._ready: set[str] = set()
+        self._one_write = threading.Lock()
         check_room(means.folder, "/run/s")
 
     def faults(self) -> Iterator[Fault]:
@@ -93,7 +95,7 @@ class AccountCompute(ComputeBackend):
         headers = [[key, filled(value, fill)] for key, value in spec.headers]
         known = {"socket": fill["socket"], "headers": headers, "uid": account.uid}
         try:
-            await asyncio.to_thread(write_json, _file(self._state, name, ".json"), known)
+            await asyncio.to_thread(self._write, name, known)
         except OSError as error:
             raise BackendError("The facility could not prepare the workspace's folder.") from error
         try:
@@ -104,6 +106,10 @@ class AccountCompute(ComputeBackend):
             _file(self._state, name, ".json").unlink(missing_ok=True)
             raise
         return name
+
+    def _write(self, name: str, known: Mapping[str, Any]) -> None:
+        with self._one_write:  # a start that was given up may still be writing
+            write_json(_file(self._state, name, ".json"), known)
 
     def _order(self, spec: StartSpec, account: Account, fill: Mapping[str, str]) -> dict[str, Any]:
         command = [filled(word, fill) for word in spec.command]

@@ -14,6 +14,7 @@ from shared.errors import BackendError, BackendUnavailable, Conflict, IdentityRe
 
 log = logging.getLogger(__name__)
 WITHIN_S, AT_ONCE, LONGEST = 25.0, 8, 4 * 2**20
+LONGEST_QUESTION = 256 * 1024
 AWAY = "The facility's helper does not answer at the moment."
 
 
@@ -31,6 +32,8 @@ class Helper:
         cannot do, BackendUnavailable when it is unknown whether it did it.
         """
         body = json.dumps({"verb": verb, **fields}).encode()
+        if len(body) > LONGEST_QUESTION:
+            raise BackendError("The facility's helper does not take that much at once.")
         try:
             async with self._at_once, asyncio.timeout(WITHIN_S):
                 answer = json.loads(await self._exchange(body))
@@ -62,7 +65,9 @@ class Helper:
 def _refused(verb: str, reason: str, sentence: str) -> ParasolError:
     log.warning("the helper refused to %s: %s", verb, sentence)
     if reason == "IDENTITY_REFUSED":
-        return IdentityRefused("The facility starts nothing as your account; its operators can see why in its log.")
+        return IdentityRefused(
+            "The facility starts nothing as your account; its operators can see why in its log."
+        )
     if reason == "CONFLICT":
         return Conflict("This workspace belongs to another account.")
     if reason == "BACKEND_FAILED":
