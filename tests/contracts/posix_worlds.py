@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from facility_agent.adapters.accounts.ldap import LdapAccounts, LdapSettings
-from facility_agent.adapters.accounts.ldap_client import LdapClient, Login
+from facility_agent.adapters.accounts.ldap import LdapAccounts, LdapPlugin, LdapSettings
 from facility_agent.adapters.accounts.nss import NssAccounts, NssSettings
 from facility_agent.adapters.accounts.nss_calls import Entry
+from facility_agent.plugins import Site
 from facility_agent.ports.directory import Account
 from facility_agent.testing.accounts_world import AccountsWorld, CannotHold, Person
 from tests.components import ROOT
@@ -114,7 +115,7 @@ class NssWorld(PosixWorld):
         return replace(super().expected(person), immutable_id=f"uid:{person.uid}")
 
     def write(self) -> None:
-        lines, groups = ["root:x:0:0:root:/root:/bin/sh"], ["root:x:0:"]
+        lines, groups = list[str](), ["root:x:0:"]
         for person in self.kept.values():
             numbers = (person.uid, person.gid, *person.groups)
             if any(number is None or number < 0 for number in numbers) or person.home is None:
@@ -137,22 +138,25 @@ class NssWorld(PosixWorld):
 class LdapWorld(PosixWorld):
     """A base of its own in a real directory."""
 
-    def __init__(self, member: str = "memberUid") -> None:
+    def __init__(self, folder: Path, member: str = "memberUid", **settings: Any) -> None:
         super().__init__()
+        (folder / "ldap.password").write_text(PASSWORD)
+        (folder / "ldap.password").chmod(0o600)
         self.server, self.member = shared_slapd(), member
         self.base = f"ou=w{next(numbers)},{SUFFIX}"
         self.server.add(self.base, ["organizationalUnit"], ou=self.base.split(",")[0].removeprefix("ou="))
         for name in ("people", "groups"):
             self.server.add(f"ou={name},{self.base}", ["organizationalUnit"], ou=name)
-        settings = LdapSettings(
-            url=self.server.url, plaintext=True, bind_dn=AGENT, password_file=Path("unused"), people=f"ou=people,{self.base}",
-            groups=f"ou=groups,{self.base}", people_filter="(&(objectClass=person)(!(description=disabled)))",
-            groups_filter="(cn=*)", immutable_id="employeeNumber", member=member,  # type: ignore[arg-type]
-            proposal_group="p{proposal}", within_s=5,
-        )  # fmt: skip
-        client = LdapClient(settings.url, Login(AGENT, PASSWORD), None, plaintext=True, within_s=5)
-        accounts = LdapAccounts(settings, client, lambda: self.now)
-        self.settings, self.directory, self.sign_on, self.rules = settings, accounts, accounts, accounts
+        values: dict[str, Any] = {
+            "url": self.server.url, "plaintext": True, "bind_dn": AGENT, "password_file": Path("ldap.password"),
+            "people": f"ou=people,{self.base}", "groups": f"ou=groups,{self.base}", "groups_filter": "(cn=*)",
+            "people_filter": "(&(objectClass=person)(!(description=disabled)))", "immutable_id": "employeeNumber",
+            "member": member, "proposal_group": "p{proposal}", **settings,
+        }  # fmt: skip
+        self.settings = LdapSettings(**values)
+        built = LdapPlugin.build(self.settings, Site("example", folder, folder))
+        accounts = LdapAccounts(self.settings, built._client, lambda: self.now)
+        self.directory = self.sign_on = self.rules = self.accounts = accounts
 
     def dn(self, username: str) -> str:
         """Of a person's entry."""
@@ -192,4 +196,4 @@ async def nss_accounts(folder: Path) -> AsyncIterator[AccountsWorld]:
 
 @asynccontextmanager
 async def ldap_accounts(folder: Path) -> AsyncIterator[AccountsWorld]:
-    yield LdapWorld()
+    yield LdapWorld(folder)

@@ -47,7 +47,9 @@ class LdapSettings(GroupSettings):
     member: Literal["memberUid", "member", "uniqueMember"] = Field(
         default="memberUid", description="How groups name members: memberUid by username, the others by DN."
     )
-    within_s: float = Field(default=5.0, gt=0, le=60, description="How long one question may take.")
+    within_s: int = Field(
+        default=5, ge=1, le=60, description="How long one step of a question may take, in seconds."
+    )
 
     @model_validator(mode="after")
     def _private(self) -> LdapSettings:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import SHUT_RDWR
 from typing import Any, TypeVar
 
 from ldap3 import NONE, SUBTREE, Connection, Server, Tls
@@ -41,47 +43,66 @@ class Login:
 class LdapClient:
     """Each question is a connection of its own, in one of eight threads, ended by the sockets' time-outs."""
 
-    def __init__(self, url: str, login: Login, ca_file: Path | None, *, plaintext: bool, within_s: float) -> None:
-        tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(ca_file) if ca_file else None)
-        self._server = Server(url, tls=tls, get_info=NONE, connect_timeout=within_s)
-        self._login, self._within_s = login, within_s
+    def __init__(self, url: str, login: Login, ca_file: Path | None, *, plaintext: bool, within_s: int) -> None:
+        self._tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(ca_file) if ca_file else None)
+        self._url, self._login, self._within_s = url, login, within_s
         self._start_tls = url.startswith("ldap://") and not plaintext
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ldap")
 
     async def search(self, base: str, question: str, wanted: tuple[str, ...], most: int = MOST) -> Entries:
         """Every entry that fits. Raises BackendUnavailable, also when there are more than `most` or some were left out."""
-        return await self._in_a_thread(lambda: self._search(base, question, wanted, most))
+        return await self._in_a_thread(lambda open_: self._search(open_, base, question, wanted, most))
 
     async def takes(self, login: Login) -> bool:
         """Whether the directory takes this password. Raises BackendUnavailable."""
-        return await self._in_a_thread(lambda: self._takes(login))
+        return await self._in_a_thread(lambda open_: self._takes(open_, login))
 
-    async def _in_a_thread(self, work: Callable[[], T]) -> T:
+    async def _in_a_thread(self, work: Callable[[list[Connection]], T]) -> T:
+        opened: list[Connection] = []
         try:
             async with asyncio.timeout(3 * self._within_s):
-                return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except (LDAPException, OSError, TimeoutError, ValueError) as error:
+                return await asyncio.get_running_loop().run_in_executor(self._threads, work, opened)
+        except Exception as error:  # what is no LDAP raises anything within ldap3
             raise BackendUnavailable("The facility's accounts cannot be read.") from _named(error)
+        finally:
+            for connection in opened:  # of a thread that is still at it: it ends now
+                with suppress(OSError, AttributeError):
+                    connection.socket.shutdown(SHUT_RDWR)
 
-    def _search(self, base: str, question: str, wanted: tuple[str, ...], most: int) -> Entries:
-        with self._connection(self._login) as connection:
+    def _search(
+        self, opened: list[Connection], base: str, question: str, wanted: tuple[str, ...], most: int
+    ) -> Entries:
+        with self._connection(opened, self._login) as connection:
             if not self._bound(connection):
                 raise LDAPException("the directory does not take the agent's own password")
-            limit = int(self._within_s) + 1
-            connection.search(base, question, SUBTREE, attributes=list(wanted), size_limit=most, time_limit=limit)
+            connection.search(
+                base, question, SUBTREE, attributes=list(wanted), size_limit=most, time_limit=self._within_s
+            )
             if connection.result["result"] != RESULT_SUCCESS:
                 raise LDAPException(connection.result["description"])
             return [_entry(said) for said in connection.response if said["type"] == "searchResEntry"]
 
-    def _takes(self, login: Login) -> bool:
-        with self._connection(login) as connection:
+    def _takes(self, opened: list[Connection], login: Login) -> bool:
+        with self._connection(opened, login) as connection:
             return self._bound(connection)
 
-    def _connection(self, login: Login) -> Connection:
-        return Connection(
-            self._server, login.dn or None, login.password or None, auto_bind=False, read_only=True,
+    @contextmanager
+    def _connection(self, opened: list[Connection], login: Login) -> Iterator[Connection]:
+        # A `Server` remembers that it could not be reached, so each connection has its own.
+        server = Server(self._url, tls=self._tls, get_info=NONE, connect_timeout=self._within_s)
+        connection = Connection(
+            server, login.dn or None, login.password or None, auto_bind=False, read_only=True,
             auto_referrals=False, receive_timeout=self._within_s, check_names=False, raise_exceptions=False,
         )  # fmt: skip
+        opened.append(connection)
+        try:
+            yield connection
+        finally:
+            opened.remove(connection)
+            with suppress(LDAPException, OSError):
+                connection.unbind()
+            if connection.socket is not None:  # ldap3 leaves one open that could not connect
+                connection.socket.close()
 
     def _bound(self, connection: Connection) -> bool:
         connection.open()

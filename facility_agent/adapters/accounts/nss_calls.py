@@ -75,6 +75,9 @@ def _ask(call: str, key: bytes | ctypes.c_uint32, into: ctypes.Structure) -> boo
     size = 16_384
     while size <= _LARGEST:
         buffer, result = ctypes.create_string_buffer(size), ctypes.c_void_p()
+        ctypes.set_errno(
+            errno.EIO
+        )  # glibc returns errno when no source could be asked, and not every source sets it
         code = getattr(_libc, call)(key, ctypes.byref(into), buffer, ctypes.c_size_t(size), ctypes.byref(result))
         if code == 0:
             into.buffer = buffer
