@@ -9,7 +9,6 @@ import os
 import signal
 import socket
 import stat
-import struct
 import sys
 import time
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from facility_agent.helper.config import Config, Misconfigured, load
 from facility_agent.helper.identity import Account, allowed, become
 from facility_agent.helper.keeper import PR_SET_CHILD_SUBREAPER, keep
 from facility_agent.helper.messages import Refused
+from facility_agent.peers import peer_uid
 
 AT_ONCE, WITHIN_S, STOP_WITHIN_S = 32, 20, 5.0
 
@@ -139,12 +139,6 @@ def converse(connection: socket.socket, config: Config) -> NoReturn:
         os._exit(0)
 
 
-def peer(connection: socket.socket) -> int:
-    """The uid of who connected, as the kernel says it."""
-    uid: int = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[1]
-    return uid
-
-
 def serve(listener: socket.socket, config: Config) -> NoReturn:
     """For ever."""
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # keepers come here when their starter has ended
@@ -159,7 +153,7 @@ def serve(listener: socket.socket, config: Config) -> NoReturn:
         except TimeoutError:
             continue
         with connection:
-            if (uid := peer(connection)) != config.agent_uid:
+            if (uid := peer_uid(connection)) != config.agent_uid:
                 log(f"refused: a process of uid {uid} is not the agent")
                 with suppress(OSError):
                     messages.send(

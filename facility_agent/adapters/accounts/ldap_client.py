@@ -62,7 +62,7 @@ class LdapClient:
         try:
             async with asyncio.timeout(3 * self._within_s):
                 return await asyncio.get_running_loop().run_in_executor(self._threads, work, opened)
-        except Exception as error:  # what is no LDAP raises anything within ldap3
+        except Exception as error:  # noqa: BLE001 (what is no LDAP raises anything within ldap3)
             raise BackendUnavailable("The facility's accounts cannot be read.") from _named(error)
         finally:
             for connection in opened:  # of a thread that is still at it: it ends now

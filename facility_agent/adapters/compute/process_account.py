@@ -223,7 +223,9 @@ class AccountCompute(ComputeBackend):
             known = read_record(_file(self._state, handle, ".json"))
             if known is None or not _is_socket_of(known):
                 return None
-            return Endpoint(Path(known["socket"]), tuple((name, value) for name, value in known["headers"]))
+            return Endpoint(
+                Path(known["socket"]), tuple((name, value) for name, value in known["headers"]), known["uid"]
+            )
         except (OSError, ValueError, KeyError) as error:
             raise BackendError("The facility cannot tell where the workspace listens.") from error
 

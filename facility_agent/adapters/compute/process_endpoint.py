@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import socket as socket_module
-import struct
 from collections.abc import Iterable
 
+from facility_agent.peers import peer_uid
+
 PATIENCE_S = 2.0
-
-
-def peer_uid(connection: socket_module.socket) -> int:
-    """Whose process is at the other end of a Unix socket, as the kernel says it."""
-    credentials = connection.getsockopt(socket_module.SOL_SOCKET, socket_module.SO_PEERCRED, 12)
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
 
 
 async def answers(socket: str, headers: Iterable[tuple[str, str]], owner: int | None = None) -> bool:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.compute.process_endpoint import peer_uid
+from facility_agent.peers import peer_uid
 from shared.errors import BackendError, BackendUnavailable, Conflict, IdentityRefused, ParasolError
 
 log = logging.getLogger(__name__)
