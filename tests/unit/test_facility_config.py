@@ -255,6 +255,15 @@ def test_isolation_by_account_wants_the_helper(folder: Path) -> None:
     assert "parasol-helper.service" in str(finding)
 
 
+def test_accounts_without_passwords_want_a_sign_on(folder: Path) -> None:
+    text = (folder / "agent.toml").read_text()
+    table = re.search(r'^adapter = "file"\n\[accounts.file\]\npath = .*$', text, re.M)
+    assert table is not None
+    change(folder, (table[0], 'adapter = "nss"'))
+    (finding,) = [f for f in problems(loaded(folder)) if f.key == "gateway.sign_on"]
+    assert finding.fatal
+
+
 def test_it_is_not_on_by_default() -> None:
     with pytest.raises(ValueError, match="isolation"):
         ProcessSettings.model_validate({"folder": "/x"})

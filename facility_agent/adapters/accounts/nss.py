@@ -36,6 +36,8 @@ class NssSettings(GroupSettings):
 class NssAccounts(PosixAccounts, PasswordSignOn):
     """`look_up` is the C library's answer; at most four looks are under way, so that a source that hangs blocks no more."""
 
+    takes_passwords = False
+
     def __init__(self, settings: NssSettings, look_up: Callable[[str], Entry | None] = look_up) -> None:
         super().__init__(settings)
         self._settings, self._look_up = settings, look_up
