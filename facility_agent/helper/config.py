@@ -81,6 +81,8 @@ def load(path: Path) -> Config:
     folders = {key: Path(said.pop(key)) for key in ("socket", "state", "folder")}
     for each in (folders["socket"].parent, folders["state"], folders["folder"]):
         only_roots(each)
+    if not folders["folder"].stat().st_mode & 0o001:
+        raise Misconfigured(f"{folders['folder']}: accounts cannot enter it; run chmod 0711 on it.")
     also = frozenset(said.pop("also_groups", ()))
     said |= folders
     return Config(agent.pw_uid, agent.pw_gid, programs=programs, also_groups=also, **said)

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -47,10 +48,12 @@ def execute(
         os.execve(said["command"][0], said["command"], _environment(said, account, place))  # noqa: S606
     except Unusable as error:
         why = str(error)
-    except BaseException as error:  # noqa: BLE001 (nothing may return into the keeper's code)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it is the operator's)
         os.write(2, f"could not be started: {error!r}\n".encode(errors="replace"))
-    os.write(tell, why.encode())
-    os._exit(127)
+    finally:  # nothing may return into the keeper's code
+        with suppress(OSError):
+            os.write(tell, why.encode())
+        os._exit(127)
 
 
 def _limit(said: Mapping[str, Any], config: Config) -> None:

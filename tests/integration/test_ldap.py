@@ -90,6 +90,18 @@ async def test_too_many_groups_for_the_servers_limit_are_no_answer(tmp_path: Pat
 
 
 @real
+async def test_an_answer_that_is_elsewhere_in_part_is_none(tmp_path: Path) -> None:
+    world = LdapWorld(tmp_path)
+    world.put(Person())
+    elsewhere = f"ou=more,ou=groups,{world.base}"
+    world.server.add(elsewhere, ["referral", "extensibleObject"], ou="more", ref="ldap://other.example/dc=x")
+    with pytest.raises(BackendUnavailable):
+        await world.directory.account("ada")
+    world.server.admin().delete(elsewhere, controls=[("2.16.840.1.113730.3.4.2", True, None)])  # manage it itself
+    assert (await world.directory.account("ada")).uid == 4001
+
+
+@real
 async def test_only_members_of_a_group_may_use_it(tmp_path: Path) -> None:
     world = LdapWorld(tmp_path, members_of="g4002")
     world.put(Person())

@@ -320,6 +320,12 @@ def test_what_others_could_change_is_not_trusted(idle: HelperSite) -> None:
     assert "without links" in says(idle)
 
 
+def test_a_folder_that_accounts_cannot_enter_is_a_mistake(idle: HelperSite) -> None:
+    with as_root():
+        idle.workspaces.chmod(0o700)
+    assert "0711" in says(idle)
+
+
 def test_it_does_not_run_as_an_ordinary_user(idle: HelperSite) -> None:
     done = as_other(AGENT, AGENT, "env", f"PYTHONPATH={ROOT}", sys.executable, *idle.command()[1:])
     assert (done.returncode, done.stderr) == (2, "The helper runs as root.\n")

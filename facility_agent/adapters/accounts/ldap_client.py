@@ -80,7 +80,9 @@ class LdapClient:
             )
             if connection.result["result"] != RESULT_SUCCESS:
                 raise LDAPException(connection.result["description"])
-            return [_entry(said) for said in connection.response if said["type"] == "searchResEntry"]
+            if any(said["type"] != "searchResEntry" for said in connection.response):
+                raise LDAPException("some of the answer is at another server; name a narrower base")
+            return [_entry(said) for said in connection.response]
 
     def _takes(self, opened: list[Connection], login: Login) -> bool:
         with self._connection(opened, login) as connection:
