@@ -75,12 +75,14 @@ def look(config: Config, said: dict[str, Any]) -> object:
 
 def _state(config: Config, name: str) -> dict[str, Any]:
     record = config.state / name
-    ended, running = (read_record(record.with_suffix(suffix)) for suffix in (".exit", ".run"))
+    running = read_record(record.with_suffix(".run"))
+    there = is_locked(record) if running is None else is_alive(running)
+    ended = read_record(record.with_suffix(".exit"))  # last: a keeper writes it before it goes
     if ended is not None:
         return {"state": "ended", **ended}
-    if running is not None:
-        return {"state": "runs" if is_alive(running) else "lost"}
-    return {"state": "starts" if is_locked(record) else "none"}
+    if running is None:
+        return {"state": "starts" if there else "none"}
+    return {"state": "runs" if there else "lost"}
 
 
 def stop(config: Config, said: dict[str, Any]) -> object:
@@ -91,9 +93,8 @@ def stop(config: Config, said: dict[str, Any]) -> object:
         if running is not None and not told:
             with suppress(ProcessLookupError):
                 process = os.pidfd_open(running["pid"])
-                if is_alive(
-                    running
-                ):  # the number may be another process's by now; the descriptor stays this one's
+                # The number may be another process's by now; the descriptor stays this one's.
+                if is_alive(running):
                     signal.pidfd_send_signal(process, signal.SIGTERM)
                 told = True
         time.sleep(0.02)

@@ -262,6 +262,53 @@ async def test_a_keeper_that_was_killed_is_a_lost_node(site: HelperSite) -> None
     await eventually(dead, "the workspace dies with its keeper", 5)
 
 
+def test_an_end_is_never_mistaken_for_a_loss(site: HelperSite) -> None:
+    from tests.privileged.test_helper_attacks import order
+
+    for _ in range(20):
+        whole = order(site)
+        assert site.ask("start", **whole) == {"ok": {}}
+        seen = []
+        while not seen or seen[-1] != "ended":
+            seen.append(site.ask("look", ids=[whole["id"]])["ok"][whole["id"]]["state"])
+        assert set(seen) <= {"runs", "ended"}
+
+
+async def test_a_start_that_never_reached_the_helper_can_be_asked_again(site: HelperSite) -> None:
+    backend = site.backend("mine")
+    spec = server_spec(command=(PROGRAM, "-S", "-c", SERVER, "{socket}"))
+    site.kill()
+    with pytest.raises(BackendUnavailable):
+        await backend.start(spec, site.ada)
+    known = site.agent / "mine" / f"{spec.workspace_id}.json"
+    os.utime(known, (1, 1))  # long ago
+    assert await backend.list_owned() == {spec.workspace_id: spec.workspace_id}, "nobody can tell yet"
+    assert (await look(site, spec.workspace_id)).state is RunState.UNKNOWN
+    site.start()
+    assert (await look(site, spec.workspace_id)).state is RunState.GONE
+    handle = await backend.start(spec, site.ada)
+
+    async def runs() -> bool:
+        return (await look(site, handle)).state is RunState.RUNNING
+
+    await eventually(runs, "it runs")
+    await backend.stop(handle)
+
+
+async def test_what_never_started_and_was_stopped_stays_so(site: HelperSite) -> None:
+    backend = site.backend("mine")
+    spec = server_spec(command=(PROGRAM, "-S", "-c", SERVER, "{socket}"))
+    site.kill()
+    with pytest.raises(BackendUnavailable):
+        await backend.start(spec, site.ada)
+    os.utime(site.agent / "mine" / f"{spec.workspace_id}.json", (1, 1))
+    site.start()
+    await backend.stop(spec.workspace_id)
+    assert await backend.list_owned() == {}
+    assert await backend.start(spec, site.ada) == spec.workspace_id
+    assert site.traces() == []
+
+
 @pytest.mark.parametrize("target", ["another workspace", "the helper"])
 async def test_a_link_in_place_of_the_socket_leads_nowhere(site: HelperSite, target: str) -> None:
     bens = await serve(site, site.ben)

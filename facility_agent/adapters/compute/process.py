@@ -198,15 +198,16 @@ class ProcessCompute(ComputeBackend):
 
     def _look(self, handle: str) -> Observation:
         meta = self._meta(handle)
-        ended = read_record(meta.with_suffix(".exit"))
+        running = read_record(meta.with_suffix(".run"))
+        # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
+        there = is_locked(meta) or is_young(meta) if running is None else is_alive(running)
+        ended = read_record(meta.with_suffix(".exit"))  # last: a supervisor writes it before it goes
         if ended is not None:
             self._ready.discard(handle)
             return observed_end(ended)
-        running = read_record(meta.with_suffix(".run"))
         if running is None:
-            # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
-            return Observation(RunState.STARTING if is_locked(meta) or is_young(meta) else RunState.GONE)
-        if not is_alive(running):
+            return Observation(RunState.STARTING if there else RunState.GONE)
+        if not there:
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
         return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)

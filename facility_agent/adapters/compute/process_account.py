@@ -45,6 +45,7 @@ from shared.errors import BackendError, BackendUnavailable, InvalidRequest, Para
 from shared.workspaces import is_workspace_id
 
 LOST = {"started": True, "stopped": False, "code": None, "lost": True}
+NEVER = {"started": False, "stopped": True, "code": None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,23 +157,18 @@ class AccountCompute(ComputeBackend):
 
     async def _seen(self, handle: str, found: Mapping[str, Any]) -> Observation:
         try:
-            if self._over(handle, found):
-                return _end(self._remember(handle, found))
+            if found["state"] in ("ended", "lost"):
+                return _end(self._remember(handle, dict(found) if found["state"] == "ended" else LOST))
+            if found["state"] == "none" and not is_young(self._state / handle):  # else it may be on its way there
+                return Observation(RunState.GONE)
             if found["state"] == "runs" and (handle in self._ready or await self._answers(handle)):
                 return Observation(RunState.RUNNING)
         except (OSError, ValueError, KeyError, ParasolError):
             return Observation(RunState.UNKNOWN)
         return Observation(RunState.STARTING)
 
-    def _over(self, handle: str, found: Mapping[str, Any]) -> bool:
-        """Whether it has ended for certain; what the helper does not know yet may be on its way there."""
-        if found["state"] == "none":
-            return not is_young(self._state / handle)
-        return found["state"] in ("ended", "lost")
-
-    def _remember(self, handle: str, found: Mapping[str, Any]) -> Mapping[str, Any]:
+    def _remember(self, handle: str, ended: Mapping[str, Any]) -> Mapping[str, Any]:
         self._ready.discard(handle)
-        ended = dict(found) if found["state"] == "ended" else LOST
         write_json(_file(self._state, handle, ".exit"), ended)
         return ended
 
@@ -198,11 +194,13 @@ class AccountCompute(ComputeBackend):
         try:
             while read_record(_file(self._state, handle, ".exit")) is None:
                 found = await self._helper.ask("stop", id=handle)
-                if self._over(handle, found):
-                    self._remember(handle, found)
+                if found["state"] in ("ended", "lost"):
+                    self._remember(handle, dict(found) if found["state"] == "ended" else LOST)
+                elif found["state"] == "none" and not is_young(self._state / handle):
+                    self._remember(handle, NEVER)
                 elif loop.time() > deadline:
                     raise BackendError("The facility could not stop the workspace yet; it tries again.")
-                elif found["state"] == "none":
+                else:
                     await asyncio.sleep(0.1)
         except (OSError, ValueError, KeyError) as error:
             raise BackendError("The facility cannot tell whether the workspace runs; it tries again.") from error
