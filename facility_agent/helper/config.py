@@ -76,16 +76,17 @@ def load(path: Path) -> Config:
     programs = dict(_program(table) for table in said.pop("programs"))
     if not programs or agent.pw_uid == 0 or agent.pw_gid == 0:
         raise Misconfigured(f"{path}: name programs, and as agent a user that is not root.")
-    if min(said.get("least_uid", 100), said.get("least_gid", 100)) < 100:
-        raise Misconfigured(f"{path}: least_uid and least_gid are at least 100.")
+    also = said.pop("also_groups", [])
+    numbers = [said.get("least_uid", 100), said.get("least_gid", 100), *also]
+    if any(type(number) is not int or number < 100 for number in numbers):
+        raise Misconfigured(f"{path}: least_uid, least_gid and also_groups are at least 100.")
     folders = {key: Path(said.pop(key)) for key in ("socket", "state", "folder")}
     for each in (folders["socket"].parent, folders["state"], folders["folder"]):
         only_roots(each)
     if not folders["folder"].stat().st_mode & 0o001:
         raise Misconfigured(f"{folders['folder']}: accounts cannot enter it; run chmod 0711 on it.")
-    also = frozenset(said.pop("also_groups", ()))
     said |= folders
-    return Config(agent.pw_uid, agent.pw_gid, programs=programs, also_groups=also, **said)
+    return Config(agent.pw_uid, agent.pw_gid, programs=programs, also_groups=frozenset(also), **said)
 
 
 def _program(table: Any) -> tuple[str, frozenset[str]]:

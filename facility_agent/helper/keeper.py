@@ -36,8 +36,8 @@ def keep(said: Mapping[str, Any], account: Account, config: Config, starter: IO[
             write_json(record.with_suffix(".run"), {"pid": me, "start_time": start_time(me), "boot_id": boot_id()})
         elif why:
             write_json(record.with_suffix(".exit"), {"started": False, "stopped": False, "code": None, "why": why})
-        print(why, file=starter)
-        starter.close()
+        with contextlib.suppress(OSError), starter:  # who asked may have given up; then it is found by a look
+            print(why, file=starter)
         if not ran and not why:
             code = _watch(child, said["grace_s"])
             write_json(record.with_suffix(".exit"), {"started": True, "stopped": bool(stopping), "code": code})

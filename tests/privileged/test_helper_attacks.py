@@ -290,7 +290,7 @@ def test_a_good_configuration_is_good(idle: HelperSite) -> None:
         ({"programs": [{"path": PROGRAM, "shell": True}]}, "each has a path"), ({"programs": [{"path": "/etc/passwd"}]}, "not executable"),
         ({"programs": [{"path": PROGRAM, "variables": ["LD_PRELOAD"]}]}, "LD_PRELOAD"),
         ({"programs": [{"path": PROGRAM, "variables": ["PATH"]}]}, "PATH"), ({"least_uid": 0}, "at least 100"),
-        ({"least_gid": 99}, "at least 100"), ({"unknown": 1}, "not a known key"), ({"nss": 0}, "nss"), ({"state": "/no/such"}, "No such file"),
+        ({"least_gid": 99}, "at least 100"), ({"also_groups": [0]}, "at least 100"), ({"also_groups": ["x"]}, "at least 100"), ({"unknown": 1}, "not a known key"), ({"nss": 0}, "nss"), ({"state": "/no/such"}, "No such file"),
     ],
     ids=str,
 )  # fmt: skip
