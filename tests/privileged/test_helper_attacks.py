@@ -126,6 +126,13 @@ def test_a_workspace_is_nobody_elses(site: HelperSite) -> None:
     assert stolen["reason"] == "CONFLICT"
 
 
+def test_a_group_below_the_bound_is_allowed_by_its_number() -> None:
+    with helper_site(also_groups=[100]) as site:
+        site.start()
+        refused(site, site.ask("start", **order(site, gid=101)), "IDENTITY_REFUSED")
+        assert site.ask("start", **order(site, gid=100)) == {"ok": {}}
+
+
 # --- the message
 
 DEEP = b'{"verb": "look", "ids": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
