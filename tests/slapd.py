@@ -26,7 +26,8 @@ include /etc/ldap/schema/inetorgperson.schema
 pidfile {folder}/pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
-sizelimit {sizelimit}
+sizelimit 5000
+{tls}
 database mdb
 dbnosync
 maxsize 67108864
@@ -44,13 +45,13 @@ numbers = itertools.count(1)
 class Slapd:
     """One server. What was stored is there again after `kill` and `start`."""
 
-    def __init__(self, sizelimit: int = 5000) -> None:
+    def __init__(self, certificate: tuple[Path, Path] | None = None, listen: str = "ldap://127.0.0.1") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="parasol-ldap-", dir="/tmp"))
         (self.folder / "db").mkdir()
         words = {"folder": self.folder, "suffix": SUFFIX, "admin": ADMIN, "agent": AGENT, "password": PASSWORD}
-        (self.folder / "slapd.conf").write_text(CONFIGURATION.format(sizelimit=sizelimit, **words))
+        (self.folder / "slapd.conf").write_text(CONFIGURATION.format(tls=_tls(certificate), **words))
         self.port = free_port()
-        self.url = f"ldap://127.0.0.1:{self.port}"
+        self.url, self._listen = f"ldap://127.0.0.1:{self.port}", f"{listen}:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
         self._admin: Connection | None = None
         self.start()
@@ -60,7 +61,7 @@ class Slapd:
     def start(self) -> None:
         """Start it and wait until it takes connections."""
         # -d keeps it in the foreground.
-        command = [path_of("slapd"), "-d", "0", "-h", self.url, "-f", str(self.folder / "slapd.conf")]
+        command = [path_of("slapd"), "-d", "0", "-h", self._listen, "-f", str(self.folder / "slapd.conf")]
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/")
         until(self._listens, f"slapd listens: {(self.folder / 'log').read_text()}")
@@ -102,6 +103,12 @@ class Slapd:
         """End it and remove its folder."""
         self.kill()
         shutil.rmtree(self.folder)
+
+
+def _tls(certificate: tuple[Path, Path] | None) -> str:
+    if certificate is None:
+        return ""
+    return f"TLSCertificateFile {certificate[0]}\nTLSCertificateKeyFile {certificate[1]}"
 
 
 @cache

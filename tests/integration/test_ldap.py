@@ -15,8 +15,9 @@ from facility_agent.adapters.accounts.ldap import LdapPlugin, LdapSettings
 from facility_agent.plugins import Site
 from facility_agent.testing.accounts_world import Person
 from shared.errors import AccessDenied, BackendUnavailable, IdentityRefused, NotFound
+from tests.certificates import self_signed
 from tests.contracts.posix_worlds import LdapWorld
-from tests.slapd import PASSWORD
+from tests.slapd import AGENT, PASSWORD, SUFFIX, Slapd
 
 real = pytest.mark.needs("slapd")
 Said = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -142,6 +143,39 @@ async def test_a_directory_without_tls_is_told_no_password(tmp_path: Path) -> No
     accounts = LdapPlugin.build(private, Site("example", tmp_path, tmp_path))
     with pytest.raises(BackendUnavailable, match="cannot be read"):
         await accounts.check("ada", Person().password)
+
+
+@real
+async def test_a_password_goes_only_to_who_has_the_certificate(tmp_path: Path) -> None:
+    self_signed(tmp_path / "others")
+    server = Slapd(self_signed(tmp_path / "mine"), "ldap://0.0.0.0")
+    try:
+        values = {
+            "people": SUFFIX, "groups": SUFFIX, "people_filter": "(cn=*)", "username": "cn", "bind_dn": AGENT,
+            "password_file": "secret",
+        }  # fmt: skip
+        (tmp_path / "secret").write_text(PASSWORD)
+        (tmp_path / "secret").chmod(0o600)
+        good = LdapSettings.model_validate(
+            {**values, "url": f"ldap://localhost:{server.port}", "ca_file": "mine.pem"}
+        )
+        site = Site("example", tmp_path, tmp_path)
+        assert await LdapPlugin.build(good, site).check("agent", PASSWORD) == "agent"
+        with pytest.raises(AccessDenied):
+            await LdapPlugin.build(good, site).check("agent", "wrong")
+        for change in ({"ca_file": Path("others.pem")}, {"ca_file": None}):
+            accounts = LdapPlugin.build(good.model_copy(update=change), site)
+            with pytest.raises(BackendUnavailable) as refused:
+                await accounts.check("agent", PASSWORD)
+            assert "certificate verify failed" in str(refused.value.__cause__)
+        by_number = {"url": f"ldap://127.0.0.1:{server.port}"}  # in the certificate too
+        assert await LdapPlugin.build(good.model_copy(update=by_number), site).check("agent", PASSWORD) == "agent"
+        by_another = {"url": f"ldap://127.0.0.2:{server.port}"}
+        with pytest.raises(BackendUnavailable) as refused:
+            await LdapPlugin.build(good.model_copy(update=by_another), site).check("agent", PASSWORD)
+        assert "not valid for '127.0.0.2'" in str(refused.value.__cause__)
+    finally:
+        server.close()
 
 
 # --- what is no directory

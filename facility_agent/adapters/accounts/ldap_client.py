@@ -40,11 +40,24 @@ class Login:
     password: str = field(default="", repr=False)
 
 
+class _Verified(Tls):  # type: ignore[misc]
+    """Python's own checks of certificate and name: ldap3's rest on a function that Python 3.12 has no more."""
+
+    def __init__(self, ca_file: Path | None) -> None:
+        super().__init__(validate=ssl.CERT_REQUIRED)
+        self._ca_file = str(ca_file) if ca_file else None
+
+    def wrap_socket(self, connection: Connection, do_handshake: bool = False) -> None:
+        """As ldap3 calls it, before anything is sent."""
+        context = ssl.create_default_context(cafile=self._ca_file)
+        connection.socket = context.wrap_socket(connection.socket, server_hostname=connection.server.host)
+
+
 class LdapClient:
     """Each question is a connection of its own, in one of eight threads, ended by the sockets' time-outs."""
 
     def __init__(self, url: str, login: Login, ca_file: Path | None, *, plaintext: bool, within_s: int) -> None:
-        self._tls = Tls(validate=ssl.CERT_REQUIRED, ca_certs_file=str(ca_file) if ca_file else None)
+        self._tls = _Verified(ca_file)
         self._url, self._login, self._within_s = url, login, within_s
         self._start_tls = url.startswith("ldap://") and not plaintext
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="ldap")
