@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import ctypes
-import grp
 import os
-import pwd
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facility_agent.adapters.accounts.nss_calls import look_up
 from facility_agent.helper.config import Config
 from facility_agent.helper.messages import Refused
 
@@ -43,13 +42,14 @@ def allowed(said: Mapping[str, Any], config: Config) -> Account:
 
 def _as_the_system_knows_it(account: Account) -> None:
     try:
-        known = pwd.getpwnam(account.username)
-        groups = frozenset(os.getgrouplist(account.username, known.pw_gid))
-        for group in groups:
-            grp.getgrgid(group)
-    except (KeyError, OSError):
-        raise _no("this system does not know it, or one of its groups") from None
-    if (known.pw_uid, known.pw_gid, groups) != (account.uid, account.gid, account.groups):
+        known = look_up(account.username)
+    except LookupError:
+        raise _no("one of its groups has no name here") from None
+    except OSError:
+        raise Refused("BACKEND_UNAVAILABLE", "This system cannot tell who the account is at the moment.") from None
+    if known is None:
+        raise _no("this system does not know it")
+    if (known.uid, known.gid, frozenset(known.groups)) != (account.uid, account.gid, account.groups):
         raise _no("this system knows it with another uid, gid or other groups")
 
 

@@ -119,6 +119,17 @@ def test_who_is_not_exactly_as_the_system_knows_them_is_refused(known: HelperSit
     refused(known, known.ask("start", **order(known, **change)), "IDENTITY_REFUSED")
 
 
+def test_a_system_that_cannot_tell_starts_nothing_and_refuses_nobody_for_good(known: HelperSite) -> None:
+    switch, whole = known.folder / "etc" / "nsswitch.conf", order(known)
+    kept = switch.read_text()
+    with as_root():
+        switch.write_text("passwd: no_such_source\ngroup: no_such_source\ninitgroups: no_such_source\n")
+    refused(known, known.ask("start", **whole), "BACKEND_UNAVAILABLE")
+    with as_root():
+        switch.write_text(kept)
+    assert known.ask("start", **whole) == {"ok": {}}
+
+
 def test_a_workspace_is_nobody_elses(site: HelperSite) -> None:
     mine = order(site)
     assert site.ask("start", **mine) == {"ok": {}}

@@ -68,6 +68,8 @@ def _refused(verb: str, reason: str, sentence: str) -> ParasolError:
         return IdentityRefused(
             "The facility starts nothing as your account; its operators can see why in its log."
         )
+    if reason == "BACKEND_UNAVAILABLE":
+        return BackendUnavailable("The facility cannot tell who your account is at the moment.")
     if reason == "CONFLICT":
         return Conflict("This workspace belongs to another account.")
     if reason == "BACKEND_FAILED":
