@@ -23,8 +23,9 @@ test: setup web ## Every test this machine can run; lists what it skipped and wh
 ifdef PYTEST
 	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest $(PYTEST)
 else
-	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest --ignore=tests/e2e
+	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest --ignore=tests/e2e --ignore=tests/privileged
 	$(PY) -m deploy.setup.ordinary_user $(PY) -m pytest tests/e2e
+	$(PY) -m pytest tests/privileged
 endif
 
 check: setup web ## Lint, types, import directions, generated files, client checks

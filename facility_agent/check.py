@@ -130,6 +130,12 @@ def _adapters(located: Located) -> Iterator[Finding]:
     except ConfigError as error:
         yield Finding("adapters", f"{error}.", "Mend that table.")
         return
+    if located.config.gateway.sign_on is None and not getattr(made.accounts, "takes_passwords", True):
+        yield Finding(
+            "gateway.sign_on",
+            "These accounts have no password that can be asked here.",
+            "Name your own OpenID service there.",
+        )
     for port in fields(made):
         adapter, table = getattr(made, port.name), getattr(located.config, port.name)
         for fault in adapter.faults() if hasattr(adapter, "faults") else ():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -79,6 +81,22 @@ def _ordinary_user() -> str | None:
     return "uid" if os.getuid() != 0 else None
 
 
+def _root() -> str | None:
+    return "uid" if os.getuid() == 0 or 0 in os.getresuid() else None
+
+
+def _slapd() -> str | None:
+    here = shutil.which("slapd") or shutil.which("slapd", path="/usr/sbin")
+    return here if Path("/etc/ldap/schema/nis.schema").exists() else None
+
+
+@cache
+def _namespaces() -> str | None:
+    """A mount namespace of one's own, in which files of /etc can be others."""
+    done = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True)
+    return "kernel" if done.returncode == 0 else None
+
+
 COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "chromium": (_chromium, "Debian's package chromium"),
     "faketime": (_faketime, "Debian's package faketime"),
@@ -91,6 +109,9 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
     "icat-data": (_icat_data, "the folder ../shared/data/icat with the dump of a real ICAT"),
     "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
+    "root": (_root, "root: the helper starts processes as other accounts (run tests/privileged as root)"),
+    "slapd": (_slapd, "Debian's package slapd"),
+    "user-namespaces": (_namespaces, "a Linux kernel that gives users namespaces of their own"),
     "web-client": (_built_client, "the built web client (make web)"),
 }
 

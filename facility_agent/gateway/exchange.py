@@ -29,6 +29,7 @@ class Exchange:
         self, browser: Browser, head: RequestHead, endpoint: Endpoint, scheme: str, pool: Upstreams
     ) -> None:
         self._browser, self._head, self._path, self._pool = browser, head, endpoint.socket, pool
+        self._owner = endpoint.owner
         self._sent = request_head(head, endpoint.headers, scheme)
         self._body = body_of(head.length, head.chunked)
         self._upstream: Upstream | None = None
@@ -56,7 +57,7 @@ class Exchange:
 
     async def _open(self) -> None:
         try:
-            upstream = await self._pool.connect(self._path)
+            upstream = await self._pool.connect(self._path, self._owner)
         except OSError:
             self._browser.gone(keep=self._may_go_on)
             return

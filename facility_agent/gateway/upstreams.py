@@ -7,6 +7,8 @@ from collections import defaultdict, deque
 from pathlib import Path
 from typing import Protocol
 
+from facility_agent.peers import peer_uid
+
 CONNECT_S = 10.0
 IDLE_S = 30.0
 IDLE_EACH = 64
@@ -110,11 +112,14 @@ class Upstreams:
                 return upstream
         return None
 
-    async def connect(self, path: Path) -> Upstream:
-        """A new one. Raises OSError (also TimeoutError)."""
+    async def connect(self, path: Path, owner: int | None = None) -> Upstream:
+        """A new one, to a process of uid `owner` when it is given. Raises OSError (also TimeoutError)."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(CONNECT_S):
             _, upstream = await loop.create_unix_connection(lambda: Upstream(self, path), str(path))
+        if owner is not None and peer_uid(upstream.transport.get_extra_info("socket")) != owner:
+            upstream.transport.abort()
+            raise ConnectionRefusedError("somebody else listens there")
         return upstream
 
     def give(self, upstream: Upstream) -> None:

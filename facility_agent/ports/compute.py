@@ -73,10 +73,14 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a running workspace listens: a Unix socket. `headers` are added to each request by the proxy."""
+    """Where a running workspace listens: a Unix socket. `headers` are added to each request by the proxy.
+
+    `owner` is the uid of whom must listen there: the account could have put a link to somebody else's socket.
+    """
 
     socket: Path
     headers: tuple[tuple[str, str], ...] = ()
+    owner: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

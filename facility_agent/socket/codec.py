@@ -91,7 +91,7 @@ def door(value: WorkspaceDoor | None) -> Json:
     if value is None:
         return None
     to = value.endpoint
-    endpoint = [str(to.socket), [list(pair) for pair in to.headers]] if to else None
+    endpoint = [str(to.socket), [list(pair) for pair in to.headers], to.owner] if to else None
     return [value.workspace_id, value.title, value.state, value.allowed, endpoint]
 
 
@@ -100,7 +100,7 @@ def to_door(value: Json) -> WorkspaceDoor | None:
     if value is None:
         return None
     to = value[4]
-    endpoint = Endpoint(Path(to[0]), tuple((str(k), str(v)) for k, v in to[1])) if to else None
+    endpoint = Endpoint(Path(to[0]), tuple((str(k), str(v)) for k, v in to[1]), *to[2:3]) if to else None
     return WorkspaceDoor(str(value[0]), str(value[1]), str(value[2]), bool(value[3]), endpoint)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.directory import Directory
+from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.sign_on import PasswordSignOn
 
 
@@ -27,10 +28,14 @@ class Person:
     enabled: bool = True
 
 
+class CannotHold(Exception):
+    """The facility's own system has no such accounts."""
+
+
 class AccountsWorld(ABC):
     """The ports of one adapter, and the facility's system behind it.
 
-    `failures` is how many wrong passwords in a row a username may have, `window` for how many seconds it is then shut.
+    `put` raises CannotHold for an account that the facility's system has no way to keep. `failures` is how many wrong passwords in a row a username may have, `window` for how many seconds it is then shut.
     """
 
     directory: Directory
@@ -38,6 +43,14 @@ class AccountsWorld(ABC):
     rules: AccessRules
     failures = 10
     window = 300.0
+
+    def expected(self, person: Person) -> Account:
+        """What the directory should say of a usable person."""
+        assert person.uid is not None and person.gid is not None and person.home is not None  # noqa: PT018
+        return Account(
+            person.username, person.immutable_id, person.uid, person.gid, person.groups, Path(person.home),
+            person.display_name,
+        )  # fmt: skip
 
     @abstractmethod
     def put(self, person: Person) -> None:

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from facility_agent.ports.directory import Account
-from facility_agent.testing.accounts_world import AccountsWorld, Person
+from facility_agent.testing.accounts_world import AccountsWorld, CannotHold, Person
 from shared.errors import BackendUnavailable, IdentityRefused, NotFound, ParasolError
 
 STRANGE_NAMES = (
@@ -26,9 +25,17 @@ class DirectoryContract:
 
     async def test_an_account_is_complete(self, world: AccountsWorld) -> None:
         world.put(Person())
-        assert await world.directory.account("ada") == Account(
-            "ada", "id-1", 4001, 4001, (4002,), Path("/home/ada"), "Ada L."
-        )
+        account = await world.directory.account("ada")
+        assert account == world.expected(Person())
+        assert (account.uid, account.gid, account.home) == (4001, 4001, Path("/home/ada"))
+        assert 4002 in account.groups
+
+    async def test_no_group_is_left_out(self, world: AccountsWorld) -> None:
+        many = Person(groups=tuple(range(5000, 5200)))
+        world.put(many)
+        account = await world.directory.account("ada")
+        assert account == world.expected(many)
+        assert set(many.groups) <= set(account.groups)
 
     async def test_an_unknown_account_is_not_found(self, world: AccountsWorld) -> None:
         world.put(Person())
@@ -45,7 +52,12 @@ class DirectoryContract:
     async def test_an_account_without_a_usable_identity_is_refused(
         self, world: AccountsWorld, change: dict[str, object]
     ) -> None:
-        world.put(replace(Person(), **change))  # type: ignore[arg-type]
+        try:
+            world.put(replace(Person(), **change))  # type: ignore[arg-type]
+        except CannotHold:  # then nobody can meet it there; `ada` is not there either
+            with pytest.raises(NotFound):
+                await world.directory.account("ada")
+            return
         with pytest.raises(IdentityRefused) as refused:
             await world.directory.account("ada")
         assert "/" not in refused.value.message
@@ -54,9 +66,11 @@ class DirectoryContract:
     async def test_a_change_takes_effect_at_once(self, world: AccountsWorld) -> None:
         world.put(Person())
         await world.directory.account("ada")
-        world.put(Person(uid=4009, groups=()))
+        fewer = Person(uid=4009, groups=())
+        world.put(fewer)
         changed = await world.directory.account("ada")
-        assert (changed.uid, changed.groups) == (4009, ())
+        assert changed == world.expected(fewer)
+        assert (changed.uid, 4002 in changed.groups) == (4009, False)
         world.put(Person(uid=0))
         with pytest.raises(IdentityRefused):
             await world.directory.account("ada")
@@ -73,7 +87,7 @@ class DirectoryContract:
         world.put(Person())
         before = await world.directory.account("ada")
         world.remove("ada")
-        world.put(Person(immutable_id="id-2"))
+        world.put(Person(immutable_id="id-2", uid=4012, gid=4012))
         assert (await world.directory.account("ada")).immutable_id != before.immutable_id
 
     async def test_a_renamed_account_keeps_its_immutable_id(self, world: AccountsWorld) -> None:

@@ -13,8 +13,14 @@ from facility_agent.testing.directory_contract import DirectoryContract
 from facility_agent.testing.sign_on_contract import SignOnContract
 from tests.contracts.worlds import WORLDS
 
+NEEDS = {"ldap": "slapd", "nss": "user-namespaces"}
+NAMES = [
+    pytest.param(name, marks=pytest.mark.needs(NEEDS[name]) if name in NEEDS else ())
+    for name in sorted(WORLDS["parasol.accounts"])
+]
 
-@pytest.fixture(params=sorted(WORLDS["parasol.accounts"]))
+
+@pytest.fixture(params=NAMES)
 async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountsWorld]:
     async with WORLDS["parasol.accounts"][request.param](tmp_path) as world:
         yield world
@@ -25,7 +31,10 @@ class TestDirectory(DirectoryContract):
 
 
 class TestSignOn(SignOnContract):
-    pass
+    @pytest.fixture(params=[each for each in NAMES if each.values != ("nss",)])
+    async def world(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[AccountsWorld]:
+        async with WORLDS["parasol.accounts"][request.param](tmp_path) as world:
+            yield world
 
 
 class TestAccessRules(AccessRulesContract):

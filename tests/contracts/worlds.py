@@ -11,6 +11,7 @@ from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
 from tests.contracts.panosc_worlds import panosc
+from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
@@ -23,5 +24,10 @@ WORLDS: dict[str, dict[str, Open]] = {
         "scicat": scicat,
         "panosc": panosc,
     },
-    "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
+    "parasol.accounts": {
+        "memory": memory_accounts,
+        "file": file_accounts,
+        "ldap": ldap_accounts,
+        "nss": nss_accounts,
+    },
 }

@@ -235,7 +235,7 @@ def test_origins_are_made_equal(folder: Path) -> None:
 # --- isolation
 
 
-@pytest.mark.parametrize("isolation", ["", 'isolation = "account"', "isolation = true", 'isolation = ""'])
+@pytest.mark.parametrize("isolation", ["", 'isolation = "user"', "isolation = true", 'isolation = ""'])
 def test_running_as_the_agents_user_must_be_switched_on(folder: Path, isolation: str) -> None:
     line = re.search(r'^isolation = "none".*$', (folder / "agent.toml").read_text(), re.M)
     assert line is not None
@@ -245,6 +245,25 @@ def test_running_as_the_agents_user_must_be_switched_on(folder: Path, isolation:
     (finding,) = [f for f in problems(loaded(folder)) if f.key == "adapters"]
     assert finding.fatal
     assert 'isolation = "none"' in str(finding)
+
+
+def test_isolation_by_account_wants_the_helper(folder: Path) -> None:
+    line = re.search(r'^isolation = "none".*$', (folder / "agent.toml").read_text(), re.M)
+    assert line is not None
+    change(folder, (line[0], f'isolation = "account"\nhelper = "{folder}/no.sock"'))
+    (finding,) = [f for f in problems(loaded(folder)) if f.key == "compute.process.helper"]
+    assert finding.fatal
+    assert "does not answer" in str(finding)
+    assert "parasol-helper.service" in str(finding)
+
+
+def test_accounts_without_passwords_want_a_sign_on(folder: Path) -> None:
+    text = (folder / "agent.toml").read_text()
+    table = re.search(r'^adapter = "file"\n\[accounts.file\]\npath = .*$', text, re.M)
+    assert table is not None
+    change(folder, (table[0], 'adapter = "nss"'))
+    (finding,) = [f for f in problems(loaded(folder)) if f.key == "gateway.sign_on"]
+    assert finding.fatal
 
 
 def test_it_is_not_on_by_default() -> None:

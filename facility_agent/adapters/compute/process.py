@@ -1,7 +1,7 @@
 """Workspaces as processes of this machine, each with a process group, limits and a folder of its own.
 
 Everything runs as the agent's own user: that must be said in the settings (`isolation = "none"`), and the portal
-shows it. Where the kernel has Landlock a workspace can write only below its own folder and read only the system, its
+shows it; `process_account` is the other half. Where the kernel has Landlock a workspace can write only below its own folder and read only the system, its
 environment and its proposals; without it a proposal is mounted only when this user cannot write it.
 """
 
@@ -21,16 +21,21 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from facility_agent.adapters.compute import landlock, supervisor
+from facility_agent.adapters.compute.process_account import AccountCompute, Means
 from facility_agent.adapters.compute.process_endpoint import answers
+from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.process_records import (
-    is_alive,
-    is_locked,
+    DEVICES,
+    SYSTEM,
+    check_room,
     is_young,
+    machine,
     observed_end,
     program_folders,
-    read_record,
     reaper,
+    tail,
 )
+from facility_agent.adapters.compute.supervisor import is_alive, is_locked, read_record
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
     Capacity,
@@ -45,29 +50,32 @@ from facility_agent.ports.directory import Account
 from shared.errors import BackendError, BackendUnavailable, IdentityRefused, InvalidRequest
 from shared.workspaces import is_workspace_id
 
-SYSTEM = tuple(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys"))
-DEVICES = Path("/dev")
-LOG_TAIL = 64 * 1024
-SOCKET_PATH = 100
-
 
 class ProcessSettings(BaseModel):
     """Settings of the adapter `process`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    isolation: Literal["none"] = Field(description='Must be "none": everything runs as the agent\'s own user.')
+    isolation: Literal["account", "none"] = Field(
+        description='"account": each workspace runs as the person\'s account, started by the helper. "none": everything runs as the agent\'s own user.'
+    )
 
     @model_validator(mode="before")
     @classmethod
     def _switched_on(cls, said: Any) -> Any:
-        if isinstance(said, dict) and said.get("isolation") != "none":
+        if isinstance(said, dict) and said.get("isolation") not in ("account", "none"):
             raise ValueError(
-                'isolation: write isolation = "none" to accept that everything runs as the agent\'s user'
+                'isolation: write isolation = "none" to accept that everything runs as the agent\'s user,'
+                ' or "account" and install the helper'
             )
         return said
 
-    folder: Path = Field(description="Working folders of workspaces, one each.")
+    helper: Path = Field(
+        default=Path("/run/parasol-helper/helper.sock"), description='With "account": the helper\'s socket.'
+    )
+    folder: Path = Field(
+        description='Working folders of workspaces, one each; with "account" the folder of the helper\'s configuration.'
+    )
     grace_s: float = Field(default=10.0, ge=0, le=120, description="Time between SIGTERM and SIGKILL.")
     readable: tuple[Path, ...] = Field(
         default=(), description="More folders that workspaces may read, e.g. software."
@@ -84,8 +92,7 @@ class ProcessCompute(ComputeBackend):
         self._ready: set[str] = set()
         self._one_start = threading.Lock()
         self._sandbox = landlock.abi_version() > 0
-        if len(str(folder)) + 40 > SOCKET_PATH:
-            raise ValueError(f"folder: {folder} is too long for a Unix socket below it; use a shorter path")
+        check_room(folder, "/s")
 
     @property
     def detail(self) -> str:
@@ -191,15 +198,16 @@ class ProcessCompute(ComputeBackend):
 
     def _look(self, handle: str) -> Observation:
         meta = self._meta(handle)
-        ended = read_record(meta.with_suffix(".exit"))
+        running = read_record(meta.with_suffix(".run"))
+        # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
+        there = is_locked(meta) or is_young(meta) if running is None else is_alive(running)
+        ended = read_record(meta.with_suffix(".exit"))  # last: a supervisor writes it before it goes
         if ended is not None:
             self._ready.discard(handle)
             return observed_end(ended)
-        running = read_record(meta.with_suffix(".run"))
         if running is None:
-            # Between the order and the supervisor's first word; it holds its lock as soon as it runs.
-            return Observation(RunState.STARTING if is_locked(meta) or is_young(meta) else RunState.GONE)
-        if not is_alive(running):
+            return Observation(RunState.STARTING if there else RunState.GONE)
+        if not there:
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
         return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
@@ -266,19 +274,11 @@ class ProcessCompute(ComputeBackend):
 
     async def logs(self, handle: str) -> str:
         """The last 64 KiB of its output."""
-        path = self._folder / handle / "log" if is_workspace_id(handle) else None
-        if path is None or not path.exists():
-            return ""
-        with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - LOG_TAIL))
-            return file.read().decode(errors="replace")
+        return tail(self._folder / handle / "log") if is_workspace_id(handle) else ""
 
     async def capacity(self) -> Capacity:
         """Total CPUs and memory of this machine, and what is free of its memory."""
-        import psutil
-
-        memory = psutil.virtual_memory()
-        return Capacity(None, os.cpu_count(), memory.available, memory.total)
+        return machine()
 
     def _meta(self, workspace_id: str) -> Path:
         return self._state / workspace_id
@@ -290,6 +290,11 @@ class ProcessPlugin:
     settings = ProcessSettings
 
     @staticmethod
-    def build(settings: ProcessSettings, site: Site) -> ProcessCompute:
+    def build(settings: ProcessSettings, site: Site) -> ComputeBackend:
         """The adapter. Raises ValueError for a folder that cannot hold Unix sockets."""
-        return ProcessCompute(settings, site.state, site.config_folder / settings.folder)
+        folder = site.config_folder / settings.folder
+        if settings.isolation == "account":
+            helper = Helper(site.config_folder / settings.helper)
+            means = Means(folder, settings.grace_s, settings.readable)
+            return AccountCompute(means, site.state, helper)
+        return ProcessCompute(settings, site.state, folder)

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from facility_agent.peers import peer_uid
+
 PATIENCE_S = 2.0
 
 
-async def answers(socket: str, headers: Iterable[tuple[str, str]]) -> bool:
-    """Whether a request with these headers is answered with less than 500."""
+async def answers(socket: str, headers: Iterable[tuple[str, str]], owner: int | None = None) -> bool:
+    """Whether a request with these headers is answered with less than 500; by a process of uid `owner` when it is given."""
     more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     try:
         async with asyncio.timeout(PATIENCE_S):
             reader, writer = await asyncio.open_unix_connection(socket)
             try:
+                if owner is not None and peer_uid(writer.get_extra_info("socket")) != owner:
+                    return False
                 writer.write(f"GET / HTTP/1.1\r\nHost: workspace\r\n{more}Connection: close\r\n\r\n".encode())
                 await writer.drain()
                 status = (await reader.readline()).split()

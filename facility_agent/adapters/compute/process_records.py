@@ -1,17 +1,20 @@
-"""What is written down of a process workspace, and what it means."""
+"""What both kinds of process workspaces share: what is written down of them and what it means, and this machine."""
 
 from __future__ import annotations
 
-import fcntl
-import json
+import os
 import signal
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.compute import supervisor
-from facility_agent.ports.compute import Observation, RunState
+from facility_agent.ports.compute import Capacity, Observation, RunState
+
+SYSTEM = tuple(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys"))
+DEVICES = Path("/dev")
+LOG_TAIL = 64 * 1024
+SOCKET_PATH = 100
 
 
 class Reaper:
@@ -40,37 +43,6 @@ def program_folders(program: Path) -> Iterable[Path]:
         yield resolved.parent.parent
 
 
-def read_record(path: Path) -> dict[str, Any] | None:
-    """A record, None when there is none (yet)."""
-    try:
-        value: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return None
-    return value
-
-
-def is_alive(running: Mapping[str, Any]) -> bool:
-    """Found again by pid *and* start time *and* boot."""
-    if running["boot_id"] != supervisor.boot_id():
-        return False
-    try:
-        return bool(supervisor.start_time(running["pid"]) == running["start_time"])
-    except OSError:
-        return False
-
-
-def is_locked(meta: Path) -> bool:
-    """Whether a supervisor holds its lock. Looking takes the lock for an instant."""
-    try:
-        with meta.with_suffix(".lock").open("r+") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    return False
-
-
 def is_young(meta: Path) -> bool:
     """Whether it was ordered within the last five seconds."""
     try:
@@ -85,7 +57,9 @@ def observed_end(ended: Mapping[str, Any]) -> Observation:
     if ended.get("stopped"):
         return Observation(RunState.GONE, exit_code=code if code is not None else 0)
     if not ended.get("started"):
-        message = "The facility could not start the environment's program; its operators can see why in its log."
+        message = ended.get("why") or (
+            "The facility could not start the environment's program; its operators can see why in its log."
+        )
         return Observation(RunState.GONE, "BACKEND_FAILED", message)
     if code == 0:
         return Observation(RunState.GONE, exit_code=0, message="It ended by itself.")
@@ -94,3 +68,27 @@ def observed_end(ended: Mapping[str, Any]) -> Observation:
         return Observation(RunState.GONE, "KILLED", f"It was ended from outside ({name}).", code)
     message = "It ended with a fault; its output is kept at the facility."
     return Observation(RunState.GONE, "EXITED", message, code)
+
+
+def check_room(folder: Path, rest: str) -> None:
+    """Raises ValueError when a workspace's socket, `rest` below its folder, would have too long a name."""
+    if len(str(folder)) + 37 + len(rest) + 1 > SOCKET_PATH:
+        raise ValueError(f"folder: {folder} is too long for a Unix socket below it; use a shorter path")
+
+
+def tail(log: Path) -> str:
+    """The end of a workspace's output; empty when there is none."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - LOG_TAIL))
+            return file.read(LOG_TAIL).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def machine() -> Capacity:
+    """Total CPUs and memory of this machine, and what is free of its memory."""
+    import psutil
+
+    memory = psutil.virtual_memory()
+    return Capacity(None, os.cpu_count(), memory.available, memory.total)

@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -39,6 +40,37 @@ def write_json(path: Path, value: object) -> None:
     partial = path.with_suffix(path.suffix + ".new")
     partial.write_text(json.dumps(value))
     partial.replace(path)
+
+
+def read_record(path: Path) -> dict[str, Any] | None:
+    """A record, None when there is none (yet). Raises OSError, ValueError."""
+    try:
+        value: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    return value
+
+
+def is_alive(running: Mapping[str, Any]) -> bool:
+    """Found again by pid *and* start time *and* boot."""
+    if running["boot_id"] != boot_id():
+        return False
+    try:
+        return bool(start_time(running["pid"]) == running["start_time"])
+    except OSError:
+        return False
+
+
+def is_locked(meta: Path) -> bool:
+    """Whether a supervisor holds its lock. Looking takes the lock for an instant."""
+    try:
+        with meta.with_suffix(".lock").open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def children() -> list[int]:
