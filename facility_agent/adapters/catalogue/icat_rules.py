@@ -23,18 +23,14 @@ _JOIN = re.compile(rf"(?:INNER\s+)?JOIN\s+(?P<start>{_NAME})\.(?P<relation>{_NAM
 _TOKEN = re.compile(
     rf"\s*(?P<text>'(?:[^']|'')*')|\s*(?P<user>:user\b)|\s*(?P<now>CURRENT_TIMESTAMP\b)|\s*(?P<sign><=|>=|<>|[=<>])"
     rf"|\s*(?P<open>\()|\s*(?P<close>\))|\s*(?P<null>IS\s+(?:NOT\s+)?NULL\b)|\s*(?P<link>(?:AND|OR)\b)"
-    rf"|\s*(?P<number>\d+)\b|\s*(?P<path>{_NAME}(?:\.{_NAME})+)",
+    rf"|\s*(?P<truth>(?:TRUE|FALSE)\b)|\s*(?P<number>\d+)\b|\s*(?P<path>{_NAME}(?:\.{_NAME})+)",
     re.I,
 )
+_VALUES = {"path", "text", "user", "now", "number", "truth"}
 _NEXT = {
-    "start": {"open", "path", "text", "user", "now", "number"},
-    "open": {"open", "path", "text", "user", "now", "number"},
-    "link": {"open", "path", "text", "user", "now", "number"},
-    "sign": {"path", "text", "user", "now", "number"},
-    "close": {"close", "link"},
-    "null": {"close", "link"},
-}
-_VALUES = {"path", "text", "user", "now", "number"}
+    "start": {"open", *_VALUES}, "open": {"open", *_VALUES}, "link": {"open", *_VALUES}, "sign": _VALUES,
+    "close": {"close", "link"}, "null": {"close", "link"},
+}  # fmt: skip
 
 
 UNKNOWN_RULE = (
@@ -56,7 +52,10 @@ class Rule:
 
 
 def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
-    """Those rows of the table that are about reading. Raises BackendError for a row that is not one."""
+    """Those rows of the table that are about reading. Raises BackendError for a row that is not one.
+
+    What is for everybody and has no WHERE makes its entity public, whatever its flags (GateKeeper.getPublicTables).
+    """
     found = []
     for row in rows:
         try:
@@ -66,22 +65,34 @@ def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
                 raise ValueError(f"flags {flags!r}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unknown_rule() from error
-        if "R" in flags:
-            found.append(Rule(" ".join(what.split()), group))
+        if "R" in flags or (group is None and _unrestricted(what.strip())):
+            found.append(Rule(what.strip(), group))
     return tuple(found)
 
 
-def sources(rules: Iterable[Rule], entity: str, user: str, groups: Set[int]) -> tuple[Source, ...]:
+def sources(
+    rules: Iterable[Rule], entity: str, user: str, groups: Set[int], *, included: bool = False
+) -> tuple[Source, ...]:
     """What `user`, a member of the groupings `groups`, may read of an entity: the union of these.
 
-    Raises BackendError.
+    `included` is for rows that come with others. A rule without WHERE gives all of its entity when it is for
+    everybody, and to searches in any case, JOINs or not (Rule.restricted, GateKeeper). Raises BackendError.
     """
     found: dict[Source, None] = {}
     for rule in rules:
         if (rule.grouping is None or rule.grouping in groups) and _about(rule.what) == entity:
-            found[_source(rule.what, user)] = None
-    everything = Source()
-    return (everything,) if everything in found else tuple(found)
+            source = _source(rule.what, user)
+            if not source.where and (rule.grouping is None or not included or not source.joins):
+                return (Source(),)
+            found[source] = None
+    return tuple(found)
+
+
+def _unrestricted(what: str) -> bool:
+    try:
+        return not _source(what, "").where
+    except BackendError:
+        return False
 
 
 def _about(what: str) -> str:
