@@ -58,10 +58,14 @@ def adapter(base: str, at: Path, /, **more: Any) -> IcatCatalogue:
 
 def empty() -> Icat:
     """An ICAT whose investigations are read by the members of their groupings, and by anyone once released."""
-    icat = Icat(authenticators={"simple": passwords("simple", {KEEPER: PASSWORD})}, root=frozenset({f"simple/{KEEPER}"}))
+    icat = Icat(
+        authenticators={"simple": passwords("simple", {KEEPER: PASSWORD})}, root=frozenset({f"simple/{KEEPER}"})
+    )
     for alias, chain in WAYS.items():
         icat.add("Rule", crudFlags="R", what=f"SELECT {alias} FROM {chain} {MEMBER}")
-        icat.add("Rule", crudFlags="R", what=f"SELECT {alias} FROM {chain} WHERE i.releaseDate < CURRENT_TIMESTAMP")
+        icat.add(
+            "Rule", crudFlags="R", what=f"SELECT {alias} FROM {chain} WHERE i.releaseDate < CURRENT_TIMESTAMP"
+        )
     for public in ("DatasetType", "Instrument", "InvestigationType", "Technique"):
         icat.add("Rule", crudFlags="R", what=public)
     for origin, field in (("Dataset", "sample"), ("Dataset", "datasetInstruments"), ("Dataset", "datasetTechniques"),

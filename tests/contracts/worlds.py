@@ -17,6 +17,11 @@ Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 
 WORLDS: dict[str, dict[str, Open]] = {
     "parasol.compute": {"memory": memory_compute, "process": process},
-    "parasol.catalogue": {"memory": memory_catalogue, "nexus_folder": nexus_folder, "scicat": scicat, "icat": icat},
+    "parasol.catalogue": {
+        "memory": memory_catalogue,
+        "nexus_folder": nexus_folder,
+        "scicat": scicat,
+        "icat": icat,
+    },
     "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
 }

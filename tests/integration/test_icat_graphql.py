@@ -100,8 +100,10 @@ def searched(tab: Tab, query: str = "", first: int = 4) -> list[dict[str, Any]]:
     """What a search finds, page by page; every answer is complete."""
     found, after = list[dict[str, Any]](), ""
     while True:
-        asked = f'query: {{{query}}}, first: {first}' + (f', after: "{after}"' if after else "")
-        page = tab.graphql(f"{{search({asked}){{nodes{{{NODES}}} pageInfo{{hasNextPage endCursor}} outcomes{{outcome problem{{code message}}}}}}}}")["search"]
+        asked = f"query: {{{query}}}, first: {first}" + (f', after: "{after}"' if after else "")
+        page = tab.graphql(
+            f"{{search({asked}){{nodes{{{NODES}}} pageInfo{{hasNextPage endCursor}} outcomes{{outcome problem{{code message}}}}}}}}"
+        )["search"]
         assert [outcome["outcome"] for outcome in page["outcomes"]] == ["OK"], page
         found += page["nodes"]
         if not page["pageInfo"]["hasNextPage"]:
@@ -112,7 +114,9 @@ def searched(tab: Tab, query: str = "", first: int = 4) -> list[dict[str, Any]]:
 
 def files(tab: Tab, pid: str) -> list[str] | None:
     """The paths of a dataset's files; None when there is no such dataset."""
-    said = tab.graphql(f'{{files(dataset: "Dataset:alpha:{pid}", first: 100){{nodes{{path}} totalCount}}}}')["files"]
+    said = tab.graphql(f'{{files(dataset: "Dataset:alpha:{pid}", first: 100){{nodes{{path}} totalCount}}}}')[
+        "files"
+    ]
     assert said is None or said["totalCount"] == len(said["nodes"])
     return [node["path"] for node in said["nodes"]] if said else None
 
@@ -167,13 +171,17 @@ def test_filters_and_counts_are_those_of_the_visible_rows(place: Place, user: st
             other = chance.choice(["sample", "instruments", "proposals"])
             more = chance.choice(sorted(values[other])) if values[other] else ""
             both = f'{other}: ["{more}"]' if other != "sample" else f'sample: "{more}"'
-            assert searched(tab, f"{field}: {said}") == [node for node in visible if keeps(node, field, value)], field
+            assert searched(tab, f"{field}: {said}") == [node for node in visible if keeps(node, field, value)], (
+                field
+            )
             if other != field and more:
                 wanted = [node for node in visible if keeps(node, field, value) and keeps(node, other, more)]
                 assert searched(tab, f"{field}: {said}, {both}", 1) == wanted, (field, value, both)
             tried += 1
     assert tried > 5
-    facets = tab.graphql("{search(query: {}, first: 100){facets{instruments{id count} proposals{id count}}}}")["search"]["facets"]
+    facets = tab.graphql("{search(query: {}, first: 100){facets{instruments{id count} proposals{id count}}}}")[
+        "search"
+    ]["facets"]
     for name, field in (("instruments", "instrument"), ("proposals", "proposal")):
         counted = Counter(node[field] for node in visible if node[field])
         assert {each["id"]: each["count"] for each in facets[name]} == counted

@@ -32,7 +32,9 @@ def world() -> Icat:
 @pytest.fixture
 async def client(world: Icat) -> AsyncIterator[IcatClient]:
     async with serving(build(world)) as address:
-        made = IcatClient(Upstream(f"{address}/icat", "catalogue"), "simple", lambda: {"username": SERVICE, "password": PASSWORD})
+        made = IcatClient(
+            Upstream(f"{address}/icat", "catalogue"), "simple", lambda: {"username": SERVICE, "password": PASSWORD}
+        )
         yield made
         await made.close()
 
@@ -85,12 +87,17 @@ async def test_a_rule_that_is_dropped_takes_its_rows_away(world: Icat, seed: int
 
 
 @pytest.mark.parametrize("what", [
-    "Dataset <-> Investigation [name='x']", "SELECT o FROM Dataset o WHERE o.name LIKE '%'",
+    "Dataset <-> Investigation [name='x']", "SELECT o FROM Dataset o WHERE o.name LIKE o.description",
     "SELECT o FROM Dataset o WHERE o.id IN (SELECT x.id FROM Dataset x)", "SELECT o FROM Dataset o, User u",
     "SELECT o FROM Dataset o WHERE", "SELECT o FROM Dataset o WHERE o.name = 'a' OR", "SELECT x FROM Dataset o",
     "SELECT o FROM Dataset o WHERE (o.name = 'a'", "SELECT o FROM Dataset o WHERE o.name = 'a') OR (o.id = 1",
-    "SELECT o FROM Dataset o LEFT JOIN o.type AS t", "SELECT o FROM Dataset o WHERE NOT o.name = 'a'",
+    "SELECT o FROM Dataset o LEFT JOIN o.type AS t", "SELECT o FROM Dataset o WHERE NOT o.name",
     "SELECT o FROM Dataset o WHERE x.name = 'a'", "SELECT o FROM Dataset o WHERE o.name", "SELECT", "", "*",
+    "SELECT o FROM Dataset o WHERE o.name IN ()", "SELECT o FROM Dataset o WHERE o.id BETWEEN 1", "SELECT o FROM Dataset o WHERE o.id = 1 + 1",
+    "SELECT o FROM Dataset o WHERE o.name IN ('a', (SELECT x.name FROM Dataset x))", "SELECT o FROM Dataset o WHERE LENGTH(o.name) = 1",
+    "SELECT o FROM Dataset o WHERE o.name = 'a", "SELECT o FROM Dataset o WHERE o.name = :other", "SELECT o FROM Dataset o WHERE o.datafiles IS",
+    "SELECT o FROM Dataset o WHERE " + "(" * 5000 + "o.id = 1" + ")" * 5000, "SELECT o FROM Dataset o WHERE " + "NOT " * 5000 + "o.id = 1",
+    "SELECT o FROM Dataset o WHERE LOWER(u.name) = 'a'", "SELECT o FROM Dataset o WHERE o.name = 'a' LIMIT 0, 1",
     "SELECT o FROM Dataset o JOIN o.type AS parasol1", "SELECT o FROM Dataset o WHERE o.name = 'a' ORDER BY o.id",
 ])  # fmt: skip
 def test_a_rule_of_unknown_shape_is_refused(what: str) -> None:
@@ -98,11 +105,33 @@ def test_a_rule_of_unknown_shape_is_refused(what: str) -> None:
         sources([Rule(what, None)], "Dataset", "db/jdoe", frozenset())
 
 
-KNOWN_TO_ICAT_ALONE = ["SELECT o FROM Dataset o WHERE o.name LIKE '%'", "Dataset <-> DatasetType [name=:user]"]
+@pytest.mark.parametrize("where", [
+    "o.name LIKE 'e20%'", "o.name NOT LIKE 'e20%' AND o.complete = FALSE", "NOT o.name = 'e201215'", "NOT (o.id < 1 OR o.name = 'e201216')",
+    "o.name IN ('e201215', 'it''s', 'pub-00027')", "o.name NOT IN ('e201215')", "o.startDate BETWEEN {ts 2010-01-01 00:00:00} AND CURRENT_TIMESTAMP",
+    "LOWER(o.name) = 'e201215' OR UPPER(O.name) LIKE 'PUB%'", "o.sample IS NULL", "o.datasetInstruments IS EMPTY", "o.datafiles IS NOT EMPTY",
+    "o.name LIKE 'e!_%' ESCAPE '!'", "o.fileSize > -1 AND o.fileSize < 100000.5", "o.name != 'e201215' AND (:user = 'db/jdoe' OR o.id = 1)",
+    "o.investigation.name = '12100409-ST' and not o.name = ':user'", "o.name = 'a) OR (1 = 1'",
+])  # fmt: skip
+async def test_a_rule_of_many_shapes_shows_what_icat_shows(world: Icat, where: str) -> None:
+    for number, row in list(world.rows["Rule"].items()):
+        if row["what"].startswith("SELECT o FROM Dataset o"):
+            del world.rows["Rule"][number]
+    world.add("Rule", crudFlags="R", what=f"SELECT o FROM Dataset o WHERE {where}")
+    for user in ("db/jdoe", ANYONE):
+        found = await local(world).search(SearchQuery(limit=100), user)
+        assert {id_of(each.pid) for each in found.datasets} == readable(world, "Dataset", user)
+
+
+KNOWN_TO_ICAT_ALONE = [
+    "SELECT o FROM Dataset o LEFT JOIN o.type t WHERE t.name = 'raw'",
+    "Dataset <-> DatasetType [name=:user]",
+]
 
 
 @pytest.mark.parametrize("what", KNOWN_TO_ICAT_ALONE)
-async def test_such_a_rule_shows_nothing_to_whom_it_applies_and_hinders_nobody_else(world: Icat, what: str) -> None:
+async def test_such_a_rule_shows_nothing_to_whom_it_applies_and_hinders_nobody_else(
+    world: Icat, what: str
+) -> None:
     rall = world.named("Grouping", "rall")
     world.add("Rule", crudFlags="R", what=what, grouping=rall)
     world.add("Rule", crudFlags="U", what=what)
@@ -124,7 +153,11 @@ async def test_a_service_account_that_may_not_see_everything_shows_nothing(world
     reader = world.add("User", name="simple/reader")
     world.add("UserGroup", grouping=world.named("Grouping", "rall"), user=reader)
     assert len((await Adapter(Local(world, "simple/reader")).search(SearchQuery(), "db/jdoe")).datasets) == 6
-    (number,) = [n for n, row in rules.items() if row["what"] == "Datafile" and row.get("grouping") == world.named("Grouping", "rall")]
+    (number,) = [
+        n
+        for n, row in rules.items()
+        if row["what"] == "Datafile" and row.get("grouping") == world.named("Grouping", "rall")
+    ]
     del rules[number]
     with pytest.raises(BackendError, match="may not see all"):
         await Adapter(Local(world, "simple/reader")).search(SearchQuery(), "db/jdoe")
@@ -139,9 +172,7 @@ STRANGE = ["'", "''", "\\", "\\'", "%", "_", "!", "!%", "' OR 1=1 OR '", "') OR 
 
 @pytest.mark.parametrize("text", STRANGE)
 async def test_strange_text_is_data(world: Icat, text: str) -> None:
-    dataset = next(
-        i for i in readable(world, "Dataset", "db/ahau") if i not in readable(world, "Dataset", ANYONE)
-    )
+    dataset = next(i for i in readable(world, "Dataset", "db/ahau") if i not in readable(world, "Dataset", ANYONE))
     world.rows["Dataset"][dataset]["name"] = f"<{text}>"
     adapter = local(world)
     whole = {d.pid for d in (await everything(adapter, "db/ahau"))[1]}

@@ -42,7 +42,9 @@ async def answering(rows: Writes) -> AsyncIterator[IcatClient]:
             if b"entityManager" in line:
                 await rows(writer)
             else:
-                writer.write(said(PROPERTIES if b"properties" in line else {"sessionId": "s"}))
+                writer.write(
+                    said(PROPERTIES if b"properties" in line else {"sessionId": "s", "userName": "simple/root"})
+                )
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -53,7 +55,7 @@ async def answering(rows: Writes) -> AsyncIterator[IcatClient]:
     upstream = Upstream(
         f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "catalogue", Bounds(1.0, 100_000)
     )
-    client = IcatClient(upstream, "anon", {})
+    client = IcatClient(upstream, "anon", dict)
     try:
         yield client
     finally:
@@ -129,6 +131,7 @@ GOOD = [{"Dataset": {"id": 1, "name": "<script>x</script>", "startDate": "2010-0
     [{"Dataset": {"id": 1, "name": ["x"]}}], [{"Dataset": {"id": 1, "fileSize": -1}}], [{"Dataset": {"id": 1, "fileSize": "9"}}],
     [{"Dataset": {"id": 1, "investigation": []}}], [{"Dataset": {"id": 1, "datasetTechniques": {"a": 1}}}],
     [{"Dataset": {"id": 1, "startDate": "2010-01-01T00:00:00.000Z"}}] * 51,
+    [{"Dataset": {"id": 1, "startDate": "2010-01-01T00:00:00.000Z"}}, {"Dataset": {"id": 2, "startDate": "2011-01-01T00:00:00.000Z"}}],
 ])  # fmt: skip
 async def test_rows_that_are_no_rows_are_an_error(rows: list[Any]) -> None:
     with pytest.raises(BackendError):
@@ -165,8 +168,15 @@ async def test_a_count_that_is_none_opens_nothing(numbers: list[Any]) -> None:
         async def query(self, text: str) -> list[Any]:
             if "COUNT(" in text:
                 return numbers
-            return ["P1"] if "investigation.name" in text or ".name FROM Investigation" in text else await super().query(text)
+            return (
+                ["P1"]
+                if "investigation.name" in text or ".name FROM Investigation" in text
+                else await super().query(text)
+            )
 
-    rules = [{"Rule": {"crudFlags": "R", "what": f"SELECT o FROM {entity} o WHERE o.id = 1"}} for entity in ("Dataset", "Investigation")]
+    rules = [
+        {"Rule": {"crudFlags": "R", "what": f"SELECT o FROM {entity} o WHERE o.id = 1"}}
+        for entity in ("Dataset", "Investigation")
+    ]
     with pytest.raises(BackendError):
         await IcatOpen(Counts(Rule=rules), "anon/anon").proposals()

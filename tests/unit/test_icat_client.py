@@ -20,7 +20,9 @@ ALL = "SELECT u FROM User u"
 
 @pytest.fixture
 def world() -> Icat:
-    made = Icat(authenticators={"simple": passwords("simple", {SERVICE: PASSWORD})}, root=frozenset({f"simple/{SERVICE}"}))
+    made = Icat(
+        authenticators={"simple": passwords("simple", {SERVICE: PASSWORD})}, root=frozenset({f"simple/{SERVICE}"})
+    )
     made.clock = lambda: NOW
     for name in ("ann", "bob"):
         made.add("User", name=f"db/{name}")
@@ -108,7 +110,9 @@ async def test_a_catalogue_that_is_away_is_told(world: Icat) -> None:
     await client.close()
 
 
-async def test_a_question_that_no_request_can_hold_is_refused_and_not_sent(world: Icat, client: IcatClient) -> None:
+async def test_a_question_that_no_request_can_hold_is_refused_and_not_sent(
+    world: Icat, client: IcatClient
+) -> None:
     await client.query(ALL)
     before = len(world.asked)
     with pytest.raises(InvalidRequest):

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
+from shared.catalogue import ProposalQuery
 from tests.icat_dump import NOW, served
 from tests.icat_local import local, opened
 from tests.standins.icat import Icat
-from shared.catalogue import ProposalQuery
 
 pytestmark = pytest.mark.needs("icat-data")
 NAMES = ["08100122-EF", "10100601-ST", "12100409-ST"]
@@ -41,12 +41,16 @@ async def test_released_proposals_are_open(world: Icat, names: list[str]) -> Non
 
 async def test_one_hidden_dataset_or_file_closes_its_proposal_and_no_other(world: Icat) -> None:
     release(world, *NAMES)
-    first = next(row for row in world.rows["Dataset"].values() if row["investigation"] == world.named("Investigation", NAMES[0]))
+    first = next(
+        row
+        for row in world.rows["Dataset"].values()
+        if row["investigation"] == world.named("Investigation", NAMES[0])
+    )
     first["type"] = world.named("DatasetType", "analyzed")
     assert await opened(world).proposals() == set(NAMES[1:])
     shown = await local(world).proposals(ProposalQuery(), "anon/anon")
     assert [each.pid for each in shown.proposals] == NAMES, "its record is open all the same"
-    for number, row in world.rows["Rule"].items():
+    for row in world.rows["Rule"].values():
         if row["what"].startswith("SELECT o FROM Datafile o") and "releaseDate" in row["what"]:
             row["grouping"] = world.named("Grouping", "rall")
     assert await opened(world).proposals() == set()
@@ -67,7 +71,9 @@ async def test_a_shown_record_without_data_opens_nothing(world: Icat) -> None:
 async def test_two_investigations_of_one_name_are_open_together(world: Icat) -> None:
     release(world, *NAMES)
     inv = world.rows["Investigation"][world.named("Investigation", NAMES[0])]
-    twin = world.add("Investigation", name=NAMES[0], title="t", visitId="2", facility=inv["facility"], type=inv["type"])
+    twin = world.add(
+        "Investigation", name=NAMES[0], title="t", visitId="2", facility=inv["facility"], type=inv["type"]
+    )
     world.add("Dataset", name="d", investigation=twin, type=world.named("DatasetType", "raw"))
     assert await opened(world).proposals() == set(NAMES[1:])
     world.rows["Investigation"][twin]["releaseDate"] = NOW - timedelta(days=1)

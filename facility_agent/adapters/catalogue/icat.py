@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -83,7 +84,11 @@ class Icat:
             select("Dataset", source, [f"{ROW}.id = {number}"], include=say.DATASET)
             for source in me.sources("Dataset")
         ]
-        rows = [row for part in await together([self._asking.query(text) for text in texts]) for row in _rows(part, "Dataset")]
+        rows = [
+            row
+            for part in await together([self._asking.query(text) for text in texts])
+            for row in _rows(part, "Dataset")
+        ]
         if not rows:
             raise NotFound(say.NO_DATASET)
         (row,) = await me.veiled("Dataset", rows[:1])
@@ -92,7 +97,9 @@ class Icat:
     async def proposals(self, query: ProposalQuery, user: str) -> ProposalPage:
         """One page of investigations by name; those that share a name are one proposal, told by the first."""
         after, name = cursors.read(query.after, str)[0] if query.after else "", self._fields.proposal
-        conditions = [words(word, f"{ROW}.{name}", f"{ROW}.title", f"{ROW}.summary") for word in query.text.split()]
+        conditions = [
+            words(word, f"{ROW}.{name}", f"{ROW}.title", f"{ROW}.summary") for word in query.text.split()
+        ]
         conditions += [f"{ROW}.{name} {one_of(query.proposals)}"] if query.proposals else []
         me, anyone = await sights(self._asking, (user, self._anyone), self._roots)
         seen = me.sources("Investigation")
@@ -108,8 +115,10 @@ class Icat:
     async def files(self, request: GetFiles, user: str) -> FilePage:
         """One page of a dataset's files by path. Raises NotFound as `get` does."""
         after = cursors.read(request.after, str)[0] if request.after else ""
-        dataset = say.id_of((await self.get(request.pid, user)).pid)
+        dataset = say.id_of(request.pid)
         (me,) = await sights(self._asking, (user,), self._roots)
+        if dataset not in await me.existing("Dataset", dataset):
+            raise NotFound(say.NO_DATASET)
         found = set[DataFile]()
         for source in me.sources("Datafile"):
             first = 0
@@ -179,8 +188,10 @@ class Icat:
             while True:
                 text = select("Dataset", source, asking.conditions + times, joins=asking.joins, order=order, include=say.DATASET, limit=(first, size))  # fmt: skip
                 rows = _rows(await self._asking.query(text), "Dataset")
-                for whole, row in zip(rows, await me.veiled("Dataset", rows), strict=True):
-                    where = key(say.seconds(row, "startDate"), say.pid_of(row["id"]))
+                keys = [key(say.seconds(row, "startDate"), say.pid_of(row["id"])) for row in rows]
+                if any(later <= earlier for earlier, later in pairwise(keys)):
+                    raise unusable("catalogue", "is not in the order that was asked for")
+                for where, whole, row in zip(keys, rows, await me.veiled("Dataset", rows), strict=True):
                     found = row is whole or still_found(query, row, self._fields)
                     if found and (start is None or where > start) and within(query, where[0]):
                         yield where, row

@@ -114,7 +114,7 @@ class IcatCatalogue(CatalogueBackend):
             return self._anyone
         name = reader.account.username
         # A slash would make it the name of another authenticator's user, perhaps of one whom ICAT shows everything.
-        if not name or not name.isprintable() or "/" in name:
+        if not name.isprintable() or "/" in name:
             raise InvalidRequest("The account's name cannot be a name in the catalogue.")
         return f"{self._people}/{name}" if self._people else name
 
@@ -128,7 +128,10 @@ class IcatPlugin:
     def build(settings: IcatSettings, site: Site) -> IcatCatalogue:
         """The adapter; it asks nothing before it is asked."""
         at = site.config_folder
-        trust, bounds = at / settings.ca_file if settings.ca_file else None, Bounds(settings.timeout_s, settings.answer_bytes)
+        trust, bounds = (
+            at / settings.ca_file if settings.ca_file else None,
+            Bounds(settings.timeout_s, settings.answer_bytes),
+        )
         client = IcatClient(
             Upstream(settings.url, NAME, bounds, ca_file=trust), settings.authenticator, partial(settings.credentials, at)
         )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from facility_agent.adapters.catalogue.icat_client import IcatClient
 from facility_agent.adapters.http import Answer, Upstream, unavailable, unusable
 from shared.catalogue import ArchiveState
-from shared.errors import BackendError, BackendUnavailable, NotFound
+from shared.errors import BackendError, NotFound
 
 log = logging.getLogger(__name__)
 NAME = "archive"

@@ -13,8 +13,9 @@ from shared.catalogue import ArchiveState, DataFile, Dataset, Proposal
 from shared.errors import NotFound
 from shared.techniques import canonical
 
-DATASET = ("investigation", "sample", "type", "datasetInstruments.instrument", "datasetTechniques.technique",
+DATASET = ("sample", "type", "datasetInstruments.instrument", "datasetTechniques.technique",
            "investigation.investigationInstruments.instrument")  # fmt: skip
+"""ICAT includes every step of a path, and refuses a path that is named twice (org.icatproject.core.parser.IncludeClause)."""
 INVESTIGATION = ("type", "keywords", "investigationInstruments.instrument")
 DIGITS = 12
 """A pid is the row's id in this many digits, so that pids sort as ICAT sorts ids."""
@@ -136,6 +137,7 @@ def _names(row: Mapping[str, Any], relation: str, target: str, name: str) -> lis
 
 
 def text(row: Mapping[str, Any], name: str) -> str:
+    """A text attribute, empty for none. Raises BackendError when it is no text."""
     value = row.get(name, "")
     if not isinstance(value, str):
         raise unusable("catalogue", f"has no text as {name}")

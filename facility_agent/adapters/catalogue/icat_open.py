@@ -41,7 +41,10 @@ class IcatOpen:
             for some in _some(sorted(found), SOME)
         ]
         return frozenset(
-            name for part in await together([self._asking.query(each) for each in names]) for name in part if isinstance(name, str)
+            name
+            for part in await together([self._asking.query(each) for each in names])
+            for name in part
+            if isinstance(name, str)
         )
 
     async def _at(self, investigations: Sequence[int]) -> set[int]:
@@ -49,7 +52,9 @@ class IcatOpen:
             select("InvestigationInstrument", Source(), [f"{ROW}.investigation.id {one_of(some)}"], what=f"{ROW}.instrument.id")
             for some in _some(investigations, SOME)
         ]  # fmt: skip
-        return {number for part in await together([self._asking.query(each) for each in asking]) for number in part}
+        return {
+            number for part in await together([self._asking.query(each) for each in asking]) for number in part
+        }
 
     async def proposals(self) -> frozenset[str]:
         """Proposals of which anyone may see the investigations and every dataset and file, and that have datasets.
@@ -60,7 +65,9 @@ class IcatOpen:
         sight, shown = await self._sight(), list[set[str]]()
         for entity in ("Dataset", "Investigation"):
             name = f"{ROW}.{_NAMED_BY[entity]}{self._fields.proposal}"
-            shown.append({n for source in sight.sources(entity) for n in await self._every(entity, source, name, str)})
+            shown.append(
+                {n for source in sight.sources(entity) for n in await self._every(entity, source, name, str)}
+            )
         found = set[str]()
         for some in _some(sorted(set.intersection(*shown)), SOME // 2):
             found |= await self._whole(sight, some)
@@ -95,13 +102,21 @@ class IcatOpen:
         return answer[0]
 
     async def _every(
-        self, entity: str, source: Source, what: str, kind: type[T], conditions: Sequence[str] = (), joins: str = ""
+        self,
+        entity: str,
+        source: Source,
+        what: str,
+        kind: type[T],
+        conditions: Sequence[str] = (),
+        joins: str = "",
     ) -> list[T]:
         """Every value of an attribute, each once."""
         found = list[T]()
         while True:
             limit = (len(found), CHUNK)
-            rows = await self._asking.query(select(entity, source, conditions, joins=joins, what=what, order=what, limit=limit))
+            rows = await self._asking.query(
+                select(entity, source, conditions, joins=joins, what=what, order=what, limit=limit)
+            )
             if not all(type(each) is kind for each in rows):
                 raise unusable("catalogue", f"has other values than {kind.__name__}")
             found += rows

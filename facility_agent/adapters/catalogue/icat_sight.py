@@ -27,7 +27,13 @@ _LEADS = {
 }  # fmt: skip
 """Whither the relations lead that this adapter includes."""
 _NEVER_A_STEP = ("Dataset", "investigation")
-_WHOLE = {"Datafile", "UserGroup", "PublicStep", *_LEADS, *(target for leads in _LEADS.values() for target in leads.values())}
+_WHOLE = {
+    "Datafile",
+    "UserGroup",
+    "PublicStep",
+    *_LEADS,
+    *(target for leads in _LEADS.values() for target in leads.values()),
+}
 
 
 class Asking(Protocol):
@@ -64,8 +70,13 @@ class Sight:
     async def among(self, entity: str, numbers: Iterable[int], *, included: bool = False) -> set[int]:
         """Those of these rows that the user sees."""
         wanted, seen = sorted(set(numbers)), self.sources(entity, included=included)
-        if seen == EVERYTHING:
-            return set(wanted)
+        return set(wanted) if seen == EVERYTHING else await self._asked(entity, seen, wanted)
+
+    async def existing(self, entity: str, number: int) -> set[int]:
+        """This row's id when there is such a row and the user sees it."""
+        return await self._asked(entity, self.sources(entity), [number])
+
+    async def _asked(self, entity: str, seen: Sequence[Source], wanted: Sequence[int]) -> set[int]:
         texts = [
             select(entity, source, [f"{ROW}.id {one_of(wanted[at : at + SOME])}"], what=f"{ROW}.id")
             for source in seen
@@ -98,7 +109,11 @@ class Sight:
             if relation not in row:
                 continue
             whole = self.leads(entity, relation)
-            kept = [self._kept(target, each, shown) for each in _rows(row[relation]) if whole or _id(each) in shown[target]]
+            kept = [
+                self._kept(target, each, shown)
+                for each in _rows(row[relation])
+                if whole or _id(each) in shown[target]
+            ]
             if isinstance(row[relation], list):
                 said[relation] = kept
             elif kept:

@@ -17,8 +17,26 @@ from tests.standins.icat import Icat
 from tests.standins.icat.rules import Rules
 
 pytestmark = pytest.mark.needs("icat-data")
-SEEDS = range(150)
-WORDS = ["e20", "raw", "NiO", "durol", "hike", "E2", "12100409", "1", "%", "_", "'", "\\", "pub", "gate", "x y", "zzz", "st"]
+SEEDS = range(60)
+WORDS = [
+    "e20",
+    "raw",
+    "NiO",
+    "durol",
+    "hike",
+    "E2",
+    "12100409",
+    "1",
+    "%",
+    "_",
+    "'",
+    "\\",
+    "pub",
+    "gate",
+    "x y",
+    "zzz",
+    "st",
+]
 TERMS = ["PaNET01217", "PaNET01001", "PaNET01203", "PaNET01089", "https://w3id.org/PaN/ESRFET#XAS"]
 STEPS = [("Dataset", "sample"), ("Dataset", "datasetInstruments"), ("Dataset", "datasetTechniques"),
          ("Investigation", "investigationInstruments"), ("Investigation", "keywords")]  # fmt: skip
@@ -50,7 +68,9 @@ class Walk:
             return {}
         return self.rows[target][number]
 
-    def linked(self, origin: str, number: int, relation: str, link: str, back: str, to: str) -> list[dict[str, Any]]:
+    def linked(
+        self, origin: str, number: int, relation: str, link: str, back: str, to: str
+    ) -> list[dict[str, Any]]:
         links = [n for n, row in self.rows[link].items() if row[back] == number]
         shown = [self.included(origin, relation, link, n) for n in links]
         ends = [self.included(link, to, to.capitalize(), row[to]) for row in shown if row]
@@ -64,7 +84,9 @@ class Walk:
         own = self.linked("Dataset", number, "datasetInstruments", "DatasetInstrument", "dataset", "instrument")
         if not any(link["dataset"] == number for link in self.rows["DatasetInstrument"].values()) and inv:
             own = self.linked("Investigation", inv["id"], "investigationInstruments", "InvestigationInstrument", "investigation", "instrument")  # fmt: skip
-        techniques = self.linked("Dataset", number, "datasetTechniques", "DatasetTechnique", "dataset", "technique")
+        techniques = self.linked(
+            "Dataset", number, "datasetTechniques", "DatasetTechnique", "dataset", "technique"
+        )
         instruments, started = sorted({i["name"] for i in own}), row.get("startDate")
         said = [row["name"], row.get("description") or "", kind.get("name", ""), inv.get("name", ""), inv.get("title", ""),
                 sample.get("name", ""), *instruments]  # fmt: skip
@@ -128,7 +150,15 @@ def question(chance: random.Random, everything: list[Shown]) -> SearchQuery:
 
 
 def told(dataset: Dataset) -> tuple[Any, ...]:
-    return (dataset.pid, dataset.title, dataset.started, dataset.proposal, dataset.sample, dataset.instrument, list(dataset.techniques))
+    return (
+        dataset.pid,
+        dataset.title,
+        dataset.started,
+        dataset.proposal,
+        dataset.sample,
+        dataset.instrument,
+        list(dataset.techniques),
+    )
 
 
 def meant(shown: Shown) -> tuple[Any, ...]:
@@ -163,5 +193,5 @@ def test_the_random_worlds_try_what_they_should() -> None:
         mine, whole = Walk(world, user).datasets(), Walk(world, "simple/root")
         hidden += any(meant(each) != meant(whole.dataset(int(each.pid))) for each in mine)
         hits += sum(any(found(each, question(chance, mine)) for each in mine) for _ in range(4))
-    assert hidden > 30
-    assert hits > 60
+    assert hidden > 15
+    assert hits > 30
