@@ -157,7 +157,7 @@ def told(dataset: Dataset) -> tuple[Any, ...]:
         dataset.proposal,
         dataset.sample,
         dataset.instrument,
-        list(dataset.techniques),
+        sorted(dataset.techniques),
     )
 
 

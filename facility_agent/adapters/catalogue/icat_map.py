@@ -66,7 +66,7 @@ def dataset(row: Mapping[str, Any], is_open: bool, fields: Fields = FIELDS) -> D
         instrument=instruments[0] if instruments else "", sample=text(part(row, "sample"), "name"),
         definition=text(part(row, "type"), "name"), started=seconds(row, "startDate"), ended=seconds(row, "endDate"),
         size=_count(row, "fileSize"), files=_count(row, "fileCount"), is_open=is_open,
-        techniques=tuple(sorted(techniques_of(row))), doi=_doi(row), released=seconds(inv, "releaseDate"),
+        techniques=tuple(techniques_of(row)), doi=_doi(row), released=seconds(inv, "releaseDate"),
         state=ArchiveState.UNKNOWN,
     )  # fmt: skip
 
@@ -78,9 +78,10 @@ def instruments_of(row: Mapping[str, Any], fields: Fields = FIELDS) -> list[str]
     )
 
 
-def techniques_of(row: Mapping[str, Any]) -> set[str]:
-    """The techniques of a dataset, as `shared.techniques.canonical` writes them."""
-    return {term for each in _many(row, "datasetTechniques") if (term := term_of(part(each, "technique")))}
+def techniques_of(row: Mapping[str, Any]) -> list[str]:
+    """The techniques of a dataset, each once, in the order in which they were linked; as `techniques.canonical` writes them."""
+    links = sorted(_many(row, "datasetTechniques"), key=lambda link: _count(link, "id"))
+    return list(dict.fromkeys(term for link in links if (term := term_of(part(link, "technique")))))
 
 
 def term_of(row: Mapping[str, Any]) -> str:
