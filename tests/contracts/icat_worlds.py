@@ -12,7 +12,8 @@ from typing import Any
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue, IcatPlugin
+from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
+from facility_agent.adapters.catalogue.icat_plugin import IcatPlugin
 from facility_agent.adapters.catalogue.icat_settings import IcatSettings
 from facility_agent.plugins import Site
 from facility_agent.ports.catalogue import Reader

@@ -4,32 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import replace
-from functools import partial
 from zoneinfo import ZoneInfo
 
 from facility_agent.adapters.catalogue.folders import Folders
 from facility_agent.adapters.catalogue.icat import Icat
-from facility_agent.adapters.catalogue.icat_client import NAME, IcatClient
-from facility_agent.adapters.catalogue.icat_ids import NAME as ARCHIVE
-from facility_agent.adapters.catalogue.icat_ids import Ids
-from facility_agent.adapters.catalogue.icat_map import id_of
+from facility_agent.adapters.catalogue.icat_client import IcatClient
 from facility_agent.adapters.catalogue.icat_open import IcatOpen
-from facility_agent.adapters.catalogue.icat_settings import IcatSettings, faults
+from facility_agent.adapters.catalogue.icat_settings import IcatSettings
 from facility_agent.adapters.catalogue.remembered import Remembered
-from facility_agent.adapters.http import Bounds, Upstream
-from facility_agent.plugins import Fault, Site
+from facility_agent.plugins import Fault
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
-from shared.catalogue import (
-    ArchiveState,
-    Dataset,
-    FilePage,
-    ProposalPage,
-    ProposalQuery,
-    SearchPage,
-    SearchQuery,
-)
+from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
-from shared.errors import InvalidRequest, Unsupported
+from shared.errors import InvalidRequest
 
 
 class IcatCatalogue(CatalogueBackend):
@@ -41,12 +28,9 @@ class IcatCatalogue(CatalogueBackend):
     detail = "Live search of its ICAT."
 
     def __init__(
-        self, settings: IcatSettings, client: IcatClient, folders: Folders, ids: Ids | None,
-        faults: Callable[[], Iterator[Fault]],
-    ) -> None:  # fmt: skip
-        self._people, self._anyone, self._folders, self._client, self._ids = (
-            settings.people, settings.anyone, folders, client, ids,
-        )  # fmt: skip
+        self, settings: IcatSettings, client: IcatClient, folders: Folders, faults: Callable[[], Iterator[Fault]]
+    ) -> None:
+        self._people, self._anyone, self._folders, self._client = settings.people, settings.anyone, folders, client
         fields, self.faults = settings.fields(), faults
         self._icat = Icat(
             client, anyone=settings.anyone, roots=frozenset(settings.roots), zone=ZoneInfo(settings.zone), fields=fields
@@ -60,8 +44,6 @@ class IcatCatalogue(CatalogueBackend):
 
     async def __aexit__(self, *_: object) -> None:
         await self._client.close()
-        if self._ids is not None:
-            await self._ids.close()
 
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         """One page, newest first; ICAT's queries know no relevance."""
@@ -92,22 +74,9 @@ class IcatCatalogue(CatalogueBackend):
         """The proposals of which a stranger sees everything."""
         return await self._open.value()
 
-    async def restore(self, pid: str, reader: Reader) -> None:
-        """Ask the data service to bring a dataset's data back to disk; asking again changes nothing.
-
-        Raises NotFound as `get` does, Unsupported without a data service, BackendUnavailable, BackendError.
-        """
-        dataset = await self._icat.get(pid, self._user(reader))
-        if self._ids is None:
-            raise Unsupported("This facility's catalogue cannot ask for a restore.")
-        await self._ids.restore(id_of(dataset.pid))
-
-    async def _placed(self, datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
-        """The datasets with their archive states, UNKNOWN where the data service tells none."""
-        if self._ids is None:
-            return tuple(datasets)
-        states = await self._ids.states([id_of(each.pid) for each in datasets])
-        return tuple(replace(each, state=states.get(id_of(each.pid), ArchiveState.UNKNOWN)) for each in datasets)
+    async def _placed(self, datasets: Sequence[Dataset]) -> Sequence[Dataset]:
+        """The datasets with their archive states, which ICAT alone does not know."""
+        return datasets
 
     def _user(self, reader: Reader) -> str:
         if reader.account is None:
@@ -117,26 +86,3 @@ class IcatCatalogue(CatalogueBackend):
         if not name.isprintable() or "/" in name:
             raise InvalidRequest("The account's name cannot be a name in the catalogue.")
         return f"{self._people}/{name}" if self._people else name
-
-
-class IcatPlugin:
-    """The adapter `icat`."""
-
-    settings = IcatSettings
-
-    @staticmethod
-    def build(settings: IcatSettings, site: Site) -> IcatCatalogue:
-        """The adapter; it asks nothing before it is asked."""
-        at = site.config_folder
-        trust, bounds = (
-            at / settings.ca_file if settings.ca_file else None,
-            Bounds(settings.timeout_s, settings.answer_bytes),
-        )
-        client = IcatClient(
-            Upstream(settings.url, NAME, bounds, ca_file=trust), settings.authenticator, partial(settings.credentials, at)
-        )  # fmt: skip
-        folders, ids = Folders(at / settings.root if settings.root else None, settings.folder), None
-        if settings.ids_url:
-            ids = Ids(Upstream(settings.ids_url, ARCHIVE, Bounds(settings.timeout_s, 64 * 1024), ca_file=trust), client,
-                      settings.ids_timeout_s)  # fmt: skip
-        return IcatCatalogue(settings, client, folders, ids, partial(faults, settings, at))

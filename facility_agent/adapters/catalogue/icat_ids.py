@@ -13,6 +13,8 @@ from shared.errors import BackendError, NotFound
 
 log = logging.getLogger(__name__)
 NAME = "archive"
+STATE_BYTES = 64 * 1024
+"""The most that an answer may have: one word, or an error."""
 _STATES = {state.value: state for state in (ArchiveState.ONLINE, ArchiveState.RESTORING, ArchiveState.ARCHIVED)}
 
 
@@ -35,6 +37,10 @@ class Ids:
         except (BackendError, TimeoutError) as error:
             log.warning("the data service does not tell where data are: %s", error.__cause__ or error)
         return found
+
+    async def state(self, dataset: int) -> ArchiveState:
+        """Where the data are now. Raises NotFound when there is no such dataset, BackendUnavailable, BackendError."""
+        return await self._state([dataset])
 
     async def restore(self, dataset: int) -> None:
         """Ask for the data to be brought back to disk; asking again changes nothing. Raises BackendUnavailable, BackendError."""

@@ -45,6 +45,7 @@ class Ids:
     icat: Icat
     archive: dict[int, str] = field(default_factory=dict)
     reader: str = "simple/idsreader"
+    restores: list[int] = field(default_factory=list)
     asked: list[tuple[str, str]] = field(default_factory=list)
 
     def routes(self) -> list[Route]:
@@ -89,6 +90,7 @@ class Ids:
         self.asked.append((user, "restore"))
         for dataset in self._selected(given, user) & self.archive.keys():
             self.archive[dataset] = "RESTORING"
+            self.restores.append(dataset)
         return Response(status_code=204)
 
     def _holder(self, session: str | None) -> str:
