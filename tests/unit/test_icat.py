@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,11 @@ from facility_agent.adapters.catalogue.icat_client import IcatClient
 from facility_agent.adapters.catalogue.icat_map import id_of, undigested
 from facility_agent.adapters.catalogue.icat_rules import UNKNOWN_RULE, Rule, sources
 from facility_agent.adapters.http import Upstream
-from shared.catalogue import SearchQuery, sort_key
+from shared.catalogue import Dataset, ProposalQuery, SearchQuery, sort_key
 from shared.commands import GetFiles
-from shared.errors import BackendError, InvalidRequest, NotFound
+from shared.errors import AccessDenied, BackendError, InvalidRequest, NotFound
 from tests.icat_dump import PASSWORD, SERVICE, USERS, recorded, served
-from tests.icat_local import ANYONE, ENTITIES, Local, everything, local
+from tests.icat_local import ANYONE, ENTITIES, Local, everything, local, searched
 from tests.standins.icat import Icat, build, serving
 from tests.standins.icat.rules import Rules
 
@@ -74,7 +75,7 @@ async def test_anyone_sees_what_is_published_and_nothing_else(world: Icat) -> No
     assert open_ones == ["pub-00027"], "what a member sees is not therefore open"
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(10))
 async def test_a_rule_that_is_dropped_takes_its_rows_away(world: Icat, seed: int) -> None:
     chance = random.Random(seed)
     rules = world.rows["Rule"]
@@ -82,7 +83,7 @@ async def test_a_rule_that_is_dropped_takes_its_rows_away(world: Icat, seed: int
     for number in chance.sample(about, chance.randint(1, len(about))):
         del rules[number]
     for user in USERS[1:]:
-        found = (await everything(local(world), user))[1]
+        found = await searched(local(world), user, SearchQuery(limit=100))
         assert {id_of(d.pid) for d in found} == readable(world, "Dataset", user)
 
 
@@ -166,35 +167,59 @@ async def test_a_service_account_that_may_not_see_everything_shows_nothing(world
         await local(world).search(SearchQuery(), "db/jdoe")
 
 
+class Loose(Local):
+    """A service account of an ICAT whose database takes capital and small letters for the same."""
+
+    async def query(self, text: str) -> list[Any]:
+        return await super().query(text.replace("'db/JDoe'", "'db/jdoe'"))
+
+
+async def test_a_name_that_differs_by_its_capitals_is_not_taken_for_somebody_elses(world: Icat) -> None:
+    adapter = Adapter(Loose(world))
+    (first, *_) = (await adapter.search(SearchQuery(), "db/jdoe")).datasets
+    for ask in (
+        adapter.search(SearchQuery(), "db/JDoe"), adapter.get(first.pid, "db/JDoe"), adapter.files(GetFiles(first.pid), "db/JDoe"),
+        adapter.proposals(ProposalQuery(), "db/JDoe"),
+    ):  # fmt: skip
+        with pytest.raises(AccessDenied):
+            await ask
+
+
 STRANGE = ["'", "''", "\\", "\\'", "%", "_", "!", "!%", "' OR 1=1 OR '", "') OR (o.id > 0", ":user", "{o}", "{ts 2000-01-01 00:00:00}",
            "x' INCLUDE 1", "<script>alert(1)</script>", "\n", "🦄", "LIMIT 0, 1", "a'; DELETE FROM Dataset"]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", STRANGE)
 async def test_strange_text_is_data(world: Icat, text: str) -> None:
-    dataset = next(i for i in readable(world, "Dataset", "db/ahau") if i not in readable(world, "Dataset", ANYONE))
-    world.rows["Dataset"][dataset]["name"] = f"<{text}>"
+    hidden = readable(world, "Dataset", "db/ahau") - readable(world, "Dataset", ANYONE)
+    world.rows["Dataset"][min(hidden)]["name"] = f"<{text}>"
     adapter = local(world)
-    whole = {d.pid for d in (await everything(adapter, "db/ahau"))[1]}
-    expected = {d.pid for d in (await everything(adapter, "db/ahau"))[1] if all(
-        w.lower() in f"{d.title} {d.proposal} {d.definition} {d.sample} {d.instrument}".lower() or w.lower() in _title(world, d.proposal) for w in text.split())}  # fmt: skip
+    whole = await searched(adapter, "db/ahau", SearchQuery(limit=100))
+    expected = {each.pid for each in whole if all(word.lower() in _said(world, each) for word in text.split())}
     found = await adapter.search(SearchQuery(text=text), "db/ahau")
-    assert {d.pid for d in found.datasets} == expected <= whole
+    assert {d.pid for d in found.datasets} == expected
     assert (await adapter.search(SearchQuery(proposals=(text,)), "db/ahau")).datasets == ()
-    assert (await adapter.search(SearchQuery(), text)).datasets == (
-        await adapter.search(SearchQuery(), ANYONE)
-    ).datasets
+    assert await adapter.search(SearchQuery(), text) == await adapter.search(SearchQuery(), ANYONE)
     with pytest.raises(NotFound):
         await adapter.get(text, "db/ahau")
     with pytest.raises(InvalidRequest):
         await adapter.search(SearchQuery(after=text), "db/ahau")
 
 
-def _title(world: Icat, proposal: str) -> str:
-    if not proposal:
-        return ""
-    title: str = world.rows["Investigation"][world.named("Investigation", proposal)]["title"]
-    return title.lower()
+def _said(world: Icat, each: Dataset) -> str:
+    """Everything of a dataset that is looked at; none of the strange texts is met across two of these."""
+    row = world.rows["Dataset"][id_of(each.pid)]
+    title = world.rows["Investigation"][row["investigation"]]["title"] if each.proposal else ""
+    said = (
+        each.title,
+        each.proposal,
+        each.definition,
+        each.sample,
+        each.instrument,
+        title,
+        row.get("description") or "",
+    )
+    return "\n\n".join(said).lower()
 
 
 async def test_what_others_may_see_does_not_exist(world: Icat) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from facility_agent.adapters.catalogue.icat_query import ROW, Source, one_of, quoted, select
 from facility_agent.adapters.catalogue.icat_rules import Rule, rules_of, sources
 from facility_agent.adapters.http import unusable
-from shared.errors import BackendError
+from shared.errors import AccessDenied, BackendError
 
 Row = Mapping[str, Any]
 EVERYTHING = (Source(),)
@@ -135,24 +135,37 @@ def _settle(row: Row, said: dict[str, Any]) -> None:
 
 
 async def sights(asking: Asking, users: Sequence[str], roots: Set[str]) -> list[Sight]:
-    """The views of these users. Raises BackendError when the service account may not see all that is needed for that."""
-    service = await asking.user()
+    """The views of these users.
+
+    Raises BackendError when the service account may not see all that is needed for that, and AccessDenied when the
+    catalogue's database takes a name for somebody else's.
+    """
+    whole = [*users, await asking.user()]
     waiting = [asking.query("SELECT r FROM Rule r INCLUDE r.grouping"), asking.query("SELECT s FROM PublicStep s")]
-    waiting += [
-        asking.query(select("UserGroup", Source("ug"), [f"ug.user.name = {quoted(user)}"], what="ug.grouping.id"))
-        for user in (*users, service)
-    ]
-    table, steps, *groups = await together(waiting)
+    waiting += [asking.query(_of(user, "UserGroup", "o.user.name", "o.grouping.id")) for user in whole]
+    waiting += [asking.query(_of(user, "User", "o.name", "o.name")) for user in whole]
+    table, steps, *rest = await together(waiting)
+    groups, names = rest[: len(whole)], rest[len(whole) :]
+    for user, known in zip(whole, names, strict=True):
+        if set(known) - {user}:
+            raise AccessDenied(
+                "Your account's name is written otherwise in the facility's catalogue; its operators can mend it."
+            )
     rules, public = rules_of(table), frozenset(_steps(steps))
     found = [
         Sight(asking, user, user in roots, rules, frozenset(mine), public)
-        for user, mine in zip((*users, service), groups, strict=True)
+        for user, mine in zip(whole, groups, strict=True)
     ]
     if not table or not _sees_all(found.pop()):
         raise BackendError(
             "The portal's account may not see all of the facility's catalogue; its operators can tell more."
-        ) from ValueError(f"{service} must be one of ICAT's rootUserNames, or have rules for all that is read")
+        ) from ValueError(f"{whole[-1]} must be one of ICAT's rootUserNames, or have rules for all that is read")
     return found
+
+
+def _of(user: str, entity: str, named: str, what: str) -> str:
+    """The question for what is a user's. Many databases take capital and small letters, or accents, for the same."""
+    return select(entity, Source(), [f"{named} = {quoted(user)}"], what=what)
 
 
 def _sees_all(service: Sight) -> bool:
