@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -90,6 +91,8 @@ async def hang(_: asyncio.StreamWriter) -> None:
     (plain(OK + b"Transfer-Encoding: chunked\r\n\r\n" + (b"fffe\r\n" + b" " * 0xFFFE + b"\r\n") * 4), BackendError),
     (plain(OK + b"Content-Length: 100\r\n\r\n[1,"), BackendUnavailable),
     (plain(b""), BackendUnavailable),
+    (plain(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), BackendUnavailable),
+    (plain(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"), BackendUnavailable),
     (plain(OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]"), BackendError),
     (plain(said({"a": "list?"})), BackendError),
     (plain(whole(b"[" * 5000 + b"]" * 5000)), BackendError),
@@ -101,6 +104,7 @@ async def test_a_bad_answer_is_one_error(rows: Writes, expected: type[BackendErr
             await client.query("SELECT u FROM User u")
     assert isinstance(refused.value, expected)
     assert "10.0.0.7" not in refused.value.message
+    assert "sessionId=" not in "".join(traceback.format_exception(refused.value)), "an address may hold a session"
     assert "over again" not in refused.value.message
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,12 @@ from pydantic import ValidationError
 
 from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
 from facility_agent.adapters.catalogue.icat_restoring import RestorableIcat
+from facility_agent.adapters.catalogue.icat_settings import IcatSettings
+from facility_agent.plugins import find
 from facility_agent.ports.catalogue import STRANGER, Reader
 from shared.catalogue import ProposalQuery, SearchQuery
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound
+from tests.components import ROOT
 from tests.contracts.icat_worlds import adapter, settings
 from tests.icat_place import Place, place, port, reader
 
@@ -97,6 +101,16 @@ def test_settings_that_cannot_be_are_refused_without_their_values(tmp_path: Path
     with pytest.raises(ValidationError) as refused:
         settings("https://icat.example.eu", tmp_path, **more)
     assert "in the clear" not in str(refused.value)
+
+
+def test_the_example_of_the_operators_page_is_a_good_one() -> None:
+    page = (ROOT / "docs" / "facility.md").read_text()
+    example = tomllib.loads(page.partition("## ICAT\n\n```toml\n")[2].partition("```")[0])["catalogue"]
+    plugin = find("catalogue", example["adapter"])
+    assert plugin.settings is IcatSettings
+    assert plugin.settings.model_validate(example["icat"]).fields() == IcatSettings(
+        url="https://x/icat", username="x", password_file=Path("x"), people=""
+    ).fields()  # fmt: skip
 
 
 def test_faults_name_the_setting_and_the_mend(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ class Ids:
 
     def __init__(self, upstream: Upstream, client: IcatClient, seconds: float = 1.5) -> None:
         self._upstream, self._client, self._seconds = upstream, client, seconds
+        self._silent = False
 
     async def states(self, datasets: Sequence[int]) -> Mapping[int, ArchiveState]:
         """The states that could be told in time. Raises nothing: an archive that fails tells none."""
@@ -34,8 +35,11 @@ class Ids:
         try:
             async with asyncio.timeout(self._seconds):
                 await self._halved(datasets, found)
+            self._silent = False
         except (BackendError, TimeoutError) as error:
-            log.warning("the data service does not tell where data are: %s", error.__cause__ or error)
+            if not self._silent:
+                log.warning("the data service does not tell where data are: %r", error.__cause__ or error)
+            self._silent = True
         return found
 
     async def state(self, dataset: int) -> ArchiveState:
