@@ -46,7 +46,13 @@ def settings(base: str, at: Path, /, **more: Any) -> IcatSettings:
     password = at / "password"
     password.write_text(PASSWORD + "\n")
     password.chmod(0o600)
-    given = {"people": "db", "root": at / "data", "remember_s": 0.0, "ids_url": f"{base}/ids"} | more
+    given = {
+        "people": "db",
+        "root": at / "data",
+        "remember_s": 0.0,
+        "ids_url": f"{base}/ids",
+        "ids_timeout_s": 30.0,
+    } | more
     return IcatSettings.model_validate(
         {"url": f"{base}/icat", "username": KEEPER, "password_file": password, **given}
     )

@@ -27,13 +27,8 @@ _LEADS = {
 }  # fmt: skip
 """Whither the relations lead that this adapter includes."""
 _NEVER_A_STEP = ("Dataset", "investigation")
-_WHOLE = {
-    "Datafile",
-    "UserGroup",
-    "PublicStep",
-    *_LEADS,
-    *(target for leads in _LEADS.values() for target in leads.values()),
-}
+_TARGETS = {target for leads in _LEADS.values() for target in leads.values()}
+_WHOLE = {"Datafile", "User", "UserGroup", "PublicStep", *_LEADS, *_TARGETS}
 
 
 class Asking(Protocol):
