@@ -11,6 +11,7 @@ from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
 from tests.contracts.icat_worlds import icat
+from tests.contracts.panosc_worlds import panosc
 from tests.contracts.scicat_worlds import scicat
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
@@ -22,6 +23,7 @@ WORLDS: dict[str, dict[str, Open]] = {
         "nexus_folder": nexus_folder,
         "scicat": scicat,
         "icat": icat,
+        "panosc": panosc,
     },
     "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
 }
