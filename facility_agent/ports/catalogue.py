@@ -34,9 +34,9 @@ STRANGER = Reader()
 class CatalogueBackend(ABC):
     """Datasets, their proposals and files, and where they are.
 
-    A reader sees what is open, what belongs to `reader.proposals`, and, where the catalogue itself keeps
-    rules for each person, what those give to `reader.account`. The adapter returns nothing else, not even its
-    existence. Injection-shaped text is data. Implementations are safe to call concurrently from one event
+    A reader sees what is open and what belongs to `reader.proposals`; where the catalogue itself keeps rules for each
+    person, what those give to `reader.account`, and then `reader.proposals` says nothing. The adapter returns nothing
+    else, not even its existence. Injection-shaped text is data. Implementations are safe to call concurrently from one event
     loop and never block it. Every method raises BackendUnavailable when the catalogue cannot be read.
     """
 

@@ -10,6 +10,7 @@ from typing import Any
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
+from tests.contracts.icat_worlds import icat
 from tests.contracts.panosc_worlds import panosc
 from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
@@ -22,6 +23,7 @@ WORLDS: dict[str, dict[str, Open]] = {
         "memory": memory_catalogue,
         "nexus_folder": nexus_folder,
         "scicat": scicat,
+        "icat": icat,
         "panosc": panosc,
     },
     "parasol.accounts": {

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from graphql import build_schema, get_introspection_query
 from hypothesis import given, settings
@@ -339,7 +339,7 @@ async def _statements(centre: Any, epoch: int, reports: tuple[WorkspaceReport, .
     from central_portal.workspaces.reports import _fold_reports, _Reported
 
     def count() -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with transaction.atomic(), CaptureQueriesContext(connection) as captured:
             _fold_reports([_Reported("alpha", epoch, reports, time.time())])
         return len(captured)
 
