@@ -35,8 +35,20 @@ def conditions(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[A
         where.append(f"definition in ({','.join('?' * len(known))})")
         values += known
     for column, said in (("text", query.text), ("sample", query.sample)):
-        words = ['"' + word.replace('"', '""') + '"*' for word in said.replace("\0", " ").split()]
+        words = _words(said)
         if words:
             where.append("pid in (select pid from words where words match ?)")
             values.append(f"{column}: (" + " AND ".join(words) + ")")
     return where, values
+
+
+def misses(query: SearchQuery) -> tuple[str, list[Any]]:
+    """SQL for how many of the words are not in a title, and its values: the fewer, the better a dataset matches."""
+    words = list(dict.fromkeys(_words(query.text)))
+    each = "(pid not in (select pid from words where words match ?))"
+    return "+".join(["0", *[each] * len(words)]), [f"title: {word}" for word in words]
+
+
+def _words(said: str) -> list[str]:
+    """Words as FTS5 looks for their beginnings."""
+    return ['"' + word.replace('"', '""') + '"*' for word in said.replace("\0", " ").split()]
