@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from graphql import GraphQLResolveInfo
 
-from central_portal.api import render
+from central_portal.api import render, render_data
 from central_portal.api.context import Context
 from central_portal.api.ids import global_id, parse
+from central_portal.api.selected import selects
 from central_portal.database import in_database
 from central_portal.mirror import store
+from central_portal.mirror.counting import open_facets
 from shared import cursors
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
@@ -34,6 +37,7 @@ async def open_datasets(
     page = found[:count]
     edges = [_edge(change, homes[change.facility]) for change in page]
     standings = await in_database(store.standings)(slugs)
+    facets = await _facets(slugs, updatedSince, homes) if selects(info, "facets") else None
     return {
         "edges": edges,
         "pageInfo": {
@@ -44,14 +48,26 @@ async def open_datasets(
         "mirrors": [
             {"facility": homes[s.facility], "ageSeconds": s.age, "isComplete": s.complete} for s in standings
         ],
+        "facets": facets,
     }  # fmt: skip
+
+
+async def _facets(slugs: list[str], since: float | None, homes: Mapping[str, render.Data]) -> render.Data:
+    counted = await in_database(open_facets)(slugs, since)
+    known = counted.techniques
+    return {
+        "facilities": render_data.facility_facets(counted.facilities, homes),
+        "instruments": render_data.plain_facets(counted.instruments),
+        "techniques": None if known is None else render_data.technique_facets(known),
+        "years": render_data.plain_facets(counted.years),
+    }
 
 
 def _edge(change: store.Change, home: render.Data) -> render.Data:
     cursor = cursors.write(change.changed_at, change.place)
     return {
         "id": global_id("Dataset", change.facility, change.pid), "cursor": cursor, "changedAt": change.changed_at,
-        "isGone": change.dataset is None, "node": render.dataset(change.dataset, home) if change.dataset else None,
+        "isGone": change.dataset is None, "node": render_data.dataset(change.dataset, home) if change.dataset else None,
     }  # fmt: skip
 
 

@@ -20,8 +20,8 @@ class MirroredFacility(models.Model):
 class OpenRecord(models.Model):
     """An open dataset (`d`) or proposal (`p`), or the tombstone of one. `payload` is `shared.wire`'s.
 
-    `proposal`, `instrument`, `sample` and `terms` (techniques between line breaks, which none contains), `rank` (by `shared.catalogue.key`) and the
-    words (folded, a space before each) repeat what a dataset says, to find it by.
+    `proposal`, `instrument`, `sample` and `terms` (techniques between line breaks, which none contains), `rank` (by `shared.catalogue.key`), `year` (of its
+    start, in UTC) and the words (folded, a space before each) repeat what a dataset says, to find and count it by.
     """
 
     facility = models.CharField(max_length=40)
@@ -35,8 +35,10 @@ class OpenRecord(models.Model):
     sample = models.CharField(max_length=300, blank=True)
     terms = models.TextField(blank=True)
     rank = models.FloatField(default=1e300)
+    year = models.SmallIntegerField(null=True)
     words = models.TextField(blank=True)
     sample_words = models.TextField(blank=True)
+    title_words = models.TextField(blank=True)
     payload = models.BinaryField()
 
     class Meta:
@@ -49,4 +51,5 @@ class OpenRecord(models.Model):
             models.Index(fields=["facility", "gone", "changed_at"], name="open_record_changed"),
             models.Index(fields=["facility", "kind", "rank"], name="open_record_rank"),
             models.Index(fields=["kind", "changed_at", "id"], name="open_record_order"),
+            models.Index(fields=["kind", "gone", "facility", "instrument", "year"], name="open_record_counted"),
         ]
