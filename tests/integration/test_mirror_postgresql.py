@@ -23,13 +23,13 @@ from tests.integration.test_mirror_search import (  # noqa: F401
     test_the_best_match_first_through_graphql,
     test_the_mirror_answers_as_a_catalogue_does,
 )
+from tests.integration.test_open_datasets import (  # noqa: F401
+    test_a_harvester_that_goes_on_from_its_cursor_has_what_is_open,
+)
 from tests.integration.test_open_facets import (  # noqa: F401
     test_facets_are_what_counting_rows_says,
     test_graphql_tells_the_same_and_names_what_it_counts,
     test_values_and_sets_of_techniques_are_bounded,
-)
-from tests.integration.test_open_datasets import (  # noqa: F401
-    test_a_harvester_that_goes_on_from_its_cursor_has_what_is_open,
 )
 from tests.services import running_postgres
 
