@@ -56,7 +56,7 @@ export function TechniqueField({ chosen, onAdd }: { chosen: readonly string[]; o
       </label>
       <div className="filter-input">
         <input
-          id={id} list={`${id}-labels`} value={typed} maxLength={LONGEST} autoComplete="off" aria-describedby={`${id}-said`}
+          type="text" id={id} list={`${id}-labels`} value={typed} maxLength={LONGEST} autoComplete="off" aria-describedby={`${id}-said`}
           aria-invalid={said !== '' || undefined} placeholder={t`For example absorption …`}
           onChange={(event) => {
             setTyped(event.target.value);
