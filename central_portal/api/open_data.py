@@ -13,7 +13,6 @@ from central_portal.api.ids import global_id, parse
 from central_portal.api.selected import selects
 from central_portal.database import in_database
 from central_portal.mirror import store
-from central_portal.mirror.counting import open_facets
 from shared import cursors
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
@@ -37,7 +36,7 @@ async def open_datasets(
     page = found[:count]
     edges = [_edge(change, homes[change.facility]) for change in page]
     standings = await in_database(store.standings)(slugs)
-    facets = await _facets(slugs, updatedSince, homes) if selects(info, "facets") else None
+    facets = await _facets(context, slugs, homes) if selects(info, "facets") else None
     return {
         "edges": edges,
         "pageInfo": {
@@ -52,13 +51,12 @@ async def open_datasets(
     }  # fmt: skip
 
 
-async def _facets(slugs: list[str], since: float | None, homes: Mapping[str, render.Data]) -> render.Data:
-    counted = await in_database(open_facets)(slugs, since)
-    known = counted.techniques
+async def _facets(context: Context, slugs: list[str], homes: Mapping[str, render.Data]) -> render.Data:
+    counted = await in_database(context.services.open_counts.facets)(slugs)
     return {
         "facilities": render_data.facility_facets(counted.facilities, homes),
         "instruments": render_data.plain_facets(counted.instruments),
-        "techniques": None if known is None else render_data.technique_facets(known),
+        "techniques": render_data.technique_facets(counted.techniques),
         "years": render_data.plain_facets(counted.years),
     }
 

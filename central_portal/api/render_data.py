@@ -131,11 +131,11 @@ def facility_facets(counted: Iterable[Facet], homes: Mapping[str, Data]) -> list
     return [{"id": homes[f.id]["id"], "title": homes[f.id]["name"], "count": f.count} for f in counted]
 
 
-def technique_facets(counted: Iterable[Facet]) -> list[Data]:
-    """Counts by technique."""
-    return [{**technique(f.id), "count": f.count} for f in counted]
+def technique_facets(counted: Iterable[Facet] | None) -> list[Data] | None:
+    """Counts by technique; nothing of what was not counted."""
+    return None if counted is None else [{**technique(f.id), "count": f.count} for f in counted]
 
 
-def plain_facets(counted: Iterable[Facet]) -> list[Data]:
-    """Counts by a value that is its own title."""
-    return [{"id": f.id, "title": f.id, "count": f.count} for f in counted]
+def plain_facets(counted: Iterable[Facet] | None) -> list[Data] | None:
+    """Counts by a value that is its own title; likewise."""
+    return None if counted is None else [{"id": f.id, "title": f.id, "count": f.count} for f in counted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ SETTLED = 1.0
 """Seconds after which no earlier change can appear: far more than a transaction of the mirror takes."""
 KEPT = 90 * 86_400.0
 """How long a tombstone stays, in seconds."""
-_FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words", "title_words")
+_FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words", "title_words", "term_set")
 _FIELDS = ("generation", "changed_at", "gone", "rank", "year", *_FOUND_BY, "payload")
 
 
@@ -53,6 +54,8 @@ def apply(slug: str, since: str, changes: Changes) -> bool:
     if state.token != since:
         return False
     now: float = state.now
+    if changes.datasets or changes.gone_datasets or changes.restart or state.restarting:
+        state.edition += 1
     if changes.restart:
         state.generation, state.restarting = state.generation + 1, True
     _put(slug, state.generation, now, changes)
@@ -113,10 +116,16 @@ def folded(text: str) -> str:
     return "".join(f" {word}" for word in text.casefold().split())
 
 
+def term_set(terms: str) -> str:
+    """What tells one set of techniques from another in 32 characters; empty for none."""
+    return hashlib.blake2b(terms.encode(), digest_size=16).hexdigest() if terms else ""
+
+
 def _of_dataset(dataset: Dataset) -> OpenRecord:
+    terms = "\n".join(("", *dataset.techniques, "")) if dataset.techniques else ""
     return OpenRecord(
-        proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample,
-        terms="\n".join(("", *dataset.techniques, "")) if dataset.techniques else "", payload=encode_dataset(dataset),
+        proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample, terms=terms,
+        term_set=term_set(terms), payload=encode_dataset(dataset),
         rank=rank_of(dataset.started), year=year_of(dataset.started),
         sample_words=folded(dataset.sample), title_words=folded(dataset.title),
         words=folded(f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"),

@@ -15,21 +15,22 @@ def test_what_is_held_already_learns_its_title_and_year(monkeypatch: pytest.Monk
 
     from django.apps import apps
 
-    from central_portal.mirror.counting import open_facets
+    from central_portal.mirror.counting import OpenCounts
     from central_portal.mirror.models import OpenRecord
     from central_portal.mirror.searching import _search
 
     slug = fresh()
     rows = (
         dataset("a", "other", sample="silver"),
-        dataset("b", "Silver", started=0.0),
+        dataset("b", "Silver", started=0.0, techniques=("x:a", "x:b")),
         dataset("c", started=None),
     )
     apply(slug, "", Changes((*rows, dataset("gone")), (Proposal("P1", is_open=True),), token="t:1", restart=True))
     apply(slug, "t:1", Changes(gone_datasets=("gone",), token="t:2"))
     wanted = list(OpenRecord.objects.filter(facility=slug).order_by("id").values())
-    OpenRecord.objects.filter(facility=slug).update(title_words="", year=None)
-    assert open_facets([slug], None).years == ()
+    OpenRecord.objects.filter(facility=slug).update(title_words="", term_set="", year=None)
+    facets = OpenCounts().facets([slug])
+    assert (facets.years, facets.techniques) == ((), ())
     module = import_module("central_portal.mirror.migrations.0002_title_and_year")
     monkeypatch.setattr(module, "BATCH", 2)
     module.learn(apps, None)
@@ -39,6 +40,8 @@ def test_what_is_held_already_learns_its_title_and_year(monkeypatch: pytest.Monk
     for row in (*wanted, *held):
         row.pop("year", None)
     assert held == wanted, "and nothing else has changed"
+    known = OpenCounts().facets([slug])
+    assert [f.id for f in known.techniques or ()] == ["x:a", "x:b"]
     found = _search(slug, SearchQuery(text="silver", order=Order.RELEVANCE))
     assert found is not None
     assert [d.pid for d in found.page.datasets] == ["b", "a", "c"]

@@ -27,9 +27,10 @@ from tests.integration.test_open_datasets import (  # noqa: F401
     test_a_harvester_that_goes_on_from_its_cursor_has_what_is_open,
 )
 from tests.integration.test_open_facets import (  # noqa: F401
+    test_a_facility_is_counted_again_only_when_its_datasets_have_changed,
     test_facets_are_what_counting_rows_says,
     test_graphql_tells_the_same_and_names_what_it_counts,
-    test_values_and_sets_of_techniques_are_bounded,
+    test_values_and_groups_are_bounded,
 )
 from tests.services import running_postgres
 

@@ -58,24 +58,27 @@ def said(facets: Any) -> dict[str, list[tuple[str, int]]]:
 def test_facets_are_what_counting_rows_says(
     one: list[Dataset], two: list[Dataset], later: list[Dataset], gone: set[str]
 ) -> None:
-    """Over two facilities; after changes and deletions; of one facility alone; of what has changed since."""
-    from central_portal.mirror import store
-    from central_portal.mirror.counting import open_facets
+    """Over two facilities and one; after changes, deletions and a new beginning; counted anew or kept."""
+    from central_portal.mirror.counting import OpenCounts
 
     first, second, third = fresh(), fresh(), fresh()
     apply(first, "", Changes(tuple(one), (Proposal("P1", is_open=True),), token="t:1", restart=True))
     apply(second, "", Changes(tuple(two), token="t:1", restart=True))
     apply(third, "", Changes(tuple(two), token="t:1", restart=True))
+    counts, of_second = OpenCounts(), [(second, d) for d in two]
+    assert said(counts.facets([first, second])) == by_hand([*((first, d) for d in one), *of_second])
     fresh_ones = [d for d in later if d.pid not in gone]
     apply(first, "t:1", Changes(tuple(fresh_ones), gone_datasets=tuple(gone), token="t:2"))
     now = {d.pid: d for d in one} | {d.pid: d for d in fresh_ones}
     rows = [(first, d) for pid, d in now.items() if pid not in gone]
-    assert said(open_facets([first, second], None)) == by_hand([*rows, *((second, d) for d in two)])
-    assert said(open_facets([first], None)) == by_hand(rows)
-    moments = {c.pid: c.changed_at for c in store.changed([first], None, (0.0, 0), 100)[0] if c.dataset}
-    for since in sorted(set(moments.values())):
-        changed = [(slug, d) for slug, d in rows if moments[d.pid] >= since]
-        assert said(open_facets([first], since)) == by_hand(changed)
+    for asked in (counts, counts, OpenCounts()):
+        assert said(asked.facets([first, second])) == by_hand([*rows, *of_second])
+        assert said(asked.facets([first])) == by_hand(rows)
+        assert said(asked.facets([fresh()])) == by_hand([])
+    apply(second, "t:1", Changes(tuple(one), token="t:2", restart=True))
+    assert said(counts.facets([second])) == by_hand([(second, d) for d in one]), (
+        "what a new beginning does not name"
+    )
 
 
 async def test_graphql_tells_the_same_and_names_what_it_counts() -> None:
@@ -102,23 +105,60 @@ async def test_graphql_tells_the_same_and_names_what_it_counts() -> None:
     assert found["facets"]["techniques"][0]["id"] == "http://purl.org/pan-science/PaNET/PaNET01196"
     narrow = (await portal.ask(FACETS, {"f": [f"Facility:{two}"]}))["data"]["openDatasets"]
     assert [f["count"] for f in narrow["facets"]["facilities"]] == [narrow["totalCount"]] == [1]
-    none = (await portal.ask(FACETS, {"s": "2999-01-01T00:00:00Z"}))["data"]["openDatasets"]
-    assert none["facets"] == {"facilities": [], "instruments": [], "techniques": [], "years": []}
+    since = (await portal.ask(FACETS, {"s": "2999-01-01T00:00:00Z"}))["data"]["openDatasets"]
+    assert (since["totalCount"], since["facets"]) == (0, found["facets"])
 
 
-async def test_values_and_sets_of_techniques_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_values_and_groups_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     from central_portal.mirror import counting
 
-    slug = fresh()
-    rows = tuple(
-        dataset(f"d{n}", instrument=f"I{n:03}", techniques=(f"x:{n}",)) for n in range(counting.SHOWN + 5)
-    )
+    slug, other = fresh(), fresh()
+    number = counting.SHOWN + 5
+    rows = tuple(dataset(f"d{n}", instrument=f"I{n:03}", techniques=(f"x:{n}",)) for n in range(number))
     await in_db(apply, slug, "", Changes(rows, token="t:1", restart=True))
-    facets = await in_db(counting.open_facets, [slug], None)
+    await in_db(apply, other, "", Changes(rows[:1], token="t:1", restart=True))
+    facets = await in_db(counting.OpenCounts().facets, [slug])
     assert [f.id for f in facets.instruments] == [f"I{n:03}" for n in range(counting.SHOWN)]
     assert len(facets.techniques) == counting.SHOWN
-    monkeypatch.setattr(counting, "COMBINATIONS", counting.SHOWN)
-    assert (await in_db(counting.open_facets, [slug], None)).techniques is None
+    monkeypatch.setattr(counting, "GROUPS", counting.SHOWN)
+    facets = await in_db(counting.OpenCounts().facets, [slug, other])
+    assert (facets.instruments, facets.techniques, facets.years) == (None, None, None)
+    assert [(f.id, f.count) for f in facets.facilities] == [(slug, number), (other, 1)], (
+        "totals are exact all the same"
+    )
+    facets = await in_db(counting.OpenCounts().facets, [other])
+    assert [(f.id, f.count) for f in facets.instruments] == [("I000", 1)]
+
+
+async def test_a_facility_is_counted_again_only_when_its_datasets_have_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from central_portal.mirror import counting
+
+    one, two = fresh(), fresh()
+    for slug in (one, two):
+        await in_db(apply, slug, "", Changes((dataset("a"),), token="t:1", restart=True))
+    counted: list[str] = []
+    honest = counting._count
+
+    def count(slug: str) -> Any:
+        counted.append(slug)
+        return honest(slug)
+
+    monkeypatch.setattr(counting, "_count", count)
+    counts = counting.OpenCounts()
+    for _ in range(100):
+        await in_db(counts.facets, [one, two])
+    assert sorted(counted) == sorted([one, two])
+    await in_db(apply, one, "t:1", Changes(token="t:2"))  # a round in which nothing has changed
+    await in_db(counts.facets, [one, two])
+    assert len(counted) == 2
+    await in_db(apply, one, "t:2", Changes(gone_datasets=("a",), token="t:3"))
+    assert (await in_db(counts.facets, [one, two])).facilities[0].id == two
+    assert counted[2:] == [one]
+    monkeypatch.setattr(counting, "KEPT", 1)
+    await in_db(counts.facets, [one, two, fresh()])
+    assert len(counts._kept) <= 2
 
 
 async def test_facets_are_counted_only_for_those_who_ask(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,8 +170,8 @@ async def test_facets_are_counted_only_for_those_who_ask(monkeypatch: pytest.Mon
         counts.append("counted")
         raise RuntimeError("not asked for")
 
-    monkeypatch.setattr("central_portal.api.open_data.open_facets", counting)
     portal = Portal(slugs=(fresh(),))
+    monkeypatch.setattr(portal.services.open_counts, "facets", counting)
     plain = await portal.ask("{ openDatasets { totalCount mirrors { facility { slug } } edges { id } } }")
     assert "errors" not in plain
     assert counts == []
