@@ -225,17 +225,17 @@ def _plain(position: Position) -> list[Any]:
     if position.exhausted:
         return []
     if position.last is None:
-        return [position.after, position.seen]
-    return [position.after, position.seen, position.skip, float(position.last[0]), position.last[1]]
+        return [position.seen, position.after]
+    return [position.seen, position.after, position.skip, float(position.last[0]), position.last[1]]
 
 
 def _position(value: object) -> Position:
     match value:
         case []:
             return Position(exhausted=True)
-        case [str(after), int(seen)] if 0 <= seen < 10**12:
+        case [int(seen), str(after)] if 0 <= seen < 10**12:
             return Position(after, 0, seen)
-        case [str(after), int(seen), int(skip), float(rank), str(pid)] if (
+        case [int(seen), str(after), int(skip), float(rank), str(pid)] if (
             0 <= skip <= LIMITS.page and 0 <= seen < 10**12 and rank == rank
         ):
             return Position(after, skip, seen, (rank, pid))

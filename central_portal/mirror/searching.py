@@ -12,6 +12,7 @@ from central_portal.mirror.models import OpenRecord
 from shared import cursors
 from shared.catalogue import Dataset, Order, Proposal, SearchPage, SearchQuery
 from shared.errors import InvalidRequest, NotFound
+from shared.limits import LIMITS
 from shared.techniques import narrower
 from shared.wire.catalogue import decode_dataset
 
@@ -78,7 +79,7 @@ def _misses(text: str) -> Combinable:
     """How many of the words are not in a dataset's title: the fewer, the better it matches."""
     each = (
         Case(When(title_words__contains=f" {word}", then=Value(0)), default=Value(1))
-        for word in dict.fromkeys(text.casefold().split())
+        for word in list(dict.fromkeys(text.casefold().split()))[: LIMITS.judged_words]
     )
     return sum(each, start=Value(0, output_field=IntegerField()))
 

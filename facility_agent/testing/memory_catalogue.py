@@ -23,6 +23,7 @@ from shared.catalogue import (
 )
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, NotFound
+from shared.limits import LIMITS
 from shared.techniques import narrower
 
 
@@ -73,7 +74,7 @@ class MemoryCatalogue(CatalogueBackend):
     def _best(self, query: SearchQuery, reader: Reader) -> SearchPage:
         begin = tuple(cursors.read(query.after, int, float, str)) if query.after else ()
         wanted = _wanted(query, reader.proposals | self._open)
-        words = set(query.text.casefold().split())
+        words = list(dict.fromkeys(query.text.casefold().split()))[: LIMITS.judged_words]
         places = {
             (sum(not _has([word], d.title) for word in words), *sort_key(d)): d for d in self._asked() if wanted(d)
         }

@@ -29,7 +29,7 @@ DATASETS = st.builds(
     techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01188", "PaNET01196"), ("x:other",), ("x:other one",)]),
 )  # fmt: skip
 QUERIES = st.builds(
-    SearchQuery, text=st.sampled_from(["", "silv", "SILVER b", "100%", "%", "a_", "straSSE", "σίσυ", "p1 nxsas", "'"]),
+    SearchQuery, text=st.sampled_from(["", "silv", "SILVER b", "100%", "%", "a_", "straSSE", "σίσυ", "p1 nxsas", "'", "s g 1 a b p n i x silver"]),
     sample=st.sampled_from(["", "gold", "beh", "_"]), proposals=st.sampled_from([(), ("P1",), ("P1", "P9")]),
     instruments=st.sampled_from([(), ("I22",)]), since=st.sampled_from([None, 0.0, 1.0]),
     until=st.sampled_from([None, 1.5, 1e9]), techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01196", "x:other")]),

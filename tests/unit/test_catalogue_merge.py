@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -284,7 +285,10 @@ def test_a_page_that_breaks_its_promise_is_not_honest(page: Page[Any], what: str
     [
         "x", "!!!!", "e30", "W10=", "bnVsbA==", "eyJhIjogM30=", "eyJhIjogWyJ4Il19", "eyJhIjogWyJ4IiwgLTFdfQ==",
         "eyJhIjogWzEsIDFdfQ==", "é", "WyI=" * 3, "W1tb" * 20_000,
-        "eyJhIjogWyJ4IiwgMSwgMSwgTmFOLCAicCJdfQ==", "eyJhIjogWyJ4IiwgMSwgMTAxLCAwLjUsICJwIl19",
+        *(base64.urlsafe_b64encode(plain.encode()).decode() for plain in (
+            '{"a": ["x", 3]}', '{"a": [1, "x", 1, NaN, "p"]}', '{"a": [1, "x", 101, 0.5, "p"]}', '{"a": [-1, "x"]}',
+            '{"a": [1, "x", 1]}', '{"a": [1, "x", 1, 0.5, 7]}', '{"a": null}', "[[1]]",
+        )),
     ],
 )  # fmt: skip
 def test_a_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Set
 from typing import Any
 
 from shared.catalogue import SearchQuery
+from shared.limits import LIMITS
 from shared.techniques import narrower
 
 TECHNIQUES = {
@@ -44,7 +45,7 @@ def conditions(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[A
 
 def misses(query: SearchQuery) -> tuple[str, list[Any]]:
     """SQL for how many of the words are not in a title, and its values: the fewer, the better a dataset matches."""
-    words = list(dict.fromkeys(_words(query.text)))
+    words = list(dict.fromkeys(_words(query.text)))[: LIMITS.judged_words]
     each = "(pid not in (select pid from words where words match ?))"
     return "+".join(["0", *[each] * len(words)]), [f"title: {word}" for word in words]
 
