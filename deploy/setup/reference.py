@@ -58,6 +58,7 @@ def pages() -> dict[str, str]:
     from facility_agent import config, offers
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
+    from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.process import ProcessSettings
 
@@ -66,7 +67,7 @@ def pages() -> dict[str, str]:
         ("[agent]", config.AgentTable), ("[gateway]", config.GatewayTable), ("[gateway.umbrella]", config.ClientTable),
         ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
-        ("[catalogue.scicat]", ScicatSettings),
+        ("[catalogue.scicat]", ScicatSettings), ("[catalogue.panosc]", PanoscSettings),
         ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip

@@ -2,34 +2,16 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from facility_agent.adapters.catalogue.folders import folder_template
 from facility_agent.adapters.catalogue.scicat_records import Fields
+from facility_agent.adapters.upstream_settings import Base, secret
 from facility_agent.plugins import Fault
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-def _base(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.query or parts.fragment or parts.username or not parts.hostname:
-        raise ValueError("an address like https://scicat.example.eu, before /api")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ValueError("https, or http on this machine alone: the password goes there")
-    return value.rstrip("/")
-
-
-def _template(value: str) -> str:
-    parts = value.split("/")
-    if "{proposal}" not in parts[-1] or "{proposal}" in "/".join(parts[:-1]) or {"", ".", ".."} & set(parts):
-        raise ValueError("a relative path without `..` whose last part contains {proposal}")
-    return value
 
 
 def _key(value: str) -> str:
@@ -46,7 +28,7 @@ class ScicatSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Annotated[str, AfterValidator(_base)] = Field(description="SciCat's backend, before `/api`.")
+    url: Base = Field(description="SciCat's backend, before `/api`.")
     username: str = Field(min_length=1, description="The functional account's name.")
     password_file: Path = Field(description="Holds its password; mode 0600. Read at each sign-in.")
     reading_groups: tuple[str, ...] = Field(
@@ -76,7 +58,7 @@ class ScicatSettings(BaseModel):
         description="Values of `retrieveStatusMessage` by which your archive says that data are on their way back to disk.",
     )
     root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
-    folder: Annotated[str, AfterValidator(_template)] = Field(
+    folder: Annotated[str, AfterValidator(folder_template)] = Field(
         default="{proposal}", description="A proposal's folder below `root`."
     )
     timeout_s: float = Field(default=4.0, gt=0, le=60, description="The longest that one answer may take.")
@@ -96,16 +78,6 @@ class ScicatSettings(BaseModel):
         return Fields(
             self.proposal, self.group_prefix, self.time, self.sample, self.parameters, frozenset(self.restoring)
         )
-
-
-def secret(path: Path) -> str:
-    """The password. Raises OSError, ValueError when its file is missing, open to others or empty."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ValueError(f"{path} is open to other users")
-    password = path.read_text().strip()
-    if not password:
-        raise ValueError(f"{path} is empty")
-    return password
 
 
 def faults(settings: ScicatSettings, folder: Path) -> Iterator[Fault]:
