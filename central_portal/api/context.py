@@ -13,6 +13,7 @@ from central_portal.facilities.services import Facilities
 from central_portal.federation import Federation
 from central_portal.identity.services import AccountLinkInfo, Caller, Identity
 from central_portal.identity.unlinking import Unlinking
+from central_portal.mirror.counting import OpenCounts
 from central_portal.workspaces.services import Workspaces
 from shared.errors import Unauthenticated
 
@@ -28,6 +29,7 @@ class Services:
     unlinking: Unlinking
     federation: Federation
     homes: Homes = field(default_factory=Homes)
+    open_counts: OpenCounts = field(default_factory=OpenCounts)
 
 
 @dataclass(slots=True)

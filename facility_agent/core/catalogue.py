@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from facility_agent.core.own_proposals import own_proposals
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account
@@ -30,6 +31,8 @@ class Catalogue:
                 return await self._backend.get(pid, reader)
             case GetFiles():
                 return await self._backend.files(question, reader)
+            case ProposalQuery(own=True):
+                return await own_proposals(self._backend, question, reader)
             case ProposalQuery():
                 return await self._backend.proposals(question, reader)
 

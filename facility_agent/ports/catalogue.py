@@ -55,7 +55,7 @@ class CatalogueBackend(ABC):
 
     @abstractmethod
     async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
-        """One page of proposals, ascending by pid; `after` as in `search`."""
+        """One page of proposals, ascending by pid; `after` as in `search`. `query.own` never comes here: the core asks by name."""
 
     @abstractmethod
     async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:

@@ -13,6 +13,7 @@ from shared.catalogue import (
     DataFile,
     Dataset,
     FilePage,
+    Order,
     Proposal,
     ProposalPage,
     ProposalQuery,
@@ -22,6 +23,7 @@ from shared.catalogue import (
 )
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, NotFound
+from shared.limits import LIMITS
 from shared.techniques import narrower
 
 
@@ -49,7 +51,9 @@ class MemoryCatalogue(CatalogueBackend):
         self._all = [d for d in self._all if d.pid != pid]
 
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
-        """One page of what is open or the reader's."""
+        """One page of what is open or the reader's. The more of the words a title has, the better it matches."""
+        if query.order is Order.RELEVANCE:
+            return self._best(query, reader)
         everything = self._asked()
         begin = (
             bisect.bisect_right(everything, tuple(cursors.read(query.after, float, str)), key=sort_key)
@@ -66,6 +70,18 @@ class MemoryCatalogue(CatalogueBackend):
         page = tuple(found[: query.limit])
         more = len(found) > query.limit
         return SearchPage(page, cursors.write(*sort_key(page[-1])) if more else "")
+
+    def _best(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        begin = tuple(cursors.read(query.after, int, float, str)) if query.after else ()
+        wanted = _wanted(query, reader.proposals | self._open)
+        words = list(dict.fromkeys(query.text.casefold().split()))[: LIMITS.judged_words]
+        places = {
+            (sum(not _has([word], d.title) for word in words), *sort_key(d)): d for d in self._asked() if wanted(d)
+        }
+        left = [place for place in sorted(places) if place > begin]
+        shown = left[: query.limit]
+        more = len(left) > query.limit
+        return SearchPage(tuple(places[place] for place in shown), cursors.write(*shown[-1]) if more else "")
 
     async def get(self, pid: str, reader: Reader) -> Dataset:
         """One dataset."""

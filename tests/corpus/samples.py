@@ -115,7 +115,7 @@ PARAMETERS: dict[Verb, Parameters] = {
     ),
     Verb.GET: GetDataset("a/1.nxs"),
     Verb.FILES: GetFiles("a/1.nxs", 7, "after"),
-    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after"),
+    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after", own=True),
     Verb.CHANGES: GetChanges("store:7"),
     Verb.LAUNCH: LaunchRequest("jupyter", "small", ("p1", "p2"), "a/1.nxs", "My title", 3600),
     Verb.STOP: Stop(WORKSPACE),

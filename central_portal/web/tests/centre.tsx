@@ -40,7 +40,7 @@ export class Centre {
 export async function show(element: ReactNode, centre: Centre, path = '/') {
   const root = createRootRoute();
   const here = createRoute({ getParentRoute: () => root, path: '/', component: () => element });
-  const others = ['/workspaces', '/launch', '/connect/$slug'].map((each) =>
+  const others = ['/workspaces', '/launch', '/connect/$slug', '/search', '/proposals', '/proposals/$id', '/facilities/$slug'].map((each) =>
     createRoute({ getParentRoute: () => root, path: each as '/', component: () => <p>at {each}</p> }),
   );
   const history = createMemoryHistory({ initialEntries: [path] });

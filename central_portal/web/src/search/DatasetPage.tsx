@@ -26,7 +26,7 @@ function Facts({ dataset }: { dataset: WholeDataset }) {
   const facts: [string, ReactNode][] = [
     [t`Facility`, <Link key="facility" to="/facilities/$slug" params={{ slug: dataset.facility.slug }}>{dataset.facility.name}</Link>],
     [t`Identifier`, <code key="pid">{dataset.pid}</code>],
-    [t`Proposal`, dataset.proposal],
+    [t`Proposal`, dataset.proposalId ? <Link key="proposal" to="/proposals/$id" params={{ id: dataset.proposalId }}>{dataset.proposal}</Link> : null],
     [t`Instrument`, dataset.instrument],
     [t`Sample`, dataset.sample],
     [t`Definition`, dataset.definition],
