@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
@@ -111,7 +112,7 @@ class Agent:
             self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
         )
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
-        catalogue = Catalogue(self._made.catalogue, self._made.accounts)
+        catalogue = Catalogue(self._made.catalogue, self._made.accounts, _places(config))
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -247,6 +248,10 @@ class Agent:
 
 def _lives(config: Config) -> GrantLives:
     return GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
+
+
+def _places(config: Config) -> SitePlaces | None:
+    return SitePlaces([table.rule() for table in config.places]) if config.places else None
 
 
 def _at() -> At:

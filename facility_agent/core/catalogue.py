@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account
-from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from facility_agent.ports.places import Places, Whereabouts
+from shared.catalogue import Dataset, FilePage, Proposal, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetDataset, GetFiles
 from shared.errors import NotFound, ProposalDenied
 
@@ -15,8 +18,8 @@ Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 class Catalogue:
     """Reads in the name of an account, or of nobody."""
 
-    def __init__(self, backend: CatalogueBackend, rules: AccessRules) -> None:
-        self._backend, self._rules = backend, rules
+    def __init__(self, backend: CatalogueBackend, rules: AccessRules, places: Places | None = None) -> None:
+        self._backend, self._rules, self._places = backend, rules, places
 
     async def answer(
         self, question: Question, account: Account | None
@@ -34,17 +37,50 @@ class Catalogue:
                 return await self._backend.proposals(question, reader)
 
     async def locate(self, proposals: tuple[str, ...], account: Account) -> list[Location]:
-        """Where the data of these proposals lie. Raises ProposalDenied, also for a proposal that does not exist."""
-        allowed = (await self._reader(account)).proposals | await self._backend.open_proposals()
+        """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says.
+
+        Raises ProposalDenied, also for a proposal that does not exist; NotFound; BackendUnavailable.
+        """
+        reader = await self._reader(account)
+        allowed = reader.proposals | await self._backend.open_proposals()
         for proposal in proposals:
             if proposal not in allowed:
                 raise ProposalDenied(
                     f"Your account is not a member of {proposal}.", metadata={"proposal": proposal}
                 )
         try:
-            return [await self._backend.locate(proposal) for proposal in proposals]
+            return [place for proposal in proposals for place in await self._places_of(proposal, reader)]
         except NotFound:
             raise NotFound("The data of a proposal are not on this facility's disks.") from None
 
+    async def _places_of(self, proposal: str, reader: Reader) -> list[Location]:
+        if self._places is None:
+            return [await self._backend.locate(proposal)]
+        about = Whereabouts(proposal)
+        if self._places.wants_facts:
+            page = await self._backend.proposals(ProposalQuery(proposals=(proposal,)), reader)
+            about = next((_whereabouts(said) for said in page.proposals if said.pid == proposal), about)
+        folders = await self._places.find(about)
+        if not folders:
+            raise NotFound
+        return [Location(proposal, folder) for folder in folders]
+
     async def _reader(self, account: Account | None) -> Reader:
         return Reader(account, await self._rules.proposals(account)) if account is not None else STRANGER
+
+
+def _whereabouts(proposal: Proposal) -> Whereabouts:
+    """The years are those of the proposal's time wherever on Earth its clock stood; without a time there are none."""
+    began, ended = proposal.started, proposal.ended
+    if began is None:
+        return Whereabouts(proposal.pid, proposal.instruments)
+    try:
+        first = datetime.fromtimestamp(began - _CLOCKS, UTC).year
+        last = datetime.fromtimestamp(max(began, ended or began) + _CLOCKS, UTC).year
+    except (ValueError, OverflowError, OSError):
+        return Whereabouts(proposal.pid, proposal.instruments)
+    return Whereabouts(proposal.pid, proposal.instruments, tuple(range(first, min(last, first + _YEARS - 1) + 1)))
+
+
+_CLOCKS = 14 * 3600.0
+_YEARS = 20
