@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
+from facility_agent.core.access import Both, CatalogueRules
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
@@ -34,7 +35,8 @@ from facility_agent.link.client import AgentLink
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
-from facility_agent.plugins import Site, find
+from facility_agent.plugins import GROUPS, Site, find
+from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.recording import Recording
@@ -57,18 +59,34 @@ PROBE_WITHIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """The facility's own systems."""
+    """The facility's own systems; `access` is None where accounts or catalogue have the word on it."""
 
     catalogue: Any
     compute: Any
     accounts: Any
+    access: Any = None
+
+    def rules(self, named: str) -> AccessRules:
+        """The access rules that `[access] adapter` names."""
+        accounts: AccessRules = self.accounts
+        if named == "accounts":
+            return accounts
+        return Both(accounts, CatalogueRules(self.catalogue) if named == "catalogue" else self.access)
+
+
+OTHERS_WORD = ("accounts", "catalogue")
+"""Values of `[access] adapter` that name no adapter of their own."""
 
 
 def adapters(located: Located) -> Adapters:
-    """Build the three adapters. Raises ConfigError."""
+    """Build the adapters. Raises ConfigError."""
     config, made = located.config, {}
-    for port in ("catalogue", "compute", "accounts"):
+    for port in GROUPS:
         name, settings = adapter_settings(getattr(config, port), port)
+        if port == "access" and name in OTHERS_WORD:
+            if settings:
+                raise ConfigError(f'access.{name}: adapter = "{name}" has no settings of its own')
+            continue
         try:
             plugin = find(port, name)
             parsed = plugin.settings.model_validate(settings)
@@ -108,11 +126,10 @@ class Agent:
         self._recording = Recording(located, self._store, vault, clock)
         self._revoked, self._events = Revocations(), Events()
         self.describe = Description(config, self._made.catalogue, self._made.compute)
-        accounts = Accounts(
-            self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
-        )
+        rules = self._made.rules(config.access["adapter"])
+        accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
-        catalogue = Catalogue(self._made.catalogue, self._made.accounts, _places(config))
+        catalogue = Catalogue(self._made.catalogue, rules, _places(config))
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -181,7 +198,7 @@ class Agent:
             stack.callback(self._store.close)
             stack.callback(self._recording.close)
             stack.push_async_callback(self._records.close)
-            for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
+            for adapter in (self._made.accounts, self._made.catalogue, self._made.compute, self._made.access):
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)
             if self._certificates is not None:

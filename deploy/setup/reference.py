@@ -55,11 +55,13 @@ def pages() -> dict[str, str]:
     from central_portal.federation import FacilityTable as Member
     from central_portal.federation import ProviderTable
     from central_portal.settings import CentreSettings
-    from facility_agent import config, offers, places
+    from facility_agent import config, offers
+    from facility_agent.adapters.access.user_office import UserOfficeSettings
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.places.settings import PlaceTable
 
     agent = [
         ("[facility]", config.FacilityTable), ("[[facility.services]]", config.ServiceTable), ("[centre]", config.CentreTable),
@@ -67,7 +69,7 @@ def pages() -> dict[str, str]:
         ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
         ("[catalogue.scicat]", ScicatSettings),
-        ("[[places]]", places.PlaceTable), ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
+        ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]

@@ -16,6 +16,7 @@ SUITES = {
     "parasol.compute": {"ComputeContract"},
     "parasol.catalogue": {"CatalogueContract"},
     "parasol.accounts": {"DirectoryContract", "SignOnContract", "AccessRulesContract"},
+    "parasol.access": {"AccessRulesContract"},
 }
 
 

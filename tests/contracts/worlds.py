@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from tests.contracts.access_worlds import catalogue_access, user_office
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
@@ -18,4 +19,5 @@ WORLDS: dict[str, dict[str, Open]] = {
     "parasol.compute": {"memory": memory_compute, "process": process},
     "parasol.catalogue": {"memory": memory_catalogue, "nexus_folder": nexus_folder, "scicat": scicat},
     "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
+    "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }

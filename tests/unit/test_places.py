@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from facility_agent.adapters.places.rules import Rule, SitePlaces
-from facility_agent.adapters.places.template import parse
+from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.core.catalogue import Catalogue
-from facility_agent.places import PlaceTable
+from facility_agent.places.settings import PlaceTable
+from facility_agent.places.template import Rule, parse
 
 from facility_agent.ports.places import Whereabouts
 from facility_agent.testing.catalogue_world import ADA

@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from facility_agent.adapters.catalogue.scicat_records import Fields
+from facility_agent.adapters.upstream_settings import Base, secret
 from facility_agent.plugins import Fault
-
-_LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-def _base(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.query or parts.fragment or parts.username or not parts.hostname:
-        raise ValueError("an address like https://scicat.example.eu, before /api")
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
-        raise ValueError("https, or http on this machine alone: the password goes there")
-    return value.rstrip("/")
-
 
 def _template(value: str) -> str:
     parts = value.split("/")
@@ -46,7 +33,7 @@ class ScicatSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Annotated[str, AfterValidator(_base)] = Field(description="SciCat's backend, before `/api`.")
+    url: Base = Field(description="SciCat's backend, before `/api`.")
     username: str = Field(min_length=1, description="The functional account's name.")
     password_file: Path = Field(description="Holds its password; mode 0600. Read at each sign-in.")
     reading_groups: tuple[str, ...] = Field(
@@ -96,16 +83,6 @@ class ScicatSettings(BaseModel):
         return Fields(
             self.proposal, self.group_prefix, self.time, self.sample, self.parameters, frozenset(self.restoring)
         )
-
-
-def secret(path: Path) -> str:
-    """The password. Raises OSError, ValueError when its file is missing, open to others or empty."""
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise ValueError(f"{path} is open to other users")
-    password = path.read_text().strip()
-    if not password:
-        raise ValueError(f"{path} is empty")
-    return password
 
 
 def faults(settings: ScicatSettings, folder: Path) -> Iterator[Fault]:

@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from facility_agent.adapters.places.contained import contained
-from facility_agent.adapters.places.template import Template
+from facility_agent.places.template import Rule
 from facility_agent.ports.places import Places, Whereabouts
 
 FACTS = frozenset({"instrument", "year"})
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Below `root`, paths as `template` makes them."""
-
-    root: Path
-    template: Template
-    titles: Mapping[str, str]
 
 
 class SitePlaces(Places):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from facility_agent.adapters.places.rules import Rule
-from facility_agent.adapters.places.template import is_name, parse
 from facility_agent.offers import Table
+from facility_agent.places.template import Rule, is_name, parse
 
 
 class PlaceTable(Table):

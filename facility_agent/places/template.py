@@ -17,6 +17,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice, product
+from pathlib import Path
 
 from facility_agent.ports.places import Whereabouts
 
@@ -84,6 +85,15 @@ class Template:
     def _path(self, values: Mapping[str, str]) -> str | None:
         parts = [part.of(values[part.name]) if part.name else part.before for part in self.parts]
         return "/".join(part for part in parts if part) if all(parts) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Below `root`, paths as `template` makes them; `titles` as for `Template.paths`."""
+
+    root: Path
+    template: Template
+    titles: Mapping[str, str]
 
 
 def is_name(text: str) -> bool:
