@@ -27,6 +27,7 @@ from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
+from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.crash import VARIABLE, crashes
 from facility_agent.description import Description, environments, flavours
@@ -37,6 +38,7 @@ from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
 from facility_agent.plugins import GROUPS, Site, find
 from facility_agent.ports.access_rules import AccessRules
+from facility_agent.ports.catalogue import RestorableCatalogue
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.recording import Recording
@@ -129,13 +131,15 @@ class Agent:
         rules = self._made.rules(config.access["adapter"])
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
-        catalogue = Catalogue(self._made.catalogue, rules, _places(config))
+        archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
+        self._restores = Restores(self._store, accounts, archive, rules, self._events.publish, clock)
+        catalogue = Catalogue(self._made.catalogue, rules, _places(config), self._restores.seen)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
         )  # fmt: skip
         self.orders = Orders(
-            self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock, self._metrics, at,
+            self._store, grants, means(accounts, self.workspaces, self._restores), LinkCodec(), clock, self._metrics, at,
             pause=config.link.heartbeat_s / 4,
         )  # fmt: skip
         self._records = SqliteFeed(state / "feed.sqlite3", clock)
@@ -207,6 +211,7 @@ class Agent:
             await self._listen(stack)
             await self._store_ready()
             await self.workspaces.recover()
+            await self._restores.recover()
             with suppress(ParasolError, TimeoutError):  # else the watcher goes on trying
                 async with asyncio.timeout(PROBE_WITHIN):
                     await self.workspaces.probed()
@@ -221,6 +226,7 @@ class Agent:
                 tasks.create_task(link.run())
                 tasks.create_task(self.workspaces.watch())
                 tasks.create_task(self.orders.watch())
+                tasks.create_task(self._restores.watch())
                 tasks.create_task(self._mend())
                 tasks.create_task(self._describe_again())
                 tasks.create_task(self._feed.watch())

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account
 from facility_agent.ports.places import Places, Whereabouts
-from shared.catalogue import Dataset, FilePage, Proposal, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import (
+    ArchiveState,
+    Dataset,
+    FilePage,
+    Proposal,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+)
 from shared.commands import GetDataset, GetFiles
-from shared.errors import NotFound, ProposalDenied
+from shared.errors import DataNotOnline, NotFound, ProposalDenied
 
 Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 
@@ -18,8 +28,11 @@ Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 class Catalogue:
     """Reads in the name of an account, or of nobody."""
 
-    def __init__(self, backend: CatalogueBackend, rules: AccessRules, places: Places | None = None) -> None:
-        self._backend, self._rules, self._places = backend, rules, places
+    def __init__(
+        self, backend: CatalogueBackend, rules: AccessRules, places: Places | None = None,
+        seen: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+    ) -> None:  # fmt: skip
+        self._backend, self._rules, self._places, self._seen = backend, rules, places, seen
 
     async def answer(
         self, question: Question, account: Account | None
@@ -30,16 +43,17 @@ class Catalogue:
             case SearchQuery():
                 return await self._backend.search(question, reader)
             case GetDataset(pid):
-                return await self._backend.get(pid, reader)
+                return self._seen(await self._backend.get(pid, reader))
             case GetFiles():
                 return await self._backend.files(question, reader)
             case ProposalQuery():
                 return await self._backend.proposals(question, reader)
 
-    async def locate(self, proposals: tuple[str, ...], account: Account) -> list[Location]:
+    async def locate(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> list[Location]:
         """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says.
 
-        Raises ProposalDenied, also for a proposal that does not exist; NotFound; BackendUnavailable.
+        `dataset` is the one of them that they are wanted for, empty for none. Raises ProposalDenied, also for a proposal
+        that does not exist; NotFound; DataNotOnline when that dataset is not on disk; BackendUnavailable.
         """
         reader = await self._reader(account)
         allowed = reader.proposals | await self._backend.open_proposals()
@@ -48,6 +62,8 @@ class Catalogue:
                 raise ProposalDenied(
                     f"Your account is not a member of {proposal}.", metadata={"proposal": proposal}
                 )
+        if dataset:
+            _require_online(self._seen(await self._backend.get(dataset, reader)))
         try:
             return [place for proposal in proposals for place in await self._places_of(proposal, reader)]
         except NotFound:
@@ -67,6 +83,19 @@ class Catalogue:
 
     async def _reader(self, account: Account | None) -> Reader:
         return Reader(account, await self._rules.proposals(account)) if account is not None else STRANGER
+
+
+_NOT_ONLINE = {
+    ArchiveState.ARCHIVED: "This dataset is in the archive; have it restored first, and start once it is there.",
+    ArchiveState.RESTORING: "This dataset is on its way back from the archive; start once it is there.",
+    ArchiveState.UNKNOWN: "The facility cannot tell whether the data of this dataset are on its disks.",
+}
+
+
+def _require_online(dataset: Dataset) -> None:
+    """Raises DataNotOnline: an archived file that is mounted looks like an empty or a hanging one."""
+    if dataset.state is not ArchiveState.ONLINE:
+        raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
 
 
 def _whereabouts(proposal: Proposal) -> Whereabouts:
