@@ -12,6 +12,7 @@ from typing import Any
 from central_portal.api.build import build_api
 from central_portal.api.context import Services
 from central_portal.asgi import Entrance, application
+from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment, nothing
 from central_portal.enrolment.authority import authority_of, hub_authorities
@@ -179,9 +180,10 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     workspaces = Workspaces(*asking, broadcaster, settings.query_deadline)
     unlinking = Unlinking(*asking, settings.query_deadline)
     reports = Reports(writer, broadcaster, settlements)
-    events.target = PortalEvents(facilities, reports)
+    events.target = PortalEvents(facilities, reports, wakes)
     search = FederatedSearch(identity, facilities, settings.query_deadline, open_data=MirrorSearch())
-    services = Services(identity, facilities, workspaces, search, unlinking, federation)
+    restoring = Restoring(*asking, search, wakes, settings.query_deadline)
+    services = Services(identity, facilities, workspaces, search, unlinking, restoring, federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     if hub is not None:
         mirror = Mirror(identity, facilities, hub.links.online, settings.mirror_every, settings.query_deadline)

@@ -24,6 +24,7 @@ from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
+from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.ports.link import AskedOrder, Event
@@ -131,7 +132,10 @@ class FacilityScene:
         self.revoked, self.events = Revocations(), Events({self.told.append})
         self.accounts = Accounts(self.store, self.people, self.people, self.people, self.revoked.passes)
         self.grants = Grants(self.store, vault, "alpha", GrantLives(), self.clock)
-        catalogue = Catalogue(self.shelf, self.people)
+        self.restores = Restores(
+            self.store, self.accounts, self.shelf, self.people, self.events.publish, self.clock, every=10.0
+        )
+        catalogue = Catalogue(self.shelf, self.people, seen=self.restores.seen)
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)
         self.workspaces = Workspaces(
             self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed
@@ -140,8 +144,9 @@ class FacilityScene:
             self.store, self.accounts, self.grants, self.workspaces, self.revoked, self.clock
         )
         self.orders = Orders(
-            self.store, self.grants, means(self.accounts, self.workspaces), LinkCodec(), self.clock, pause=0.02
-        )
+            self.store, self.grants, means(self.accounts, self.workspaces, self.restores), LinkCodec(), self.clock,
+            pause=0.02,
+        )  # fmt: skip
         records = SqliteFeed(self.folder / "feed.sqlite3", self.clock)
         self.feed = Feed(self.shelf, records, OpenRecordCodec(), self.clock, 30.0)
         self.core = AgentCore(
@@ -174,6 +179,7 @@ class FacilityScene:
         self.open()
         await self.store.probe()
         await self.workspaces.recover()
+        await self.restores.recover()
 
     # --- the gateway's and the centre's half
 

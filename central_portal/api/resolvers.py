@@ -12,6 +12,7 @@ from central_portal.api import render
 from central_portal.api.context import Context
 from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.api.open_data import open_datasets
+from central_portal.api.restores import dataset_changed, restore_dataset
 from central_portal.catalogue.logic import terms_of
 from central_portal.workspaces.logic import WorkspaceView
 from shared.catalogue import SearchQuery
@@ -250,5 +251,6 @@ QUERY = {
 }  # fmt: skip
 MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,
+    "restoreDataset": restore_dataset,
 }  # fmt: skip
-SUBSCRIPTION = {"searchProgress": search_progress, "workspaceChanged": workspace_changed}
+SUBSCRIPTION = {"searchProgress": search_progress, "workspaceChanged": workspace_changed, "datasetChanged": dataset_changed}

@@ -26,8 +26,8 @@ class Means:
     probe: Callable[[], Awaitable[None]]
 
 
-def means(accounts: Accounts, workspaces: Workspaces, restores: Restores) -> Means:
-    """By these parts of the core."""
+def means(accounts: Accounts, workspaces: Workspaces, restores: Restores | None = None) -> Means:
+    """By these parts of the core; without `restores` nothing can be restored."""
 
     async def prepare(order: OrderRow, command: Command) -> Effect:
         match command.parameters:
@@ -35,7 +35,7 @@ def means(accounts: Accounts, workspaces: Workspaces, restores: Restores) -> Mea
                 return await workspaces.launching(order, request)
             case Stop(workspace_id):
                 return workspaces.stopping(order, workspace_id)
-            case Restore(pid):
+            case Restore(pid) if restores is not None:
                 return await restores.restoring(order, pid)
             case Unlink():
                 return accounts.unlinking(order)

@@ -21,3 +21,6 @@ WORLDS: dict[str, dict[str, Open]] = {
     "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
     "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }
+
+RESTORABLE = ("memory", "scicat")
+"""Catalogues with an archive that brings data back."""

@@ -13,6 +13,7 @@ from central_portal.api.app import GraphQLOverHTTP
 from central_portal.api.build import make_schema
 from central_portal.api.context import Services
 from central_portal.api.execute import Documents
+from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.database import in_database
 from central_portal.facilities import sessions
@@ -143,6 +144,7 @@ class Portal:
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
         wakes, writer = MemoryWakes(), Writer()
+        self.wakes = wakes
         broadcaster, settlements = Broadcaster(wakes), Settlements(wakes)
         self.identity = Identity(self.agents, encode_body, 3600, SessionWatch(wakes))
         self.facilities = Facilities(self.federation, wakes)
@@ -153,8 +155,9 @@ class Portal:
         self.workspaces = Workspaces(*parts, broadcaster, deadline)
         search = FederatedSearch(self.identity, self.facilities, deadline, open_data=open_data)
         unlinking = Unlinking(*parts, deadline)
+        restoring = Restoring(*parts, search, wakes, deadline, soon_s=0.05)
         self.services = Services(
-            self.identity, self.facilities, self.workspaces, search, unlinking, self.federation
+            self.identity, self.facilities, self.workspaces, search, unlinking, restoring, self.federation
         )  # fmt: skip
         schema = make_schema()
         self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)
@@ -173,7 +176,7 @@ class Portal:
         epoch = self.facilities.get(slug).epoch
         await in_database(sessions.close)(slug, epoch, "LOST")
         self.agents.replies.pop(slug, None)
-        await PortalEvents(self.facilities, self.reports).disconnected(slug, epoch)
+        await PortalEvents(self.facilities, self.reports, self.wakes).disconnected(slug, epoch)
 
     @property
     def epochs(self) -> dict[str, int]:

@@ -285,16 +285,15 @@ class ScicatPlugin:
     @staticmethod
     def build(settings: ScicatSettings, site: Site) -> Scicat:
         """The adapter; it asks nothing before it is asked."""
+        from facility_agent.adapters.catalogue.scicat_restoring import RestorableScicat
+
         at = site.config_folder
         upstream = Upstream(
             settings.url, NAME, Bounds(settings.timeout_s, settings.answer_bytes),
             ca_file=at / settings.ca_file if settings.ca_file else None,
         )  # fmt: skip
-        client = Client(
-            upstream,
-            settings.username,
-            partial(secret, at / settings.password_file),
-            frozenset(settings.reading_groups),
-        )
+        password, reading = partial(secret, at / settings.password_file), frozenset(settings.reading_groups)
+        client = Client(upstream, settings.username, password, reading)
         folders = Folders(at / settings.root if settings.root else None, settings.folder)
-        return Scicat(settings, client, folders, partial(faults, settings, at))
+        kind = RestorableScicat if settings.retrieve_job else Scicat
+        return kind(settings, client, folders, partial(faults, settings, at))
