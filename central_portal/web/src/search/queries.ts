@@ -104,6 +104,7 @@ export const DatasetById = graphql(`
         licence
         releasedAt
         archiveState
+        isRestorable
       }
     }
   }
