@@ -253,4 +253,8 @@ MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,
     "restoreDataset": restore_dataset,
 }  # fmt: skip
-SUBSCRIPTION = {"searchProgress": search_progress, "workspaceChanged": workspace_changed, "datasetChanged": dataset_changed}
+SUBSCRIPTION = {
+    "searchProgress": search_progress,
+    "workspaceChanged": workspace_changed,
+    "datasetChanged": dataset_changed,
+}

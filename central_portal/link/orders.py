@@ -118,7 +118,8 @@ def expire(now: float) -> list[OrderStanding]:
     ended = {"state": OrderState.EXPIRED.value, "settled_at": now, "body": b"", "mac": b""}
     Order.objects.filter(pk__in=keys).update(**ended)
     return [
-        OrderStanding(str(key), Verb(verb), OrderState.EXPIRED, workspace=str(about or "")) for key, verb, about in rows
+        OrderStanding(str(key), Verb(verb), OrderState.EXPIRED, workspace=str(about or ""))
+        for key, verb, about in rows
     ]
 
 

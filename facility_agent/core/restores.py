@@ -10,7 +10,7 @@ from dataclasses import replace
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.effects import Effect
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.catalogue import RestorableCatalogue, Reader
+from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from facility_agent.ports.store import OrderRow, RestoreRow, Store, Transaction
 from shared.catalogue import ArchiveState, Dataset, DatasetReport
 from shared.errors import BackendUnavailable, NotFound, ParasolError, RateLimited, Unsupported
@@ -51,11 +51,15 @@ class Restores:
         Raises Unsupported, AccountNotLinked, NotFound, AccessDenied, IdentityRefused, RateLimited, BackendUnavailable.
         """
         if self._archive is None:
-            raise Unsupported("This facility's archive cannot be asked from here; ask the facility to restore the data.")
+            raise Unsupported(
+                "This facility's archive cannot be asked from here; ask the facility to restore the data."
+            )
         account = await self._accounts.account_of(order)
         reader = Reader(account, await self._rules.proposals(account))
         if len(self._rows) >= MOST and pid not in self._rows:
-            raise RateLimited("So much is being restored here that nothing more can be asked for now; try again later.")
+            raise RateLimited(
+                "So much is being restored here that nothing more can be asked for now; try again later."
+            )
         try:
             async with asyncio.timeout(WITHIN):
                 state = await self._archive.restore(pid, reader)

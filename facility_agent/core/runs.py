@@ -45,9 +45,7 @@ class Runs:
         """Whether a start of it is under way."""
         return workspace_id in self._starting
 
-    async def mounts(
-        self, proposals: tuple[str, ...], account: Account, dataset: str = ""
-    ) -> tuple[Mount, ...]:
+    async def mounts(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> tuple[Mount, ...]:
         """What to show in it. Raises ProposalDenied, NotFound, DataNotOnline, BackendUnavailable."""
         locations = await self._catalogue.locate(proposals, account, dataset)
         names = safe_names([item.proposal for item in locations])

@@ -98,7 +98,7 @@ class Rule:
 
 def is_name(text: str) -> bool:
     """Whether it can name one folder: visible, without `/`, no `.` in front, at most 255 bytes."""
-    fit = 0 < len(text) and len(text.encode(errors="replace")) <= 255
+    fit = len(text) > 0 and len(text.encode(errors="replace")) <= 255
     return fit and text.isprintable() and "/" not in text and not text.startswith(".") and text == text.strip()
 
 

@@ -21,4 +21,7 @@ class RestoreTables(Tables):
 
     def restores(self) -> Sequence[RestoreRow]:
         """All that are watched."""
-        return [RestoreRow(*row) for row in self._db.execute("select pid, asked_at from restore order by asked_at, pid")]
+        return [
+            RestoreRow(*row)
+            for row in self._db.execute("select pid, asked_at from restore order by asked_at, pid")
+        ]

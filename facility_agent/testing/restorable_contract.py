@@ -91,10 +91,15 @@ class RestorableContract:
                 await self.archive_of(world).restore(pid, reader)
         assert await world.asked(THEIR_ONE) == 0
 
-    @pytest.mark.parametrize("pid", ["no-such", "'; drop table x; --", "../x", "%2e%2e", '{"$ne": ""}', "\0", "", "x" * 600])
+    @pytest.mark.parametrize(
+        "pid", ["no-such", "'; drop table x; --", "../x", "%2e%2e", '{"$ne": ""}', "\0", "", "x" * 600]
+    )
     async def test_what_does_not_exist_is_refused(self, world: RestorableWorld, pid: str) -> None:
         await self.archived(world)
-        for asking in (self.archive_of(world).restore(pid, world.reader(MINE)), self.archive_of(world).restore_state(pid)):
+        for asking in (
+            self.archive_of(world).restore(pid, world.reader(MINE)),
+            self.archive_of(world).restore_state(pid),
+        ):
             with pytest.raises(ParasolError):
                 await asking
         assert await world.asked(ONE) == 0

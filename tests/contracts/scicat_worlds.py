@@ -58,7 +58,13 @@ class ScicatWorld(RestorableWorld):
     open_proposal = OPEN
 
     def __init__(
-        self, folder: Path, scicat: SciCat, door: Door, backend: Scicat, stack: AsyncExitStack, another: Callable[[], Any]
+        self,
+        folder: Path,
+        scicat: SciCat,
+        door: Door,
+        backend: Scicat,
+        stack: AsyncExitStack,
+        another: Callable[[], Any],
     ) -> None:
         self.scicat, self.backend, self._door = scicat, backend, door
         self._stack, self._another = stack, another

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.places.settings import PlaceTable
 from facility_agent.places.template import Rule, parse
-
 from facility_agent.ports.places import Whereabouts
 from facility_agent.testing.catalogue_world import ADA
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
@@ -60,7 +58,24 @@ def test_whatever_is_no_template_is_refused_in_one_sentence(template: str) -> No
 
 
 @pytest.mark.parametrize(
-    "bad", ["", "/", "..", ".", "a/b", "../etc", "/etc", "a\0b", "\0", ".hidden", " a", "a\n", "x" * 256, "a/../b", "\ud800/"]
+    "bad",
+    [
+        "",
+        "/",
+        "..",
+        ".",
+        "a/b",
+        "../etc",
+        "/etc",
+        "a\0b",
+        "\0",
+        ".hidden",
+        " a",
+        "a\n",
+        "x" * 256,
+        "a/../b",
+        "\ud800/",
+    ],
 )
 def test_a_value_that_is_no_folders_name_makes_no_path(bad: str) -> None:
     assert made("{proposal}", bad) == []
@@ -72,7 +87,12 @@ def test_a_value_that_is_no_folders_name_makes_no_path(bad: str) -> None:
 TEXT = st.text(st.characters(exclude_categories=[]), max_size=12)
 
 
-@given(TEXT, st.lists(TEXT, max_size=3), st.lists(st.integers(1, 9999), max_size=3), st.sampled_from(["", "-", "/", ".."]))
+@given(
+    TEXT,
+    st.lists(TEXT, max_size=3),
+    st.lists(st.integers(1, 9999), max_size=3),
+    st.sampled_from(["", "-", "/", ".."]),
+)
 def test_no_value_makes_a_path_that_leads_up_or_elsewhere(
     proposal: str, instruments: list[str], years: list[int], separator: str
 ) -> None:
@@ -106,7 +126,10 @@ async def test_only_what_is_there_and_stays_below_the_root_is_found(tmp_path: Pa
     (root / "P-root").symlink_to(".")
     (root / "P-loop").symlink_to("P-loop")
     (root / "P-file").write_text("no folder")
-    found = {p: await places(root).find(Whereabouts(p)) for p in ("P-1", "P-2", "P-out", "P-up", "P-root", "P-loop", "P-file")}
+    found = {
+        p: await places(root).find(Whereabouts(p))
+        for p in ("P-1", "P-2", "P-out", "P-up", "P-root", "P-loop", "P-file")
+    }
     assert {p: list(f) for p, f in found.items() if f} == {"P-1": [root / "P-1"], "P-2": [root / "real" / "P-2"]}
 
 
@@ -140,7 +163,13 @@ class Rules:
 def catalogue(root: Path, path: str) -> Catalogue:
     backend = NoPaths({"P-open"})
     ours = Dataset("d", "T", "P-1", "I22", "", "", IN_2024, None, 1, 1, is_open=False)
-    backend.put([ours, replace(ours, pid="e", instrument="I11"), replace(ours, pid="o", proposal="P-open", started=SYLVESTER)])
+    backend.put(
+        [
+            ours,
+            replace(ours, pid="e", instrument="I11"),
+            replace(ours, pid="o", proposal="P-open", started=SYLVESTER),
+        ]
+    )
     return Catalogue(backend, Rules(), places(root, path))  # type: ignore[arg-type]
 
 
@@ -171,7 +200,7 @@ async def test_a_link_that_is_changed_to_lead_out_is_refused_from_then_on(tmp_pa
     (root / "P-1").symlink_to("v1")
     ours = catalogue(root, "{proposal}")
     assert [place.folder for place in await ours.locate(("P-1",), ADA)] == [root / "v1"]
-    os.unlink(root / "P-1")
+    (root / "P-1").unlink()
     (root / "P-1").symlink_to("/etc")
     with pytest.raises(NotFound):
         await ours.locate(("P-1",), ADA)
@@ -186,5 +215,3 @@ def test_settings_refuse_what_could_not_work() -> None:
     ):  # fmt: skip
         with pytest.raises(ValidationError):
             PlaceTable.model_validate(good | wrong)
-
-

@@ -7,6 +7,7 @@ import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -285,7 +286,7 @@ async def test_what_takes_long_is_looked_at_less_often(at: FacilityScene) -> Non
     while at.now < began + 86_400:
         await at.restores.look()
         at.now += 5
-    pauses = [later - earlier for earlier, later in zip(looks, looks[1:], strict=False)]
+    pauses = [later - earlier for earlier, later in pairwise(looks)]
     assert pauses[0] == 10
     assert pauses == sorted(pauses)
     assert max(pauses) == 300

@@ -47,7 +47,9 @@ class UserOfficeSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: Base = Field(description="The user office, before the paths below.")
-    username: str = Field(min_length=1, pattern="^[^:]*$", description="The agent's name there (Basic authentication).")
+    username: str = Field(
+        min_length=1, pattern="^[^:]*$", description="The agent's name there (Basic authentication)."
+    )
     password_file: Path = Field(description="Holds its password; mode 0600. Read at each question.")
     experiments: Annotated[str, AfterValidator(_experiments)] = Field(
         default="/experiments/$USERNAME/", description="Where a person's proposals are listed."
@@ -60,7 +62,9 @@ class UserOfficeSettings(BaseModel):
         default="proposal_id", description="Which field of an experiment names the proposal as the catalogue does."
     )
     ca_file: Path | None = Field(default=None, description="Trust this CA instead of the system's.")
-    timeout_s: float = Field(default=3.0, gt=0, le=30, description="The longest that one question may take, all pages.")
+    timeout_s: float = Field(
+        default=3.0, gt=0, le=30, description="The longest that one question may take, all pages."
+    )
     answer_bytes: int = Field(default=4 * 1024 * 1024, gt=0, description="The most that one answer may have.")
 
 
@@ -119,9 +123,10 @@ class UserOffice(AccessRules):
     async def _page(self, username: str, number: int, size: int) -> tuple[int, bool, list[str]] | None:
         """(how many in all, whether there is another page, these proposals); None for a username it does not know.
 
-        `next` is an address of somebody else's choice: it only says that there is more.
+        `next` is an address of somebody else's choice: it only says that there is more. A name that some server could take
+        for more than one part of a path is not asked about.
         """
-        if username in (".", "..") or not username.isprintable():
+        if username in (".", "..") or "/" in username or not username.isprintable():
             return None
         path = self._settings.experiments.replace(_USERNAME, quote(username, safe=""))
         said = await self._told("GET", path, query={"page": str(number), "page_size": str(size)})
@@ -136,7 +141,12 @@ class UserOffice(AccessRules):
 
     def _named(self, row: Any) -> str:
         name = row.get(self._settings.proposal) if isinstance(row, dict) else None
-        if not isinstance(name, str) or not 1 <= len(name) <= 100 or not name.isprintable() or name != name.strip():
+        if (
+            not isinstance(name, str)
+            or not 1 <= len(name) <= 100
+            or not name.isprintable()
+            or name != name.strip()
+        ):
             raise unusable(NAME, f"has an experiment without a usable {self._settings.proposal}")
         return name
 

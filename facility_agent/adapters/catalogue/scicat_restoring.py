@@ -16,7 +16,7 @@ from facility_agent.adapters.catalogue.scicat import NO_DATASET, Scicat
 from facility_agent.adapters.catalogue.scicat_client import NAME, rows
 from facility_agent.adapters.catalogue.scicat_records import Record
 from facility_agent.adapters.http import unusable
-from facility_agent.ports.catalogue import RestorableCatalogue, Reader
+from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from shared.catalogue import ArchiveState
 from shared.errors import NotFound, Unsupported
 

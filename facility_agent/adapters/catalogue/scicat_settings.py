@@ -12,6 +12,7 @@ from facility_agent.adapters.catalogue.scicat_records import Fields
 from facility_agent.adapters.upstream_settings import Base, secret
 from facility_agent.plugins import Fault
 
+
 def _template(value: str) -> str:
     parts = value.split("/")
     if "{proposal}" not in parts[-1] or "{proposal}" in "/".join(parts[:-1]) or {"", ".", ".."} & set(parts):

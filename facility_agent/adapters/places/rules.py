@@ -34,4 +34,8 @@ class SitePlaces(Places):
             for path in rule.template.paths(about, rule.titles):
                 if folder := contained(rule.root, path):
                     found[folder] = None
-        return [folder for folder in found if not any(folder != other and folder.is_relative_to(other) for other in found)]
+        return [
+            folder
+            for folder in found
+            if not any(folder != other and folder.is_relative_to(other) for other in found)
+        ]

@@ -26,7 +26,16 @@ T = TypeVar("T")
 
 
 class Transaction(
-    AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, RestoreRows, EgressRows,
+    AccountRows,
+    GrantRows,
+    UsedRows,
+    BrowserRows,
+    DoorRows,
+    WorkspaceRows,
+    OrderRows,
+    Memory,
+    RestoreRows,
+    EgressRows,
     Protocol,
 ):
     """Reads and writes of one transaction: a rule needs several tables at once."""

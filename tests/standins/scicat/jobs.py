@@ -98,7 +98,9 @@ class Jobs:
             raise unknown(f"{unexpected} in a filter of jobs")
         limits = asked.get("limits") or {}
         limit = limits.get("limit") or len(rows) or 1
-        listed = found(rows, {key: asked[key] for key in ("where", "fields") if key in asked}, {"limit": limit, "sort": {}})
+        listed = found(
+            rows, {key: asked[key] for key in ("where", "fields") if key in asked}, {"limit": limit, "sort": {}}
+        )
         return listed[limits.get("skip") or 0 :]
 
     async def get(self, request: Request, user: User | None) -> Any:

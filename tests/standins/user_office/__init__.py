@@ -27,8 +27,8 @@ class Office:
     """Who is known, who may use what, and who took part in what. `asked` is every request, in order."""
 
     username: str = "parasol"
-    password: str = "correct horse"  # noqa: S105 (of nobody)
-    field: str = "proposal_id"
+    password: str = "correct horse"
+    named: str = "proposal_id"
     authorized: dict[str, bool] = field(default_factory=dict)
     experiments: dict[str, list[str]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
@@ -102,15 +102,15 @@ class _Door:
         return JSONResponse({
             "count": len(names), "next": at(number + 1) if begin + size < len(names) else None,
             "previous": at(number - 1) if number > 1 else None,
-            "results": [_experiment(self._office.field, name) for name in rows],
+            "results": [_experiment(self._office.named, name) for name in rows],
         })  # fmt: skip
 
 
-def _experiment(field: str, name: str) -> dict[str, Any]:
+def _experiment(key: str, name: str) -> dict[str, Any]:
     path = json.dumps([{"name": "data", "hostPath": {"path": "/etc"}}])
     session = {"session_number": "1", "start_date": "2024-01-01T08:00:00Z", "end_date": "2024-01-02T08:00:00Z",
                "subject": "", "body": "", "data_set_path": path}  # fmt: skip
-    return {"subject": f"About {name}", field: name, "body": "", "beam_line": "BL-1", "uid": 0, "gid": 0,
+    return {"subject": f"About {name}", key: name, "body": "", "beam_line": "BL-1", "uid": 0, "gid": 0,
             "sessions": [session]}  # fmt: skip
 
 
