@@ -234,6 +234,10 @@ class Recorder:
         await self._note("reported", facility_id, report)
         return True
 
+    async def dataset_reported(self, facility_id: str, epoch: int, report: DatasetReport) -> bool:
+        await self._note("dataset", facility_id, report)
+        return True
+
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:
         """Commits into the test's `queue`."""
         if self.away():

@@ -160,7 +160,8 @@ class UserOffice(AccessRules):
         headers = {"Authorization": f"Basic {credentials}"}
         answer = await self._upstream.send(method, path, headers=headers, **what)
         if answer.status == 404:
-            return await _unknown(answer)
+            await _unknown(answer)
+            return None
         if answer.status == 429 or answer.status >= 500 or answer.status in (401, 403):
             raise unavailable(NAME) from ValueError(f"status {answer.status}")
         said = await answer.json() if answer.status == 200 else None
