@@ -15,9 +15,7 @@ from shared.facilities import Capability, Outcome
 from tests.integration.test_subscriptions import socket
 
 pytestmark = pytest.mark.usefixtures("database")
-RESTORE = (
-    "mutation($i: RestoreDatasetInput!){restoreDataset(input:$i){dataset{archiveState isRestorable} waiting problem{code message}}}"
-)
+RESTORE = "mutation($i: RestoreDatasetInput!){restoreDataset(input:$i){dataset{archiveState isRestorable} waiting problem{code message}}}"
 CHANGED = "subscription($d: ID!){datasetChanged(dataset:$d){id archiveState}}"
 MINE = {"i": {"dataset": "Dataset:alpha:mine"}}
 REFUSED = Answer(Outcome.FAILED, problem=Problem("NOT_FOUND", "There is no such dataset."))
@@ -84,7 +82,11 @@ async def test_a_person_restores_watches_and_is_told(archive: Archive) -> None:
 
         assert await seen() == "ARCHIVED"
         done = await archive.restore(cookie)
-        assert done == {"dataset": {"archiveState": "RESTORING", "isRestorable": False}, "waiting": False, "problem": None}
+        assert done == {
+            "dataset": {"archiveState": "RESTORING", "isRestorable": False},
+            "waiting": False,
+            "problem": None,
+        }
         assert await seen() == "RESTORING"
         await archive.arrive()
         assert await seen() == "ONLINE"
@@ -152,7 +154,9 @@ async def test_what_the_facility_says_no_to_is_said(archive: Archive) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("dataset", ["", "Dataset:alpha:", "Facility:alpha", "Dataset:nowhere:x", "Dataset:alpha:" + "x" * 599, "x\0y"])
+@pytest.mark.parametrize(
+    "dataset", ["", "Dataset:alpha:", "Facility:alpha", "Dataset:nowhere:x", "Dataset:alpha:" + "x" * 599, "x\0y"]
+)
 async def test_an_id_of_nothing_is_nothing(archive: Archive, dataset: str) -> None:
     cookie = await archive.portal.person("ada-typo", "alpha")
     done = await archive.restore(cookie, {"i": {"dataset": dataset}})

@@ -35,22 +35,12 @@ function News({ dataset, dismiss }: { dataset: Changed; dismiss: () => void }) {
   const isThere = dataset.archiveState === 'ONLINE';
   const title = dataset.title;
   const name = dataset.facility.name;
-  useEffect(() => {
-    announce(isThere ? t`${title} is on disk at ${name} now.` : t`${title} did not come back from the archive of ${name}.`);
-  }, [dataset.id]);
+  // Not <Trans>: it would take what looks like markup in a title for its own.
+  const said = isThere ? t`${title} is on disk at ${name} now.` : t`${title} did not come back from the archive of ${name}.`;
+  useEffect(() => announce(said), [said]);
   return (
     <div className="strip" role="group" aria-label={t`News of a dataset that you had restored`}>
-      <Status tone={isThere ? 'ok' : 'bad'}>
-        {isThere ? (
-          <Trans>
-            {title} is on disk at {name} now.
-          </Trans>
-        ) : (
-          <Trans>
-            {title} did not come back from the archive of {name}.
-          </Trans>
-        )}
-      </Status>
+      <Status tone={isThere ? 'ok' : 'bad'}>{said}</Status>
       <Link className="btn small" to="/datasets/$id" params={{ id: dataset.id }} onClick={dismiss}>
         <Trans>Show the dataset</Trans>
       </Link>
