@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Set
 
-from django.db.models import Q
-
+from central_portal.bulk import Lock, lock_rows
 from central_portal.facilities.models import FacilitySession
 from central_portal.link.ports import Overtaken
 
@@ -17,9 +16,6 @@ def fence(facility_id: str, epoch: int) -> None:
 
 def fence_all(sessions: Set[tuple[str, int]]) -> None:
     """The same for several facilities with their epochs."""
-    wanted = Q()
-    for facility_id, epoch in sessions:
-        wanted |= Q(slug=facility_id, epoch=epoch)
-    rows = FacilitySession.objects.select_for_update(no_key=True).filter(wanted).order_by("slug")
-    if len(rows.values_list("pk", flat=True)) != len(sessions):
+    rows = lock_rows(FacilitySession, ("slug", "epoch"), {slug for slug, _ in sessions}, Lock.NO_KEY)
+    if not sessions <= set(rows):
         raise Overtaken

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.db import transaction
 from django.db.models import Q
 
+from central_portal.bulk import read_rows
 from central_portal.identity.models import (
     AccountLinkKnowledge,
     ConnectAttempt,
@@ -232,14 +233,14 @@ def save_grant(session_hash: str, grant: GrantRow) -> bool:
     return True
 
 
+_GRANT = ("facility", "grant_id", "box", "scopes", "clock_offset_ms", "expires_at")
+
+
 def grants_of(session_hash: str, now: float, facility: str | None = None) -> list[GrantRow]:
     """The living grants of a session, of one facility or all."""
-    rows = SealedGrant.objects.filter(session_id=session_hash, expires_at__gt=now)
-    if facility is not None:
-        rows = rows.filter(facility=facility)
-    return [
-        GrantRow(r.facility, r.grant_id, bytes(r.box), r.scopes, r.clock_offset_ms, r.expires_at) for r in rows
-    ]
+    where = {"session_id": (session_hash,), **({} if facility is None else {"facility": (facility,)})}
+    rows = read_rows(SealedGrant, _GRANT, where)
+    return [GrantRow(slug, name, bytes(box), *rest) for slug, name, box, *rest in rows if rest[-1] > now]
 
 
 def drop_grant(session_hash: str, facility: str, grant_id: str) -> None:

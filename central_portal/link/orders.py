@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from django.db import transaction
 from django.db.models import Count, Min, Q
 
-from central_portal.bulk import update_rows
+from central_portal.bulk import insert_rows, lock_rows, update_rows
 from central_portal.database import in_database
 from central_portal.link.models import Order
 from central_portal.link.ports import (
@@ -27,17 +27,25 @@ from shared.limits import LIMITS
 AT_ONCE = 500
 
 
+_ASKED = (
+    "id", "facility", "verb", "person", "workspace", "body", "grant_id", "mac", "state", "created_at", "expires_at",
+    "traceparent",
+)  # fmt: skip
+
+
 def insert(orders: Iterable[tuple[NewOrder, bool]]) -> None:
     """Store orders: SENT when the facility is online (the second of each), since from now on it may have been sent."""
-    Order.objects.bulk_create(
-        Order(
-            id=uuid.UUID(order.id), facility=order.facility, verb=order.verb.value, person=order.person,
-            workspace=uuid.UUID(order.workspace) if order.workspace else None, body=order.sealed.body,
-            grant_id=order.sealed.grant_id, mac=order.sealed.mac,
-            state=(OrderState.SENT if online else OrderState.WAITING).value, created_at=order.created_at,
-            expires_at=order.expires_at, traceparent=order.traceparent,
-        )
-        for order, online in orders
+    insert_rows(
+        Order, _ASKED,
+        [
+            (
+                uuid.UUID(order.id), order.facility, order.verb.value, order.person,
+                uuid.UUID(order.workspace) if order.workspace else None, order.sealed.body, order.sealed.grant_id,
+                order.sealed.mac, (OrderState.SENT if online else OrderState.WAITING).value, order.created_at,
+                order.expires_at, order.traceparent,
+            )
+            for order, online in orders
+        ],
     )  # fmt: skip
 
 
@@ -60,16 +68,16 @@ def cancel_waiting(order_id: str, now: float) -> bool:
     return rows.update(state=OrderState.CANCELLED.value, settled_at=now, body=b"", mac=b"") == 1
 
 
+_STANDING = ("id", "facility", "verb", "state", "person", "workspace", "grant_id")
+
+
 def take_open(facilities: Mapping[str, str]) -> dict[str, OrderStanding]:
     """The open ones of these orders (each with its facility), locked until the transaction ends."""
     keys = {key: facility for order_id, facility in facilities.items() if (key := _key(order_id)) is not None}
-    rows = Order.objects.select_for_update().filter(pk__in=sorted(keys), state__in=OPEN_STATES).order_by("pk")
     return {
         str(key): OrderStanding(str(key), Verb(verb), OrderState(state), person=person, workspace=str(about or ""), grant_id=grant)
-        for key, facility, verb, state, person, about, grant in rows.values_list(
-            "pk", "facility", "verb", "state", "person", "workspace", "grant_id"
-        )
-        if facility == keys[key]
+        for key, facility, verb, state, person, about, grant in lock_rows(Order, _STANDING, keys)
+        if state in OPEN_STATES and facility == keys[key]
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from central_portal.bulk import update_rows
+from central_portal.bulk import insert_rows, lock_rows, read_rows, update_rows
 from central_portal.workspaces.logic import Step, WorkspaceView
 from central_portal.workspaces.models import Workspace
 from shared.workspaces import StepName, WorkspaceState
@@ -22,6 +22,10 @@ _COLUMNS = (
     "id", "person_id", "facility", "environment", "environment_title", "flavour", "proposals", "dataset", "title",
     "lifetime_s", "state", "sequence", "steps", "reason", "message", "requested_at", "changed_at", "seen_at", "ends_at",
     "stop_requested_at",
+)  # fmt: skip
+_ASKED = (
+    "id", "person_id", "facility", "environment", "environment_title", "flavour", "proposals", "dataset", "title",
+    "lifetime_s", "requested_at",
 )  # fmt: skip
 _MUTABLE = (
     "state", "sequence", "steps", "reason", "message", "changed_at", "seen_at", "ends_at", "stop_requested_at",
@@ -53,23 +57,24 @@ def _mutable(view: WorkspaceView) -> tuple[object, ...]:
 
 def insert(views: Iterable[WorkspaceView]) -> None:
     """Store new rows. Raises IntegrityError when an id was used."""
-    Workspace.objects.bulk_create(
-        Workspace(
-            id=uuid.UUID(v.id), person_id=v.person_id, facility=v.facility, environment=v.environment,
-            environment_title=v.environment_title, flavour=v.flavour, proposals=list(v.proposals), dataset=v.dataset,
-            title=v.title, lifetime_s=v.lifetime_s, requested_at=v.requested_at,
-            **dict(zip(_MUTABLE, _mutable(v), strict=True)),
-        )
-        for v in views
+    insert_rows(
+        Workspace, (*_ASKED, *_MUTABLE),
+        [
+            (
+                uuid.UUID(v.id), v.person_id, v.facility, v.environment, v.environment_title, v.flavour,
+                list(v.proposals), v.dataset, v.title, v.lifetime_s, v.requested_at, *_mutable(v),
+            )
+            for v in views
+        ],
     )  # fmt: skip
 
 
 def change_all(decisions: Sequence[tuple[str, Decide]]) -> list[tuple[WorkspaceView, bool] | None]:
     """Read, decide and write rows in one transaction; of each (row, whether it changed), None when there is none."""
-    keys = sorted({uuid.UUID(workspace_id) for workspace_id, _ in decisions})
+    keys = {uuid.UUID(workspace_id) for workspace_id, _ in decisions}
     done: list[tuple[WorkspaceView, bool] | None] = []
     with transaction.atomic(savepoint=False):
-        rows = _views(Workspace.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+        rows = map(_view, lock_rows(Workspace, _COLUMNS, keys))
         views, written = {view.id: view for view in rows}, {}
         for workspace_id, decide in decisions:
             before = views.get(workspace_id)
@@ -97,7 +102,7 @@ def changed(workspace_id: str, decide: Decide) -> list[WorkspaceView]:
 
 def get(workspace_id: str) -> WorkspaceView | None:
     """One row."""
-    return next(iter(_views(Workspace.objects.filter(pk=uuid.UUID(workspace_id)))), None)
+    return next(map(_view, read_rows(Workspace, _COLUMNS, {"id": (uuid.UUID(workspace_id),)})), None)
 
 
 def of_person(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import sqlite3
@@ -106,26 +107,29 @@ for _shift in ("+1h", "-1h", "+1d", "-1d"):
 def disk_full(world: World, site: Site) -> None:
     """Nothing of the agent's may lie behind some place in a file: RLIMIT_FSIZE needs no privilege.
 
-    It says so, refuses what it cannot store, and goes on by itself when there is room again.
+    It says so, refuses what it can neither store nor record, and goes on by itself when there is room again.
     """
     assert site.process is not None
     process = psutil.Process(site.process.pid)
     before = process.rlimit(psutil.RLIMIT_FSIZE)
     process.rlimit(psutil.RLIMIT_FSIZE, (RANDOM.randint(1, 65_536), before[1]))
     try:
-        _hears(site, "The store cannot be used")
+        what = _hears(site, r"(The store|The egress log) cannot be (used|written)")
         orders_go_by(world, site, 5)
     finally:
         if alive(site.process):
             process.rlimit(psutil.RLIMIT_FSIZE, before)
-    _hears(site, "The store can be used again")
+    _hears(site, f"{what[1]} can be {what[2]} again")
 
 
-def _hears(site: Site, words: str) -> None:
+def _hears(site: Site, words: str) -> re.Match[str]:
     process = site.process
     assert process is not None
-    until(lambda: words in site.news() or not alive(process), f"{site.name} says: {words}", 60)
+    until(lambda: re.search(words, site.news()) or not alive(process), f"{site.name} says: {words}", 60)
     assert alive(process), f"it ended with {process.returncode}: {site.text()[-4000:]}"
+    said = re.search(words, site.news())
+    assert said is not None
+    return said
 
 
 @fault("F21", "agent's store is damaged, and mended from a copy")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -10,12 +11,13 @@ import psutil
 
 from tests.chaos.agent_faults import orders_go_by, pause
 from tests.chaos.faults import RANDOM, fault
-from tests.chaos.people import Person
+from tests.chaos.people import Load, Person
 from tests.chaos.site import Site
 from tests.chaos.world import World, faked
 from tests.integration.replicas import Part
 from tests.waiting import alive, until
 
+RARE = ("before-accepted", "after-accepted")
 MOMENTS = ("after-read", "before-accepted", "after-accepted", "before-settled", "after-settled")
 
 
@@ -76,10 +78,25 @@ def _crash(moment: str) -> None:
     @fault("F09", f"hub killed {moment}", where="world")
     def act(world: World, site: Site) -> None:
         crashing = _replaced(world, world.hub_of(site), PARASOL_CRASH_AT=f"{moment}:{RANDOM.randint(1, 2)}")
+        busy = _kept_busy(world.loads[site.name], crashing) if moment in RARE else None
         _dies(crashing)
         site.mark()
         world.start("hub")
         site.connected()
+        if busy is not None:
+            busy.join(60)
+
+
+def _kept_busy(load: Load, hub: Part) -> threading.Thread:
+    """Orders that overtake each other, so that the hub's look once a second finds some between Accepted and result."""
+
+    def work() -> None:
+        while alive(hub.process):
+            load.burst(10)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    return thread
 
 
 for _moment in MOMENTS:

@@ -39,11 +39,14 @@ def ran_out(world: World, site: Site) -> None:
     _shift(world, 25)
     site.start(wait=False)
     site.connected(LOOKS)
+    for each in world.sites:  # the others' certificates have run out as well
+        each.back(LOOKS)
 
 
 @fault("F20", "an agent is revoked, and enrolled anew", "certificates", NEEDS)
 def revoked(world: World, site: Site) -> float:
     """Its session ends within 5 s."""
+    site.back(LOOKS)
     said, begun = Sides(world, site), time.monotonic()
     assert world.run("agent", "revoke", site.name).returncode == 0
     until(said.agent, "the session is cut", 10)
