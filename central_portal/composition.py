@@ -12,6 +12,7 @@ from typing import Any
 from central_portal.api.build import build_api
 from central_portal.api.context import Services
 from central_portal.asgi import Entrance, application
+from central_portal.catalogue.finding import Finding
 from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment, nothing
@@ -38,6 +39,7 @@ from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.link.wakes_redis import RedisWakes
 from central_portal.mirror.following import Mirror
+from central_portal.mirror.lookup import MirrorLookup
 from central_portal.mirror.records import MirrorRecords
 from central_portal.mirror.searching import MirrorSearch
 from central_portal.panosc.app import SearchApi
@@ -183,7 +185,8 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     events.target = PortalEvents(facilities, reports, wakes)
     search = FederatedSearch(identity, facilities, settings.query_deadline, open_data=MirrorSearch())
     restoring = Restoring(*asking, search, wakes, settings.query_deadline)
-    services = Services(identity, facilities, workspaces, search, unlinking, restoring, federation)
+    finding = Finding(identity, facilities, MirrorLookup(), settings.query_deadline)
+    services = Services(identity, facilities, workspaces, search, unlinking, restoring, finding, federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     if hub is not None:
         mirror = Mirror(identity, facilities, hub.links.online, settings.mirror_every, settings.query_deadline)

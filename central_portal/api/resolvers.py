@@ -10,9 +10,9 @@ from graphql import GraphQLResolveInfo
 
 from central_portal.api import render
 from central_portal.api.context import Context
+from central_portal.api.datasets import dataset_changed, find_dataset, restore_dataset
 from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.api.open_data import open_datasets
-from central_portal.api.restores import dataset_changed, restore_dataset
 from central_portal.catalogue.logic import terms_of
 from central_portal.workspaces.logic import WorkspaceView
 from shared.catalogue import SearchQuery
@@ -247,7 +247,7 @@ async def unlink_account(_: Any, info: GraphQLResolveInfo, input: Mapping[str, A
 QUERY = {
     "me": me, "signInProviders": sign_in_providers, "facilities": facilities, "facility": facility, "search": search,
     "files": files, "workspaces": workspaces, "workspace": workspace, "node": node,
-    "openDatasets": open_datasets,
+    "openDatasets": open_datasets, "findDataset": find_dataset,
 }  # fmt: skip
 MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,

@@ -13,6 +13,7 @@ from central_portal.api.app import GraphQLOverHTTP
 from central_portal.api.build import make_schema
 from central_portal.api.context import Services
 from central_portal.api.execute import Documents
+from central_portal.catalogue.finding import Finding
 from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.database import in_database
@@ -26,6 +27,7 @@ from central_portal.link.orders import OrderRows
 from central_portal.link.ports import HelloFacts, HubPlace, OrderAnswer, SealedBody
 from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
+from central_portal.mirror.lookup import MirrorLookup
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
@@ -155,9 +157,10 @@ class Portal:
         self.workspaces = Workspaces(*parts, broadcaster, deadline)
         search = FederatedSearch(self.identity, self.facilities, deadline, open_data=open_data)
         unlinking = Unlinking(*parts, deadline)
+        finding = Finding(self.identity, self.facilities, MirrorLookup(), deadline)
         restoring = Restoring(*parts, search, wakes, deadline, soon_s=0.05)
         self.services = Services(
-            self.identity, self.facilities, self.workspaces, search, unlinking, restoring, self.federation
+            self.identity, self.facilities, self.workspaces, search, unlinking, restoring, finding, self.federation
         )  # fmt: skip
         schema = make_schema()
         self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)

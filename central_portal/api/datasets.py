@@ -1,4 +1,4 @@
-"""Mutation.restoreDataset and Subscription.datasetChanged."""
+"""Query.findDataset, Mutation.restoreDataset and Subscription.datasetChanged."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ from central_portal.api.context import Context
 from central_portal.api.ids import parse
 from shared.commands import Problem
 from shared.errors import ParasolError
+
+
+async def find_dataset(
+    _: Any, info: GraphQLResolveInfo, pid: str | None = None, doi: str | None = None, facility: str | None = None
+) -> render.Data:
+    """Query.findDataset."""
+    context: Context = info.context
+    slug = parse("Facility", facility)[0] if facility else ""
+    found = await context.services.finding.find(context.caller, pid or "", doi or "", slug)
+    return render.dataset(found.dataset, (await context.homes())[found.facility])
 
 
 async def restore_dataset(_: Any, info: GraphQLResolveInfo, input: Mapping[str, Any]) -> render.Data:  # noqa: A002 (GraphQL's name)
