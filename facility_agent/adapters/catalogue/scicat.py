@@ -20,8 +20,8 @@ from facility_agent.adapters.catalogue.scicat_paging import Order, Row, first, i
 from facility_agent.adapters.catalogue.scicat_questions import Range, Where
 from facility_agent.adapters.catalogue.scicat_records import Record
 from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings, faults
+from facility_agent.adapters.catalogue.site_settings import secret
 from facility_agent.adapters.http import Bounds, Upstream, unusable
-from facility_agent.adapters.upstream_settings import secret
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared import cursors
