@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 
+from facility_agent.core.whereabouts import whereabouts
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account
@@ -13,7 +13,6 @@ from shared.catalogue import (
     ArchiveState,
     Dataset,
     FilePage,
-    Proposal,
     ProposalPage,
     ProposalQuery,
     SearchPage,
@@ -72,10 +71,8 @@ class Catalogue:
     async def _places_of(self, proposal: str, reader: Reader) -> list[Location]:
         if self._places is None:
             return [await self._backend.locate(proposal)]
-        about = Whereabouts(proposal)
-        if self._places.wants_facts:
-            page = await self._backend.proposals(ProposalQuery(proposals=(proposal,)), reader)
-            about = next((_whereabouts(said) for said in page.proposals if said.pid == proposal), about)
+        wants = self._places.wants_facts
+        about = await whereabouts(self._backend, proposal, reader) if wants else Whereabouts(proposal)
         folders = await self._places.find(about)
         if not folders:
             raise NotFound
@@ -96,20 +93,3 @@ def _require_online(dataset: Dataset) -> None:
     """Raises DataNotOnline: an archived file that is mounted looks like an empty or a hanging one."""
     if dataset.state is not ArchiveState.ONLINE:
         raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
-
-
-def _whereabouts(proposal: Proposal) -> Whereabouts:
-    """The years are those of the proposal's time wherever on Earth its clock stood; without a time there are none."""
-    began, ended = proposal.started, proposal.ended
-    if began is None:
-        return Whereabouts(proposal.pid, proposal.instruments)
-    try:
-        first = datetime.fromtimestamp(began - _CLOCKS, UTC).year
-        last = datetime.fromtimestamp(max(began, ended or began) + _CLOCKS, UTC).year
-    except (ValueError, OverflowError, OSError):
-        return Whereabouts(proposal.pid, proposal.instruments)
-    return Whereabouts(proposal.pid, proposal.instruments, tuple(range(first, min(last, first + _YEARS - 1) + 1)))
-
-
-_CLOCKS = 14 * 3600.0
-_YEARS = 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,12 +13,14 @@ from pydantic import ValidationError
 
 from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.whereabouts import whereabouts
 from facility_agent.places.settings import PlaceTable
 from facility_agent.places.template import Rule, parse
+from facility_agent.ports.catalogue import Reader
 from facility_agent.ports.places import Whereabouts
 from facility_agent.testing.catalogue_world import ADA
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
-from shared.catalogue import Dataset
+from shared.catalogue import Dataset, Proposal, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.errors import BackendUnavailable, NotFound, ProposalDenied
 
 IN_2024 = 1_720_000_000.0
@@ -215,3 +218,49 @@ def test_settings_refuse_what_could_not_work() -> None:
     ):  # fmt: skip
         with pytest.raises(ValidationError):
             PlaceTable.model_validate(good | wrong)
+
+
+class Proposals(NoPaths):
+    """A catalogue whose proposals' records say this."""
+
+    def __init__(self, **said: Any) -> None:
+        super().__init__(frozenset())
+        self.said, self.searched = said, 0
+
+    async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
+        return ProposalPage((Proposal("P-1", **self.said),) if query.proposals == ("P-1",) else ())
+
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        self.searched += 1
+        return await super().search(query, reader)
+
+
+@pytest.mark.parametrize(
+    ("said", "instruments", "years", "asks"),
+    [
+        ({}, ("I11", "I22"), (2024, 2025), True),
+        ({"instruments": ("I99",)}, ("I99", "I11", "I22"), (2024, 2025), True),
+        ({"started": IN_2024 - 366 * 86_400}, ("I11", "I22"), (2023, 2024, 2025), True),
+        ({"instruments": ("I99",), "started": IN_2024, "ended": IN_2024}, ("I99",), (2024,), False),
+        ({"instruments": ("I99",), "started": -1e300, "ended": 1e300}, ("I99",), (), False),
+        ({"instruments": ("I99",), "started": 0.0, "ended": 1e11}, ("I99",), tuple(range(1969, 1990)), False),
+    ],
+)
+async def test_a_proposal_that_says_little_is_known_by_its_datasets(
+    said: dict[str, Any], instruments: tuple[str, ...], years: tuple[int, ...], asks: bool
+) -> None:
+    backend = Proposals(**said)
+    ours = Dataset("d", "T", "P-1", "I22", "", "", IN_2024, None, 1, 1, is_open=False)
+    theirs = replace(ours, pid="t", proposal="P-2", instrument="I00", started=0.0)
+    backend.put([ours, replace(ours, pid="e", instrument="I11", started=SYLVESTER), theirs])
+    about = await whereabouts(backend, "P-1", Reader(ADA, frozenset({"P-1"})))
+    assert (about.instruments, about.years) == (instruments, years)
+    assert bool(backend.searched) is asks
+
+
+async def test_the_search_for_facts_is_bounded() -> None:
+    backend = Proposals()
+    ours = Dataset("d", "T", "P-1", "I22", "", "", IN_2024, None, 1, 1, is_open=False)
+    backend.put([replace(ours, pid=f"{n:05}") for n in range(1200)])
+    await whereabouts(backend, "P-1", Reader(ADA, frozenset({"P-1"})))
+    assert backend.searched == 5
