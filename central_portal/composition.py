@@ -183,10 +183,8 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     unlinking = Unlinking(*asking, settings.query_deadline)
     reports = Reports(writer, broadcaster, settlements)
     events.target = PortalEvents(facilities, reports, wakes)
-    search = FederatedSearch(identity, facilities, settings.query_deadline, open_data=MirrorSearch())
-    restoring = Restoring(*asking, search, wakes, settings.query_deadline)
-    finding = Finding(identity, facilities, MirrorLookup(), settings.query_deadline)
-    services = Services(identity, facilities, workspaces, search, unlinking, restoring, finding, federation)
+    data = _data(asking, wakes, settings.query_deadline)
+    services = Services(identity, facilities, workspaces, data[0], unlinking, *data[1:], federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     if hub is not None:
         mirror = Mirror(identity, facilities, hub.links.online, settings.mirror_every, settings.query_deadline)
@@ -203,6 +201,17 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
     return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))
+
+
+Asking = tuple[Identity, Facilities, Links, Settlements, Writer]
+
+
+def _data(asking: Asking, wakes: Wakes, deadline: float) -> tuple[FederatedSearch, Restoring, Finding]:
+    """What asks facilities and the mirror about data."""
+    identity, facilities = asking[:2]
+    search = FederatedSearch(identity, facilities, deadline, open_data=MirrorSearch())
+    restoring = Restoring(*asking, search, wakes, deadline)
+    return search, restoring, Finding(identity, facilities, MirrorLookup(), deadline)
 
 
 def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:

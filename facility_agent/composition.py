@@ -132,7 +132,10 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
-        self._restores = Restores(self._store, accounts, archive, rules, self._events.publish, clock)
+        self._restores = Restores(
+            self._store, accounts, archive, rules, self._events.publish, clock,
+            per_account=config.limits.restores_per_account,
+        )  # fmt: skip
         catalogue = Catalogue(self._made.catalogue, rules, _places(config), self._restores.seen)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),

@@ -193,6 +193,9 @@ class LimitsTable(Table):
     """Limits per account."""
 
     workspaces_per_account: int = Field(default=4, ge=1, le=1000)
+    restores_per_account: int = Field(
+        default=20, ge=1, le=1000, description="Datasets on their way back from the archive."
+    )
 
 
 class Config(Table):

@@ -133,7 +133,14 @@ class FacilityScene:
         self.accounts = Accounts(self.store, self.people, self.people, self.people, self.revoked.passes)
         self.grants = Grants(self.store, vault, "alpha", GrantLives(), self.clock)
         self.restores = Restores(
-            self.store, self.accounts, self.shelf, self.people, self.events.publish, self.clock, every=10.0
+            self.store,
+            self.accounts,
+            self.shelf,
+            self.people,
+            self.events.publish,
+            self.clock,
+            every=10.0,
+            per_account=3,
         )
         catalogue = Catalogue(self.shelf, self.people, seen=self.restores.seen)
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)

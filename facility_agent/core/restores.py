@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
+from math import inf
+from typing import Any
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.effects import Effect
@@ -13,7 +15,7 @@ from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from facility_agent.ports.store import OrderRow, RestoreRow, Store, Transaction
 from shared.catalogue import ArchiveState, Dataset, DatasetReport
-from shared.errors import BackendUnavailable, NotFound, ParasolError, RateLimited, Unsupported
+from shared.errors import BackendUnavailable, NotFound, ParasolError, QuotaExceeded, RateLimited, Unsupported
 
 log = logging.getLogger(__name__)
 MOST = 1000
@@ -27,15 +29,16 @@ class Restores:
     """Begins restores and watches them. `archive` is None where the facility's has no interface.
 
     `every` is the shortest pause between two looks at one dataset, in seconds; one that takes long is looked at less
-    often, every five minutes at least. `clock` is this machine's POSIX time.
+    often, every five minutes at least. `clock` is this machine's POSIX time. At most `per_account` are
+    under way that one account asked for.
     """
 
     def __init__(
         self, store: Store, accounts: Accounts, archive: RestorableCatalogue | None, rules: AccessRules,
-        told: Callable[[DatasetReport], None], clock: Callable[[], float], every: float = 10.0,
+        told: Callable[[DatasetReport], None], clock: Callable[[], float], every: float = 10.0, per_account: int = 20,
     ) -> None:  # fmt: skip
         self._store, self._accounts, self._archive, self._rules = store, accounts, archive, rules
-        self._told, self._clock, self._every = told, clock, every
+        self._told, self._clock, self._every, self._most = told, clock, every, per_account
         self._rows: dict[str, RestoreRow] = {}
         self._next: dict[str, float] = {}
         self._wake = asyncio.Event()
@@ -48,7 +51,8 @@ class Restores:
     async def restoring(self, order: OrderRow, pid: str) -> Effect:
         """Have a dataset of the asker's brought back. A refusal asks the archive for nothing.
 
-        Raises Unsupported, AccountNotLinked, NotFound, AccessDenied, IdentityRefused, RateLimited, BackendUnavailable.
+        Raises Unsupported, AccountNotLinked, NotFound, AccessDenied, IdentityRefused, QuotaExceeded, RateLimited,
+        BackendUnavailable.
         """
         if self._archive is None:
             raise Unsupported(
@@ -56,16 +60,9 @@ class Restores:
             )
         account = await self._accounts.account_of(order)
         reader = Reader(account, await self._rules.proposals(account))
-        if len(self._rows) >= MOST and pid not in self._rows:
-            raise RateLimited(
-                "So much is being restored here that nothing more can be asked for now; try again later."
-            )
-        try:
-            async with asyncio.timeout(WITHIN):
-                state = await self._archive.restore(pid, reader)
-        except TimeoutError as error:
-            raise BackendUnavailable("The facility's archive does not answer at the moment.") from error
-        report, row = DatasetReport(pid, state), RestoreRow(pid, self._clock())
+        row = RestoreRow(pid, account.immutable_id, self._clock())
+        state = await self._asked(row, self._archive.restore(pid, reader))
+        report = DatasetReport(pid, state)
 
         def write(tx: Transaction) -> DatasetReport:
             if state is ArchiveState.RESTORING:
@@ -80,9 +77,42 @@ class Restores:
 
         return Effect(write, after)
 
+    async def _asked(self, row: RestoreRow, asking: Coroutine[Any, Any, ArchiveState]) -> ArchiveState:
+        """What the archive says; meanwhile its place is taken, so that no number of orders at once passes the limits."""
+        is_first = row.pid not in self._rows
+        state = ArchiveState.UNKNOWN
+        try:
+            if is_first:
+                self._require_room(row)
+                self._rows[row.pid], self._next[row.pid] = row, inf
+            async with asyncio.timeout(WITHIN):
+                state = await asking
+        except TimeoutError as error:
+            raise BackendUnavailable("The facility's archive does not answer at the moment.") from error
+        finally:
+            asking.close()
+            if is_first and state is not ArchiveState.RESTORING:
+                self._forget(row.pid)
+        return state
+
+    def _require_room(self, row: RestoreRow) -> None:
+        if len(self._rows) >= MOST:
+            raise RateLimited(
+                "So much is being restored here that nothing more can be asked for now; try again later."
+            )
+        if sum(other.immutable_id == row.immutable_id for other in self._rows.values()) >= self._most:
+            raise QuotaExceeded(
+                f"{self._most} datasets are being restored for you here already; wait until one of them is there.",
+                metadata={"limit": str(self._most)},
+            )
+
+    def _forget(self, pid: str) -> None:
+        self._rows.pop(pid, None)
+        self._next.pop(pid, None)
+
     def _watch(self, row: RestoreRow) -> None:
         self._rows.setdefault(row.pid, row)
-        self._next.setdefault(row.pid, 0.0)
+        self._next[row.pid] = 0.0
 
     async def recover(self) -> None:
         """Read what was being restored before a start. Raises BackendUnavailable."""
@@ -125,8 +155,7 @@ class Restores:
         if state is ArchiveState.RESTORING or (state is ArchiveState.UNKNOWN and age < FORGOTTEN):
             return
         await self._store.transact(lambda tx: tx.drop_restore(row.pid))
-        self._rows.pop(row.pid, None)
-        self._next.pop(row.pid, None)
+        self._forget(row.pid)
         log.info("a dataset that was being restored is %s now", state.value)
         self._told(DatasetReport(row.pid, state))
 

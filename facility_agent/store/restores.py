@@ -13,7 +13,7 @@ class RestoreTables(Tables):
 
     def put_restore(self, row: RestoreRow) -> None:
         """Watch a dataset."""
-        self._db.execute("insert or ignore into restore values (?,?)", (row.pid, row.asked_at))
+        self._db.execute("insert or ignore into restore values (?,?,?)", (row.pid, row.immutable_id, row.asked_at))
 
     def drop_restore(self, pid: str) -> None:
         """Watch it no more."""
@@ -21,7 +21,4 @@ class RestoreTables(Tables):
 
     def restores(self) -> Sequence[RestoreRow]:
         """All that are watched."""
-        return [
-            RestoreRow(*row)
-            for row in self._db.execute("select pid, asked_at from restore order by asked_at, pid")
-        ]
+        return [RestoreRow(*row) for row in self._db.execute("select * from restore order by asked_at, pid")]

@@ -24,7 +24,7 @@ from shared.errors import BackendUnavailable
 from shared.identity import Scope
 from shared.wire import proof
 from shared.wire.commands import decode_body
-from tests.facility_scene import READ, FacilityScene, Held, open_facility, refused
+from tests.facility_scene import READ, FacilityScene, Held, dataset, open_facility, refused
 
 ARCHIVED, RESTORING, ONLINE, UNKNOWN = (
     ArchiveState.ARCHIVED, ArchiveState.RESTORING, ArchiveState.ONLINE, ArchiveState.UNKNOWN,
@@ -205,9 +205,34 @@ async def test_without_an_interface_of_the_archive_it_is_said(at: FacilityScene)
 
 async def test_only_so_many_are_watched(at: FacilityScene) -> None:
     for n in range(MOST):
-        at.restores._watch(RestoreRow(f"x-{n}", at.now))
+        at.restores._watch(RestoreRow(f"x-{n}", "id-9", at.now))
     refused(await restore(at, await at.ada()), "RATE_LIMITED")
     assert at.shelf.asked == []
+
+
+async def test_an_account_has_so_many_under_way_however_many_orders_come_at_once(at: FacilityScene) -> None:
+    ada = await at.ada()
+    pids = [f"m-{n}" for n in range(8)]
+    at.shelf.put([replace(dataset(pid, "P-1"), state=ARCHIVED) for pid in pids])
+    said = await asyncio.gather(*(restore(at, ada, pid) for pid in pids))
+    assert len(at.shelf.asked) == 3
+    assert sorted(a.problem.reason for a in said if a.problem) == ["QUOTA_EXCEEDED"] * 5
+    assert len(watched(at)) == 3
+    again = at.shelf.asked[0]
+    assert (await restore(at, ada, again)).payload == DatasetReport(again, RESTORING), "it is under way already"
+    at.shelf.set_state(again, ONLINE)
+    at.now += 11
+    await at.restores.look()
+    left = next(pid for pid in pids if pid not in at.shelf.asked)
+    assert (await restore(at, ada, left)).payload == DatasetReport(left, RESTORING)
+
+
+async def test_refusals_take_no_place(at: FacilityScene) -> None:
+    ada = await at.ada()
+    for _ in range(5):
+        refused(await restore(at, ada, "d-3"), "NOT_FOUND")
+        assert (await restore(at, ada, "d-2")).payload == DatasetReport("d-2", ONLINE)
+    assert (await restore(at, ada)).payload == DatasetReport("d-1", RESTORING)
 
 
 # --- crashes and outages
@@ -275,7 +300,7 @@ async def test_one_that_is_gone_is_not_on_its_way(at: FacilityScene) -> None:
 
 async def test_what_takes_long_is_looked_at_less_often(at: FacilityScene) -> None:
     looks: list[float] = []
-    at.restores._watch(RestoreRow("d-1", at.now))
+    at.restores._watch(RestoreRow("d-1", "id-1", at.now))
 
     async def looked(pid: str) -> ArchiveState:
         looks.append(at.now)
@@ -321,7 +346,7 @@ async def test_scopes(at: FacilityScene) -> None:
 
 def test_what_is_seen_changes_nothing_else() -> None:
     ours = Restores(None, None, None, None, lambda _: None, lambda: 0.0)  # type: ignore[arg-type]
-    ours._watch(RestoreRow("d", 0.0))
+    ours._watch(RestoreRow("d", "id-1", 0.0))
     base = Dataset("d", "T", "P", "", "", "", None, None, 1, 1, is_open=False)
     for where in (ONLINE, RESTORING, UNKNOWN):
         assert ours.seen(replace(base, state=where)).state is where

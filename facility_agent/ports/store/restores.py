@@ -9,9 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class RestoreRow:
-    """A dataset that somebody had restored and that is not there yet; since when, in POSIX seconds of this machine."""
+    """A dataset that is being restored: whose account asked first, and when, in POSIX seconds of this machine."""
 
     pid: str
+    immutable_id: str
     asked_at: float
 
 
