@@ -122,6 +122,7 @@ class Agent:
         config = located.config
         state = located.path(config.agent.state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._located = located
         self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
         self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time
@@ -131,11 +132,7 @@ class Agent:
         rules = self._made.rules(config.access["adapter"])
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
-        archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
-        self._restores = Restores(
-            self._store, accounts, archive, rules, self._events.publish, clock,
-            per_account=config.limits.restores_per_account,
-        )  # fmt: skip
+        self._restores = self._restoring(accounts, rules)
         catalogue = Catalogue(self._made.catalogue, rules, _places(config), self._restores.seen)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
@@ -157,8 +154,13 @@ class Agent:
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
         )  # fmt: skip
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
-        self._located, self._certificates = located, certificates(located)
+        self._certificates = certificates(located)
         self._socket = self._serving(doorkeeper, state)
+
+    def _restoring(self, accounts: Accounts, rules: AccessRules) -> Restores:
+        archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
+        most = self._located.config.limits.restores_per_account
+        return Restores(self._store, accounts, archive, rules, self._events.publish, time.time, per_account=most)
 
     def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
         pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}

@@ -20,7 +20,7 @@ from deploy.demo.world import World
 from facility_agent.testing.catalogue_world import Known
 from shared.catalogue import DataFile
 from tests.contracts.scicat_worlds import KEEPER, PASSWORD, pid_for, record
-from tests.e2e.people import connect, sign_in
+from tests.e2e.people import connect, serious, sign_in
 from tests.standins import scicat, user_office
 from tests.standins.scicat.world import lifecycle
 from tests.standins.serving import serving
@@ -137,6 +137,7 @@ def test_from_a_link_over_the_archive_to_a_workspace(
     page.goto(link)
     expect(page.get_by_role("heading", name=TITLE)).to_be_visible()
     expect(page.get_by_role("link", name="Analyse")).to_have_count(0)
+    assert serious(page) == []
     page.screenshot(path=artefacts / "archived.png")
     page.get_by_role("button", name="Restore").click()
     expect(page.get_by_text("This page shows it by itself.")).to_be_visible()
@@ -145,6 +146,7 @@ def test_from_a_link_over_the_archive_to_a_workspace(
     page.get_by_role("link", name="Facilities").click()
     systems.arrive()
     expect(page.get_by_text(f"{TITLE} is on disk at Beta Neutron Source now.")).to_be_visible(timeout=40_000)
+    assert serious(page) == []
     page.screenshot(path=artefacts / "restored.png")
     page.get_by_role("link", name="Show the dataset").click()
     page.get_by_role("link", name="Analyse").click()
