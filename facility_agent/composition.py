@@ -133,7 +133,9 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue = Catalogue(self._made.catalogue, rules, _places(config), self._restores.seen)
+        catalogue = Catalogue(
+            self._made.catalogue, rules, _places(config), self._restores.seen, config.archive.mount_unknown
+        )
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -159,7 +161,7 @@ class Agent:
 
     def _restoring(self, accounts: Accounts, rules: AccessRules) -> Restores:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
-        most = self._located.config.limits.restores_per_account
+        most = self._located.config.archive.restores_per_account
         return Restores(self._store, accounts, archive, rules, self._events.publish, time.time, per_account=most)
 
     def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:

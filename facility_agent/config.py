@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
-from facility_agent.places.settings import PlaceTable
+from facility_agent.places.settings import ArchiveTable, PlaceTable
 from shared.facilities import is_facility_id
 from shared.wire.addresses import is_loopback, parse_address, parse_hub, parse_zone
 
@@ -193,9 +193,6 @@ class LimitsTable(Table):
     """Limits per account."""
 
     workspaces_per_account: int = Field(default=4, ge=1, le=1000)
-    restores_per_account: int = Field(
-        default=20, ge=1, le=1000, description="Datasets on their way back from the archive."
-    )
 
 
 class Config(Table):
@@ -213,6 +210,7 @@ class Config(Table):
     compute: dict[str, Any]
     access: dict[str, Any] = Field(default_factory=lambda: {"adapter": "accounts"})
     places: tuple[PlaceTable, ...] = ()
+    archive: ArchiveTable = ArchiveTable()
     flavours: tuple[FlavourTable, ...]
     environments: tuple[EnvironmentTable, ...]
 

@@ -59,17 +59,19 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.access.user_office import UserOfficeSettings
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
+    from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.process import ProcessSettings
-    from facility_agent.places.settings import PlaceTable
+    from facility_agent.places.settings import ArchiveTable, PlaceTable
 
     agent = [
         ("[facility]", config.FacilityTable), ("[[facility.services]]", config.ServiceTable), ("[centre]", config.CentreTable),
         ("[agent]", config.AgentTable), ("[gateway]", config.GatewayTable), ("[gateway.umbrella]", config.ClientTable),
         ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
-        ("[catalogue.scicat]", ScicatSettings),
-        ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
+        ("[catalogue.scicat]", ScicatSettings), ("[catalogue.panosc]", PanoscSettings),
+        ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[archive]", ArchiveTable),
+        ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]

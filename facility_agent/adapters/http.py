@@ -156,3 +156,10 @@ def unusable(name: str, why: str) -> BackendError:
     error = BackendError(f"The facility's {name} gave an answer that cannot be used.")
     error.__cause__ = ValueError(f"the answer {why}")
     return error
+
+
+def listed(name: str, value: Any, most: int) -> list[dict[str, Any]]:
+    """A list of at most `most` objects. Raises BackendError for anything else."""
+    if not isinstance(value, list) or len(value) > most or not all(isinstance(row, dict) for row in value):
+        raise unusable(name, f"is no list of at most {most} records")
+    return value

@@ -29,9 +29,10 @@ class Catalogue:
 
     def __init__(
         self, backend: CatalogueBackend, rules: AccessRules, places: Places | None = None,
-        seen: Callable[[Dataset], Dataset] = lambda dataset: dataset,
+        seen: Callable[[Dataset], Dataset] = lambda dataset: dataset, mounts_unknown: bool = False,
     ) -> None:  # fmt: skip
         self._backend, self._rules, self._places, self._seen = backend, rules, places, seen
+        self._mountable = {ArchiveState.ONLINE, *([ArchiveState.UNKNOWN] if mounts_unknown else [])}
 
     async def answer(
         self, question: Question, account: Account | None
@@ -62,11 +63,16 @@ class Catalogue:
                     f"Your account is not a member of {proposal}.", metadata={"proposal": proposal}
                 )
         if dataset:
-            _require_online(self._seen(await self._backend.get(dataset, reader)))
+            self._require_online(self._seen(await self._backend.get(dataset, reader)))
         try:
             return [place for proposal in proposals for place in await self._places_of(proposal, reader)]
         except NotFound:
             raise NotFound("The data of a proposal are not on this facility's disks.") from None
+
+    def _require_online(self, dataset: Dataset) -> None:
+        """Raises DataNotOnline: an archived file that is mounted looks like an empty or a hanging one."""
+        if dataset.state not in self._mountable:
+            raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
 
     async def _places_of(self, proposal: str, reader: Reader) -> list[Location]:
         if self._places is None:
@@ -87,9 +93,3 @@ _NOT_ONLINE = {
     ArchiveState.RESTORING: "This dataset is on its way back from the archive; start once it is there.",
     ArchiveState.UNKNOWN: "The facility cannot tell whether the data of this dataset are on its disks.",
 }
-
-
-def _require_online(dataset: Dataset) -> None:
-    """Raises DataNotOnline: an archived file that is mounted looks like an empty or a hanging one."""
-    if dataset.state is not ArchiveState.ONLINE:
-        raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})

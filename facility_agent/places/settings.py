@@ -38,3 +38,18 @@ class PlaceTable(Table):
     def rule(self) -> Rule:
         """The rule that it writes."""
         return Rule(self.root, parse(self.path, self.separator), self.titles)
+
+
+class ArchiveTable(Table):
+    """What may be started from, and how much may be brought back at a time."""
+
+    mount_unknown: bool = Field(
+        default=False,
+        description="Start from datasets of which the catalogue cannot tell whether they are on disk; for sites whose data all are.",
+    )
+    restores_per_account: int = Field(
+        default=20,
+        ge=1,
+        le=1000,
+        description="Datasets on their way back from the archive that one account asked for.",
+    )

@@ -42,11 +42,11 @@ class CatalogueContract(CatalogueRecords):
         for found in await self.all_of(world, world.reader(MINE, THEIRS)):
             k = known[found.title]
             assert (found.proposal, found.instrument, found.sample, found.definition, found.started) == (
-                k.proposal, k.instrument, k.sample, k.definition, k.started,
+                k.proposal, k.instrument, k.sample, k.definition if world.holds_definitions else "", k.started,
             )  # fmt: skip
-            assert found.is_open is (k.proposal == world.open_proposal)
+            assert found.is_open is (k.proposal in world.opened())
             assert found.size >= 0
-            assert found.files >= 1
+            assert found.files >= (1 if world.counts_files else 0)
             assert await world.backend.get(found.pid, world.reader(MINE, THEIRS)) == found
 
     async def test_a_pid_is_unique_and_tells_nothing(self, world: CatalogueWorld) -> None:
@@ -61,7 +61,7 @@ class CatalogueContract(CatalogueRecords):
     async def test_other_peoples_data_do_not_exist(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
         theirs = [d.pid for d in await self.all_of(world, world.reader(THEIRS)) if d.proposal == THEIRS]
-        assert len(theirs) == 2
+        assert len(theirs) == (2 if world.has_own else 0)
         for reader in (STRANGER, world.reader(MINE), world.reader("P", "P-their", "%", "*", "")):
             assert THEIRS not in {d.proposal for d in await self.all_of(world, reader)}
             for query in (
@@ -75,9 +75,10 @@ class CatalogueContract(CatalogueRecords):
 
     async def test_nobody_finds_what_is_open(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
-        assert await self.titles(world, STRANGER, SearchQuery()) == {"open one", "open two", "open timeless"}
-        assert await world.backend.instruments() == ("I22", "ID11")
-        assert await world.backend.open_proposals() == {world.open_proposal}
+        everyones = [k for k in some(world) if k.proposal in world.opened()]
+        assert await self.titles(world, STRANGER, SearchQuery()) == {k.title for k in everyones}
+        assert await world.backend.instruments() == tuple(sorted({k.instrument for k in everyones}))
+        assert await world.backend.open_proposals() == world.opened()
 
     async def test_nothing_found_is_no_error(self, world: CatalogueWorld) -> None:
         assert await world.backend.search(SearchQuery(), world.reader(MINE)) == SearchPage()
@@ -88,6 +89,7 @@ class CatalogueContract(CatalogueRecords):
 
     async def test_each_field_narrows(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
+        defined = {"mine one", "mine two"} if world.holds_definitions else set[str]()
         for query, expected in (
             (SearchQuery(proposals=(MINE,)), {"mine one", "mine two", "mine three", "mine timeless"}),
             (SearchQuery(instruments=("I11", "ID11")), {"mine three", "open two", "open timeless"}),
@@ -96,7 +98,7 @@ class CatalogueContract(CatalogueRecords):
             (SearchQuery(since=1_000_000.0, until=1_000_000.0), {"open one", "mine one", "mine two"}),
             (SearchQuery(text="SILVER beh"), {"open one", "mine one"}),
             (SearchQuery(text="silver mine"), {"mine one"}),
-            (SearchQuery(text="NXsas", instruments=("I22",), proposals=(MINE,)), {"mine one", "mine two"}),
+            (SearchQuery(text="NXsas", instruments=("I22",), proposals=(MINE,)), defined),
         ):
             assert await self.titles(world, world.reader(MINE), query) == expected, query
             assert await self.titles(world, world.reader(MINE), replace(query, limit=1)) == expected
@@ -130,13 +132,13 @@ class CatalogueContract(CatalogueRecords):
                 page = await world.backend.search(SearchQuery(after=cursor), STRANGER)
             except InvalidRequest:
                 continue
-            assert {d.proposal for d in page.datasets} <= {world.open_proposal}, repr(cursor)
+            assert {d.proposal for d in page.datasets} <= world.opened(), repr(cursor)
 
     async def test_another_persons_cursor_shows_only_ones_own(self, world: CatalogueWorld) -> None:
         await world.put(*some(world))
         after = (await world.backend.search(SearchQuery(limit=1), world.reader(MINE, THEIRS))).next
         page = await world.backend.search(SearchQuery(after=after), STRANGER)
-        assert {d.proposal for d in page.datasets} <= {world.open_proposal}
+        assert {d.proposal for d in page.datasets} <= world.opened()
 
     async def test_what_is_there_all_along_is_found_once_while_others_come_and_go(
         self, world: CatalogueWorld

@@ -33,6 +33,7 @@ class Known:
     """Where the adapter knows files; one for which a dataset is a file needs not heed it."""
 
 
+MINE, THEIRS = "P-mine", "P-theirs"
 ADA = Account("ada", "7", 1007, 1007, (), Path("/home/ada"))
 
 
@@ -44,6 +45,16 @@ class CatalogueWorld(ABC):
     roots: tuple[Path, ...]
     holds_terms = True
     """Whether a dataset can be given any technique; False where techniques follow from something else."""
+    has_own = True
+    """Whether it shows people their own; False for one that has open data alone: what is mine is then open, and what is theirs not there."""
+    holds_definitions = True
+    """Whether a dataset says its application definition."""
+    counts_files = True
+    """Whether a dataset says how many files it has."""
+
+    def opened(self) -> set[str]:
+        """The proposals of these tests whose data anyone may read."""
+        return {self.open_proposal} if self.has_own else {self.open_proposal, MINE}
 
     def reader(self, *proposals: str) -> Reader:
         """Somebody whose proposals these are. Where the catalogue keeps rules of its own, those say so too."""
@@ -84,9 +95,6 @@ class RestorableWorld(CatalogueWorld):
     @abstractmethod
     async def reopened(self) -> RestorableCatalogue:
         """Another adapter over the same system, as after a crash of the agent."""
-
-
-MINE, THEIRS = "P-mine", "P-theirs"
 
 
 def some(world: CatalogueWorld) -> list[Known]:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [graphql launch gateway link]`: run them, print the table, keep it as JSON."""
+"""`python -m tests.benchmarks [graphql data launch gateway link]`: run them, print the table, keep it as JSON."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from shared import resolver
 from tests.benchmarks.measure import Figure, save, table
 
-ALL = ("graphql", "launch", "gateway", "link")
+ALL = ("graphql", "data", "launch", "gateway", "link")
 
 
 def main() -> None:

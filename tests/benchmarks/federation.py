@@ -78,8 +78,8 @@ def slug_of(number: int) -> str:
 
 
 @contextmanager
-def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int, int]]:
-    """(port, pid, pid of all agents) of a centre with this many connected facilities."""
+def centre(folder: Path, facilities: int, players: str = __name__) -> Iterator[tuple[int, int, int]]:
+    """(port, pid, pid of all agents) of a centre with this many connected facilities, which the module `players` plays."""
     port, hub = free_port(), free_port()
     tables = []
     for number in range(facilities):
@@ -100,7 +100,7 @@ def centre(folder: Path, facilities: int) -> Iterator[tuple[int, int, int]]:
             [Path(sys.executable).parent / "central-portal", "serve"], env=variables, stdout=log, stderr=log
         )
         agents = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder), str(facilities), str(hub)],
+            [sys.executable, "-m", players, str(folder), str(facilities), str(hub)],
             cwd=ROOT,
             stdout=log,
             stderr=log,

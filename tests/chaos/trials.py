@@ -47,7 +47,7 @@ def one(world: World, fault: Fault, site: Site) -> Trial:
             each.back()
         until(lambda: _orders(world, sites, begun) >= LEAST_ORDERS, "people go on", 60)
         trial.phases.append(time.monotonic() - begun)
-        within = 60.0 if fault.where == "certificates" else 15.0
+        within = 60.0 if fault.where == "certificates" else 30.0
         trial.verdict = world.verdict(sites, begun - 1.0, time.monotonic(), within)
     except Exception:  # noqa: BLE001 (a trial that fails is a result)
         trial.failed = traceback.format_exc()

@@ -11,13 +11,19 @@ from tests.contracts.access_worlds import catalogue_access, user_office
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
+from tests.contracts.panosc_worlds import panosc
 from tests.contracts.scicat_worlds import scicat
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 
 WORLDS: dict[str, dict[str, Open]] = {
     "parasol.compute": {"memory": memory_compute, "process": process},
-    "parasol.catalogue": {"memory": memory_catalogue, "nexus_folder": nexus_folder, "scicat": scicat},
+    "parasol.catalogue": {
+        "memory": memory_catalogue,
+        "nexus_folder": nexus_folder,
+        "scicat": scicat,
+        "panosc": panosc,
+    },
     "parasol.accounts": {"memory": memory_accounts, "file": file_accounts},
     "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }

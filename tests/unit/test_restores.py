@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.effects import REPEATS
 from facility_agent.core.restores import FORGOTTEN, MOST, Restores
 from facility_agent.ports.catalogue import Reader
@@ -20,7 +21,7 @@ from facility_agent.ports.link import AskedOrder
 from facility_agent.ports.store import RestoreRow
 from shared.catalogue import ArchiveState, Dataset, DatasetReport
 from shared.commands import ORDERS, Answer, GetDataset, Restore, Verb
-from shared.errors import BackendUnavailable
+from shared.errors import BackendUnavailable, DataNotOnline
 from shared.identity import Scope
 from shared.wire import proof
 from shared.wire.commands import decode_body
@@ -79,6 +80,20 @@ async def test_what_is_not_on_disk_is_not_mounted(at: FacilityScene, where: Arch
 async def test_what_is_on_disk_is(at: FacilityScene) -> None:
     at.shelf.set_state("d-1", ONLINE)
     await at.running(await at.ada(), dataset="d-1")
+
+
+@pytest.mark.parametrize("where", [UNKNOWN, ARCHIVED, RESTORING])
+async def test_a_site_may_say_that_what_nobody_can_tell_of_is_there(
+    at: FacilityScene, where: ArchiveState
+) -> None:
+    at.shelf.set_state("d-1", where)
+    ours = Catalogue(at.shelf, at.people, seen=at.restores.seen, mounts_unknown=True)
+    account = await at.people.account("ada")
+    if where is UNKNOWN:
+        assert [place.proposal for place in await ours.locate(("P-1",), account, "d-1")] == ["P-1"]
+    else:
+        with pytest.raises(DataNotOnline):
+            await ours.locate(("P-1",), account, "d-1")
 
 
 async def test_a_dataset_of_others_is_none(at: FacilityScene) -> None:

@@ -13,13 +13,10 @@ from facility_agent.adapters.catalogue.scicat_records import (
     dataset,
     file_of,
     is_visible,
-    milliseconds,
-    pid_of,
     proposal,
-    raw_pid,
-    shown_pid,
     state,
 )
+from facility_agent.adapters.catalogue.values import milliseconds, pid_of, raw_pid, shown_pid
 from shared.catalogue import ArchiveState, DataFile, Member, Parameter
 
 ROW = {

@@ -125,11 +125,12 @@ describe('other places', () => {
     expect(centre.watching).toEqual([]);
   });
 
-  it('unknown: it is not offered', async () => {
+  it('unknown: its facility decides, and that is said', async () => {
     const { centre } = centreWith('UNKNOWN');
     await page(centre);
     expect(await screen.findByText(/cannot tell whether its data are on disk/)).toBeTruthy();
-    expect(analyse()).toBeNull();
+    expect(analyse()).not.toBeNull();
+    expect(screen.queryByRole('button', { name: 'Restore' })).toBeNull();
   });
 
   it('are news on any page, until they are dismissed', async () => {

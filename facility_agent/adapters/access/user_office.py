@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from facility_agent.adapters.catalogue.site_settings import Address, secret
 from facility_agent.adapters.http import Answer, Bounds, Upstream, unavailable, unusable
+from facility_agent.adapters.upstream_settings import Base, secret
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account
@@ -46,7 +46,7 @@ class UserOfficeSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Address = Field(description="The user office, before the paths below.")
+    url: Base = Field(description="The user office, before the paths below.")
     username: str = Field(
         min_length=1, pattern="^[^:]*$", description="The agent's name there (Basic authentication)."
     )

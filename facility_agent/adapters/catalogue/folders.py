@@ -12,6 +12,14 @@ from shared.errors import NotFound
 NO_DATA = "The data of this proposal are not on this facility's disks."
 
 
+def folder_template(value: str) -> str:
+    """A proposal's folder below a root, for settings. Raises ValueError."""
+    parts = value.split("/")
+    if "{proposal}" not in parts[-1] or "{proposal}" in "/".join(parts[:-1]) or {"", ".", ".."} & set(parts):
+        raise ValueError("a relative path without `..` whose last part contains {proposal}")
+    return value
+
+
 class Folders:
     """`template`, with `{proposal}` in its last part, below `root`; without a root nothing can be located."""
 

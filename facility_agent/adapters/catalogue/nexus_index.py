@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from facility_agent.adapters.catalogue.indexed import WORDS, rank
 from facility_agent.adapters.catalogue.nexus_questions import TECHNIQUES, conditions
 from shared import cursors
 from shared.catalogue import (
@@ -29,17 +30,15 @@ from shared.errors import InvalidRequest, NotFound
 
 SUFFIXES = frozenset({".nxs", ".nx5", ".nexus", ".h5", ".hdf5", ".hdf"})
 MAGIC = b"\x89HDF\r\n\x1a\n"
-NO_TIME = 1e300
 _COLUMNS = "pid, title, proposal, instrument, sample, definition, started, ended, size"
-_VERSION = 2  # of the tables; an older index is read anew
+_VERSION = 3  # of the tables; an older index is read anew
 _TABLES = """
 create table if not exists file (
-    path text primary key, pid text not null unique, inode integer, size integer, mtime integer, title text,
+    id integer primary key, path text not null unique, pid text not null unique, inode integer, size integer, mtime integer, title text,
     proposal text, instrument text, sample text, definition text, started real, ended real, rank real, problem text
 );
 create index if not exists file_rank on file (rank, pid);
 create index if not exists file_proposal on file (proposal, rank, pid);
-create virtual table if not exists words using fts5 (pid unindexed, text, sample, tokenize = "unicode61 tokenchars '-_.'");
 """
 
 
@@ -115,7 +114,7 @@ class Index:
         with closing(self._connect()) as db:
             if db.execute("pragma user_version").fetchone()[0] != _VERSION:
                 db.executescript("drop table if exists file; drop table if exists words;")
-            db.executescript(f"pragma journal_mode=wal; pragma user_version={_VERSION};" + _TABLES)
+            db.executescript(f"pragma journal_mode=wal; pragma user_version={_VERSION};" + _TABLES + WORDS)
 
     def _connect(self) -> sqlite3.Connection:
         db = sqlite3.connect(self._path, isolation_level=None, timeout=5)
@@ -165,7 +164,7 @@ class Index:
         return (
             seen.path, pid_of(self._facility, seen.path), seen.inode, seen.size, seen.mtime,
             said.get("title") or Path(seen.path).stem, proposal, said.get("instrument", ""), said.get("sample", ""),
-            said.get("definition", ""), started, said.get("ended"), -started if started is not None else NO_TIME,
+            said.get("definition", ""), started, said.get("ended"), rank(started),
             problem,
         )  # fmt: skip
 
@@ -268,17 +267,24 @@ def _dataset(row: tuple[Any, ...], open_: Set[str]) -> Dataset:
 def _store(db: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
     db.execute("begin immediate")
     for row in rows:
-        db.execute("delete from words where pid=?", (row[1],))
-        db.execute(f"insert or replace into file values ({','.join('?' * 14)})", row)  # noqa: S608 (marks only)
+        _drop(db, row[0])
+        number = db.execute(f"insert into file values (null,{','.join('?' * 14)})", row).lastrowid  # noqa: S608 (marks only)
         if row[-1] is None:
             said = " ".join(str(text) for text in row[5:10])
-            db.execute("insert into words values (?, ?, ?)", (row[1], said, row[8]))
+            db.execute("insert into words (rowid, text, sample) values (?, ?, ?)", (number, said, row[8]))
     db.execute("commit")
 
 
 def _forget(db: sqlite3.Connection, paths: Set[str]) -> None:
     db.execute("begin immediate")
     for path in paths:
-        db.execute("delete from words where pid=(select pid from file where path=?)", (path,))
-        db.execute("delete from file where path=?", (path,))
+        _drop(db, path)
     db.execute("commit")
+
+
+def _drop(db: sqlite3.Connection, path: str) -> None:
+    """By the row's number, which its words share: anything else reads all words."""
+    known = db.execute("select id from file where path=?", (path,)).fetchone()
+    if known is not None:
+        db.execute("delete from words where rowid=?", known)
+        db.execute("delete from file where id=?", known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Any
 
+from facility_agent.adapters.catalogue.indexed import narrowed
 from shared.catalogue import SearchQuery
 from shared.techniques import narrower
 
@@ -20,23 +21,10 @@ def conditions(query: SearchQuery, visible: Set[str]) -> tuple[list[str], list[A
     chosen = sorted(visible & set(query.proposals) if query.proposals else visible)
     where = ["problem is null", f"proposal in ({','.join('?' * len(chosen))})"]
     values: list[Any] = [*chosen]
-    if query.instruments:
-        where.append(f"instrument in ({','.join('?' * len(query.instruments))})")
-        values += query.instruments
-    if query.since is not None:
-        where.append("started >= ?")
-        values.append(query.since)
-    if query.until is not None:
-        where.append("started <= ?")
-        values.append(query.until)
     if query.techniques:
         asked = frozenset().union(*map(narrower, query.techniques))
         known = [definition for definition, term in TECHNIQUES.items() if term in asked]
         where.append(f"definition in ({','.join('?' * len(known))})")
         values += known
-    for column, said in (("text", query.text), ("sample", query.sample)):
-        words = ['"' + word.replace('"', '""') + '"*' for word in said.replace("\0", " ").split()]
-        if words:
-            where.append("pid in (select pid from words where words match ?)")
-            values.append(f"{column}: (" + " AND ".join(words) + ")")
-    return where, values
+    more, said = narrowed(query)
+    return where + more, values + said

@@ -13,15 +13,17 @@ from typing import Any
 
 from facility_agent.adapters.catalogue import scicat_questions as questions
 from facility_agent.adapters.catalogue import scicat_records as records
+from facility_agent.adapters.catalogue import values
 from facility_agent.adapters.catalogue.folders import Folders
 from facility_agent.adapters.catalogue.remembered import Remembered
-from facility_agent.adapters.catalogue.scicat_client import NAME, Client, rows
+from facility_agent.adapters.catalogue.scicat_client import NAME, Client
 from facility_agent.adapters.catalogue.scicat_paging import Order, Row, first, in_order
 from facility_agent.adapters.catalogue.scicat_questions import Range, Where
 from facility_agent.adapters.catalogue.scicat_records import Record
 from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings, faults
-from facility_agent.adapters.catalogue.site_settings import secret
-from facility_agent.adapters.http import Bounds, Upstream, unusable
+from facility_agent.adapters.catalogue.skipping import whole
+from facility_agent.adapters.http import Bounds, Upstream, listed, unusable
+from facility_agent.adapters.upstream_settings import secret
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared import cursors
@@ -82,7 +84,7 @@ class Scicat(CatalogueBackend):
         def is_good(record: Record) -> bool:
             if not records.is_visible(record, reader.proposals, self._fields):
                 return False
-            if records.pid_of(record) is None:
+            if values.pid_of(record) is None:
                 self._hide(record["pid"])
                 return False
             return True
@@ -119,7 +121,9 @@ class Scicat(CatalogueBackend):
             "fields": self._fields.asked(),
             "limits": {"skip": skip, "limit": limit, "sort": sort},
         }
-        found = rows(await self._asked(reader)(f"/api/v4/datasets{_way(reader)}", {"filter": asked}), limit)
+        found = listed(
+            NAME, await self._asked(reader)(f"/api/v4/datasets{_way(reader)}", {"filter": asked}), limit
+        )
         if not all(isinstance(row.get("pid"), str) for row in found):
             raise unusable(NAME, "has datasets without a pid")
         return list(in_order([(questions.place(row, self._fields), row) for row in found]))
@@ -133,7 +137,7 @@ class Scicat(CatalogueBackend):
         return records.dataset(row, reader.proposals, await self._names.value(), self._fields, time.time())
 
     async def _row(self, pid: str, reader: Reader) -> Record:
-        raw = records.raw_pid(pid)
+        raw = values.raw_pid(pid)
         if raw is None:
             raise NotFound(NO_DATASET)
         # Only the record is judged: the reader's proposals may be more than a request's line can hold.
@@ -146,11 +150,11 @@ class Scicat(CatalogueBackend):
         """One page of published proposals and the reader's."""
         after = cursors.read(query.after, str)[0] if query.after else ""
         parts: list[Where] = [{"isPublished": True}]
-        own = sorted(filter(records.is_name, reader.proposals))
+        own = sorted(filter(values.is_name, reader.proposals))
         if own:
             parts = [{"$or": [*parts, {"proposalId": {"$in": own}}]}]
         if query.proposals:
-            parts.append({"proposalId": {"$in": sorted(filter(records.is_name, query.proposals))}})
+            parts.append({"proposalId": {"$in": sorted(filter(values.is_name, query.proposals))}})
         parts += questions.proposal_words(query.text)
         names = await self._names.value()
         found = await self._proposals(parts, after, query.limit + 1, frozenset(own))
@@ -165,12 +169,12 @@ class Scicat(CatalogueBackend):
             limits = {"limit": most, "skip": 0, "sort": {"proposalId": "asc"}}
             asked, path = {"filters": {"where": {"$and": parts + begin}, "limits": limits}}, "/api/v3/proposals"
             said = await (self._client.all(path, asked, silent=True) if own else self._client.public(path, asked))
-            found = rows(said, most)
+            found = listed(NAME, said, most)
             pids = [after, *(str(row.get("proposalId")) for row in found)]
             if any(one >= another for one, another in pairwise(pids)):
                 raise unusable(NAME, "is not in the order that was asked for")
             for row in found:
-                if not records.is_name(row.get("proposalId")):
+                if not values.is_name(row.get("proposalId")):
                     self._hide(row.get("proposalId"))
                 elif row.get("isPublished") is True or row["proposalId"] in own:
                     good.append(row)
@@ -208,7 +212,7 @@ class Scicat(CatalogueBackend):
             fields = ["_id", "datasetId", "dataFileList"]
             asked = {"where": {"datasetId": row["pid"]}, "fields": fields, "limits": limits}
             said = await self._asked(reader)(f"/api/v4/origdatablocks{_way(reader)}", {"filter": asked})
-            blocks = [block for block in rows(said, BLOCKS) if block.get("datasetId") == row["pid"]]
+            blocks = [block for block in listed(NAME, said, BLOCKS) if block.get("datasetId") == row["pid"]]
             found.update(await asyncio.to_thread(records.files, blocks, root if isinstance(root, str) else ""))
             if len(found) > FILES:
                 break
@@ -226,7 +230,7 @@ class Scicat(CatalogueBackend):
         used = await self._facet(
             "instrumentIds", self._client.public("/api/v4/datasets/public/fullfacet", _facets("instrumentIds"))
         )
-        return tuple(sorted({records.plain(names.get(pid, pid), records.NAME) for pid in used} - {""}))
+        return tuple(sorted({values.plain(names.get(pid, pid), values.NAME) for pid in used} - {""}))
 
     async def open_proposals(self) -> Set[str]:
         """Proposals all of whose datasets are public."""
@@ -249,7 +253,7 @@ class Scicat(CatalogueBackend):
         said = await asking
         facets = said[0].get(field) if isinstance(said, list) and said and isinstance(said[0], dict) else None
         counts: dict[str, int] = {}
-        for each in rows(facets, FACETS):
+        for each in listed(NAME, facets, FACETS):
             if not isinstance(each.get("count"), int):
                 raise unusable(NAME, f"has no counts of {field}")
             if isinstance(each.get("_id"), str):
@@ -258,15 +262,12 @@ class Scicat(CatalogueBackend):
 
     async def _read_names(self) -> Mapping[str, str]:
         """The name of every instrument by its pid; anyone may know them."""
-        found: list[Record] = []
-        while True:
-            asked = {"limits": {"limit": 100, "skip": len(found), "sort": {"pid": "asc"}}}
-            some = rows(await self._client.public("/api/v3/instruments", {"filter": asked}), 100)
-            found += some
-            if len(some) < 100:
-                return records.instruments(found)
-            if len(found) >= INSTRUMENTS:
-                raise unusable(NAME, f"has more than {INSTRUMENTS} instruments")
+
+        async def ask(skip: int, limit: int) -> list[dict[str, Any]]:
+            asked = {"limits": {"limit": limit, "skip": skip, "sort": {"pid": "asc"}}}
+            return listed(NAME, await self._client.public("/api/v3/instruments", {"filter": asked}), limit)
+
+        return records.instruments(await whole(ask, lambda row: str(row.get("pid")), 100, INSTRUMENTS, NAME))
 
 
 def _way(reader: Reader) -> str:

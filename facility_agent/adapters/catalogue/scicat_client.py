@@ -168,10 +168,3 @@ async def _told(answer: Answer) -> Any:
         why = said.get("message") if isinstance(said, dict) else ""
         raise unusable(NAME, f"is a refusal ({answer.status}): {str(why)[:200]!r}")
     return await answer.json() if answer.body else None
-
-
-def rows(value: Any, most: int) -> list[dict[str, Any]]:
-    """A list of at most `most` objects. Raises BackendError for anything else."""
-    if not isinstance(value, list) or len(value) > most or not all(isinstance(row, dict) for row in value):
-        raise unusable(NAME, f"is no list of at most {most} records")
-    return value

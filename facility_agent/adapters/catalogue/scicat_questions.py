@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from facility_agent.adapters.catalogue.scicat_records import Fields, Record, milliseconds
+from facility_agent.adapters.catalogue.scicat_records import Fields, Record
+from facility_agent.adapters.catalogue.values import milliseconds
 from shared import cursors
 from shared.catalogue import SearchQuery
 from shared.errors import InvalidRequest

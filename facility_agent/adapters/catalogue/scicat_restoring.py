@@ -12,10 +12,11 @@ import time
 from typing import Any
 
 from facility_agent.adapters.catalogue import scicat_records as records
+from facility_agent.adapters.catalogue import values
 from facility_agent.adapters.catalogue.scicat import NO_DATASET, Scicat
-from facility_agent.adapters.catalogue.scicat_client import NAME, rows
+from facility_agent.adapters.catalogue.scicat_client import NAME
 from facility_agent.adapters.catalogue.scicat_records import Record
-from facility_agent.adapters.http import unusable
+from facility_agent.adapters.http import listed, unusable
 from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from shared.catalogue import ArchiveState
 from shared.errors import NotFound, Unsupported
@@ -41,9 +42,9 @@ class RestorableScicat(Scicat, RestorableCatalogue):
                 return state
             if state is not ArchiveState.ARCHIVED or not isinstance(row.get("ownerGroup"), str):
                 raise Unsupported("The facility's archive cannot bring this dataset back.")
-            listed = [{"pid": row["pid"], "files": []}]
+            wanted = [{"pid": row["pid"], "files": []}]
             job = {
-                "type": self._settings.retrieve_job, "jobParams": {**self._settings.retrieve_parameters, "datasetList": listed},
+                "type": self._settings.retrieve_job, "jobParams": {**self._settings.retrieve_parameters, "datasetList": wanted},
                 "ownerUser": self._client.username, "ownerGroup": row["ownerGroup"],
             }  # fmt: skip
             made = await self._client.post("/api/v4/jobs", job)
@@ -53,9 +54,9 @@ class RestorableScicat(Scicat, RestorableCatalogue):
 
     async def restore_state(self, pid: str) -> ArchiveState:
         """By the dataset's life cycle, then by its jobs."""
-        raw = records.raw_pid(pid)
+        raw = values.raw_pid(pid)
         asked = {"where": {"pid": raw}, "fields": ["pid", "datasetlifecycle"], "limits": {"limit": 1, "skip": 0}}
-        said = rows(await self._client.all("/api/v4/datasets", {"filter": asked}), 1) if raw else []
+        said = listed(NAME, await self._client.all("/api/v4/datasets", {"filter": asked}), 1) if raw else []
         if not said or said[0].get("pid") != raw:
             raise NotFound(NO_DATASET)
         return await self._standing(said[0])
@@ -66,13 +67,13 @@ class RestorableScicat(Scicat, RestorableCatalogue):
             return state
         where = {"type": self._settings.retrieve_job, "jobParams.datasetList.pid": row["pid"]}
         asked = {"where": where, "fields": ["id", "statusCode", "createdAt", "updatedAt"]}
-        jobs = rows(await self._client.all("/api/v4/jobs", {"filter": asked}), JOBS)
+        jobs = listed(NAME, await self._client.all("/api/v4/jobs", {"filter": asked}), JOBS)
         under_way = any(self._is_under_way(job, time.time()) for job in jobs)
         return ArchiveState.RESTORING if under_way else state
 
     def _is_under_way(self, job: dict[str, Any], now: float) -> bool:
         """Whether data may still come of a job. One that failed is over at once."""
-        made, changed = records.time_of(job.get("createdAt")), records.time_of(job.get("updatedAt"))
+        made, changed = values.time_of(job.get("createdAt")), values.time_of(job.get("updatedAt"))
         code = job.get("statusCode")
         if made is None or not isinstance(code, str):
             raise unusable(NAME, "has a job without a state")

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from facility_agent.adapters.catalogue import site_settings
+from facility_agent.adapters.catalogue.folders import folder_template
 from facility_agent.adapters.catalogue.scicat_records import Fields
-from facility_agent.adapters.catalogue.site_settings import Address, Template
+from facility_agent.adapters.upstream_settings import Base, secret
 from facility_agent.plugins import Fault
 
 
@@ -28,7 +28,7 @@ class ScicatSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Address = Field(description="SciCat's backend, before `/api`.")
+    url: Base = Field(description="SciCat's backend, before `/api`.")
     username: str = Field(min_length=1, description="The functional account's name.")
     password_file: Path = Field(description="Holds its password; mode 0600. Read at each sign-in.")
     reading_groups: tuple[str, ...] = Field(
@@ -69,7 +69,9 @@ class ScicatSettings(BaseModel):
         description="Values of a job's `statusCode` after which nothing more comes of it; the first one says that it went well.",
     )  # fmt: skip
     root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
-    folder: Template = Field(default="{proposal}", description="A proposal's folder below `root`.")
+    folder: Annotated[str, AfterValidator(folder_template)] = Field(
+        default="{proposal}", description="A proposal's folder below `root`."
+    )
     timeout_s: float = Field(default=4.0, gt=0, le=60, description="The longest that one answer may take.")
     answer_bytes: int = Field(default=16 * 1024 * 1024, gt=0, description="The most that one answer may have.")
     remember_s: float = Field(
@@ -95,4 +97,16 @@ class ScicatSettings(BaseModel):
 
 def faults(settings: ScicatSettings, folder: Path) -> Iterator[Fault]:
     """What is wrong at this site with these settings; relative paths are below `folder`."""
-    return site_settings.faults(folder, settings.password_file, settings.ca_file, settings.root)
+    try:
+        secret(folder / settings.password_file)
+    except (OSError, ValueError) as error:
+        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
+        yield Fault("password_file", f"{said}.", "Put the functional account's password there, mode 0600.")
+    if settings.ca_file and not (folder / settings.ca_file).is_file():
+        yield Fault("ca_file", f"{folder / settings.ca_file} is not a file.", "Put the CA's certificate there.")
+    if settings.root is None:
+        yield Fault(
+            "root", "No data can be mounted in workspaces.", "Name the folder that holds the data.", fatal=False
+        )
+    elif not (folder / settings.root).is_dir():
+        yield Fault("root", f"{folder / settings.root} is not a folder.", "Create it, mount it or mend the path.")

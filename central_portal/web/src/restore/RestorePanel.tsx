@@ -69,7 +69,7 @@ export function RestorePanel({ dataset }: { dataset: WholeDataset }) {
       ) : null}
       {state === 'UNKNOWN' ? (
         <p>
-          <Trans>{name} cannot tell whether its data are on disk, so it does not open them.</Trans>
+          <Trans>{name} cannot tell whether its data are on disk. It decides when you start from it.</Trans>
         </p>
       ) : null}
       {outcome.kind === 'refused' ? <ProblemNotice problem={outcome.problem} facility={dataset.facility} back={back} urgent /> : null}

@@ -91,7 +91,7 @@ export function DatasetPage() {
             <h1>{dataset.title || dataset.pid}</h1>
             <DatasetTags dataset={dataset} />
             <div className="row">
-              {dataset.archiveState === 'ONLINE' ? (
+              {dataset.archiveState === 'ONLINE' || dataset.archiveState === 'UNKNOWN' ? (
                 <Link className="btn primary" to="/launch" search={{ facility: dataset.facility.slug, dataset: dataset.id }}>
                   <Trans>Analyse</Trans>
                 </Link>
