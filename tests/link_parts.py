@@ -26,7 +26,7 @@ from central_portal.link.ports import (
     SealedBody,
 )
 from facility_agent.ports.link import AskedOrder, CommandDecoder, Event, WaitingResult
-from shared.catalogue import Dataset, SearchPage, SearchQuery
+from shared.catalogue import Dataset, DatasetReport, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription, Outcome
@@ -236,6 +236,10 @@ class Recorder:
         if self.away():
             return False
         await self._note("reported", facility_id, report)
+        return True
+
+    async def dataset_reported(self, facility_id: str, epoch: int, report: DatasetReport) -> bool:
+        await self._note("dataset", facility_id, report)
         return True
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 from central_portal.api import render
 from central_portal.api.homes import Homes
+from central_portal.catalogue.finding import Finding
+from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.facilities.services import Facilities
 from central_portal.federation import Federation
@@ -27,6 +29,8 @@ class Services:
     workspaces: Workspaces
     search: FederatedSearch
     unlinking: Unlinking
+    restoring: Restoring
+    finding: Finding
     federation: Federation
     homes: Homes = field(default_factory=Homes)
     open_counts: OpenCounts = field(default_factory=OpenCounts)

@@ -37,6 +37,7 @@ def dataset(value: Dataset, home: Data) -> Data:
         "licence": value.licence or None,
         "releasedAt": value.released,
         "archiveState": value.state,
+        "isRestorable": any(capability["kind"] == "restore" for capability in home["capabilities"]),
         "facility": home,
     }
 

@@ -10,6 +10,7 @@ from graphql import GraphQLResolveInfo
 
 from central_portal.api import render, render_data
 from central_portal.api.context import Context
+from central_portal.api.datasets import dataset_changed, find_dataset, restore_dataset
 from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.api.open_data import open_datasets
 from central_portal.api.searches import files, proposal, proposals, search, search_progress, techniques
@@ -197,8 +198,14 @@ QUERY = {
     "me": me, "signInProviders": sign_in_providers, "facilities": facilities, "facility": facility, "search": search,
     "files": files, "workspaces": workspaces, "workspace": workspace, "node": node,
     "openDatasets": open_datasets, "proposals": proposals, "proposal": proposal, "techniques": techniques,
+    "findDataset": find_dataset,
 }  # fmt: skip
 MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,
+    "restoreDataset": restore_dataset,
 }  # fmt: skip
-SUBSCRIPTION = {"searchProgress": search_progress, "workspaceChanged": workspace_changed}
+SUBSCRIPTION = {
+    "searchProgress": search_progress,
+    "workspaceChanged": workspace_changed,
+    "datasetChanged": dataset_changed,
+}

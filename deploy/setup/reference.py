@@ -56,6 +56,7 @@ def pages() -> dict[str, str]:
     from central_portal.federation import ProviderTable
     from central_portal.settings import CentreSettings
     from facility_agent import config, offers
+    from facility_agent.adapters.access.user_office import UserOfficeSettings
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.accounts.ldap import LdapSettings
     from facility_agent.adapters.accounts.nss import NssSettings
@@ -64,6 +65,7 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.places.settings import ArchiveTable, PlaceTable
 
     agent = [
         ("[facility]", config.FacilityTable), ("[[facility.services]]", config.ServiceTable), ("[centre]", config.CentreTable),
@@ -71,6 +73,7 @@ def pages() -> dict[str, str]:
         ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[accounts.nss]", NssSettings), ("[accounts.ldap]", LdapSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
         ("[catalogue.scicat]", ScicatSettings), ("[catalogue.icat]", IcatSettings), ("[catalogue.panosc]", PanoscSettings),
+        ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[archive]", ArchiveTable),
         ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from facility_agent.ports.directory import Account
-from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import ArchiveState, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
 
 
@@ -72,3 +72,29 @@ class CatalogueBackend(ABC):
     @abstractmethod
     async def open_proposals(self) -> Set[str]:
         """Proposals whose data anyone may read."""
+
+
+class RestorableCatalogue(ABC):
+    """What a catalogue also is whose archive can be asked to bring data back to disk.
+
+    A dataset that it has archived is ARCHIVED in `get` and `search`, and only ONLINE there once its files can be read.
+    Both methods are bounded in time: what takes hours is only begun. Raise BackendUnavailable when the archive
+    does not answer.
+    """
+
+    @abstractmethod
+    async def restore(self, pid: str, reader: Reader) -> ArchiveState:
+        """Have it brought back; RESTORING, or ONLINE when it is there already.
+
+        Idempotent, also across a crash of the agent and when others asked: the archive's own records are looked at first,
+        and what is on its way is not asked for again. Raises NotFound as `CatalogueBackend.get` does, AccessDenied when
+        the archive does not allow it, Unsupported for data that cannot be brought back.
+        """
+
+    @abstractmethod
+    async def restore_state(self, pid: str) -> ArchiveState:
+        """Where its data are now, read from the archive and not remembered. The caller has checked access.
+
+        RESTORING from a `restore` on until its end; ARCHIVED again when that failed; UNKNOWN when the archive cannot
+        tell. Once this says ONLINE, so does `get`. Raises NotFound when there is no such dataset any more.
+        """

@@ -6,12 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from shared.catalogue import DatasetReport
 from shared.commands import Answer, Command, Verb
 from shared.facilities import FacilityDescription
 from shared.identity import Subject
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
-Event = WorkspaceReport | FacilityDescription
+Event = WorkspaceReport | FacilityDescription | DatasetReport
 
 
 class CommandDecoder(Protocol):

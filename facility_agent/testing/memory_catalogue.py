@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
-from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
+from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader, RestorableCatalogue
 from shared import cursors
 from shared.catalogue import (
+    ArchiveState,
     DataFile,
     Dataset,
     FilePage,
@@ -22,13 +23,16 @@ from shared.catalogue import (
     sort_key,
 )
 from shared.commands import GetFiles
-from shared.errors import BackendUnavailable, NotFound
+from shared.errors import BackendUnavailable, NotFound, Unsupported
 from shared.limits import LIMITS
 from shared.techniques import narrower
 
 
-class MemoryCatalogue(CatalogueBackend):
-    """Datasets, and the folder of each proposal that has one. `down` says that it cannot be read."""
+class MemoryCatalogue(CatalogueBackend, RestorableCatalogue):
+    """Datasets, the folder of each proposal that has one, and an archive.
+
+    `down` says that it cannot be read. `asked` are the pids that the archive was really asked for, in order.
+    """
 
     detail = "In memory."
 
@@ -37,6 +41,7 @@ class MemoryCatalogue(CatalogueBackend):
         self._open, self._folders = frozenset(open_proposals), dict(folders or {})
         self._all: list[Dataset] = []
         self._files: dict[str, tuple[DataFile, ...]] = {}
+        self.asked: list[str] = []
 
     def put(self, datasets: Iterable[Dataset], files: Mapping[str, Iterable[DataFile]] | None = None) -> None:
         """Add datasets, or replace those with the same pid; `files` by pid."""
@@ -49,6 +54,28 @@ class MemoryCatalogue(CatalogueBackend):
     def remove(self, pid: str) -> None:
         """Forget one; no error when there is none."""
         self._all = [d for d in self._all if d.pid != pid]
+
+    def set_state(self, pid: str, state: ArchiveState) -> None:
+        """Where the archive has a dataset now."""
+        self._all = [replace(d, state=state) if d.pid == pid else d for d in self._all]
+
+    async def restore(self, pid: str, reader: Reader) -> ArchiveState:
+        """Ask the archive, unless it is there or on its way."""
+        state = (await self.get(pid, reader)).state
+        if state is ArchiveState.ARCHIVED:
+            self.asked.append(pid)
+            self.set_state(pid, ArchiveState.RESTORING)
+            return ArchiveState.RESTORING
+        if state is ArchiveState.UNKNOWN:
+            raise Unsupported("The facility's archive cannot bring this dataset back.")
+        return state
+
+    async def restore_state(self, pid: str) -> ArchiveState:
+        """Where it is."""
+        for dataset in self._asked():
+            if dataset.pid == pid:
+                return dataset.state
+        raise NotFound("There is no such dataset.")
 
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         """One page of what is open or the reader's. The more of the words a title has, the better it matches."""

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from tests.contracts.access_worlds import catalogue_access, user_office
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
@@ -32,4 +33,8 @@ WORLDS: dict[str, dict[str, Open]] = {
         "ldap": ldap_accounts,
         "nss": nss_accounts,
     },
+    "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }
+
+RESTORABLE = ("memory", "scicat")
+"""Catalogues with an archive that brings data back."""

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from tests.databases import django_on
+from tests.integration.test_finding import (  # noqa: F401
+    link,
+    test_open_data_are_found_by_either_and_no_facility_is_asked,
+    test_strange_text_names_nothing,
+)
 from tests.integration.test_mirror import (  # noqa: F401 (the same tests, on another database)
     settled,
     test_after_a_whole_round_the_mirror_is_what_is_open,

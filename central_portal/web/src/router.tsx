@@ -1,5 +1,5 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
-import { formatAddress, launchAddress, parseAddress, proposalsAddress, searchAddress } from './lib/address';
+import { formatAddress, launchAddress, openAddress, parseAddress, proposalsAddress, searchAddress } from './lib/address';
 import { ownPath } from './lib/paths';
 import { Broken, Missing, Waiting } from './shell/fallbacks';
 import { Shell } from './shell/Shell';
@@ -61,6 +61,13 @@ const launch = createRoute({
   component: lazyRouteComponent(() => import('./launch/LaunchPage'), 'LaunchPage'),
 });
 
+const open = createRoute({
+  getParentRoute,
+  path: '/open',
+  validateSearch: openAddress,
+  component: lazyRouteComponent(() => import('./open/OpenPage'), 'OpenPage'),
+});
+
 const workspaces = createRoute({
   getParentRoute,
   path: '/workspaces',
@@ -103,8 +110,8 @@ const signedOut = createRoute({
 
 export const router = createRouter({
   routeTree: root.addChildren([
-    home, facilities, facility, search, dataset, proposals, proposal, launch, workspaces, workspace, account, connect, signInFailed,
-    signedOut,
+    home, facilities, facility, search, dataset, proposals, proposal, launch, open, workspaces, workspace, account, connect,
+    signInFailed, signedOut,
   ]),
   parseSearch: parseAddress,
   stringifySearch: formatAddress,

@@ -7,7 +7,7 @@ import { i18n } from '../src/i18n';
 import { COMPLETENESS, OUTCOMES, partOfCopy, PROPOSAL_OUTCOMES, VISITS } from '../src/words/outcomes';
 import { PROBLEMS, problemOf, REASONS, SIGN_IN_FAILURES, wordingOf } from '../src/words/problems';
 import {
-  CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, USED_AS, WORKSPACE_STATES,
+  ARCHIVE_STATES, CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, USED_AS, WORKSPACE_STATES,
 } from '../src/words/states';
 
 const read = (path: string) => readFileSync(new URL(path, `file://${process.cwd()}/`), 'utf8');
@@ -32,7 +32,7 @@ describe('every value of the schema has its words', () => {
   it.each<[string, object]>([
     ['Outcome', OUTCOMES], ['Outcome', PROPOSAL_OUTCOMES], ['Outcome', VISITS], ['Outcome', COMPLETENESS], ['FacilityState', FACILITY_STATES], ['LinkState', LINK_STATES],
     ['WorkspaceState', WORKSPACE_STATES], ['StepName', STEPS], ['StepState', STEP_STATES], ['UsedAs', USED_AS], ['CarriedBy', CARRIED_BY],
-    ['Scope', SCOPES],
+    ['Scope', SCOPES], ['ArchiveState', ARCHIVE_STATES],
   ])('%s', (name, words) => {
     expect(Object.keys(words).sort()).toEqual(valuesOf(name));
   });

@@ -9,9 +9,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from facility_agent.adapters.catalogue import site_settings
+from facility_agent.adapters import site_settings
 from facility_agent.adapters.catalogue.icat_map import Fields
-from facility_agent.adapters.catalogue.site_settings import Address, Template, secret
+from facility_agent.adapters.site_settings import Address, Template, secret
 from facility_agent.plugins import Fault
 
 

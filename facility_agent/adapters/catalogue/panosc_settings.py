@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field
 
 from facility_agent.adapters.catalogue.panosc_records import Reading
-from facility_agent.adapters.catalogue.site_settings import Address, Template
+from facility_agent.adapters.site_settings import Address, Template
 from facility_agent.plugins import Fault
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from facility_agent.adapters.catalogue import site_settings
+from facility_agent.adapters import site_settings
 from facility_agent.adapters.catalogue.scicat_records import Fields
-from facility_agent.adapters.catalogue.site_settings import Address, Template
+from facility_agent.adapters.site_settings import Address, Template
 from facility_agent.plugins import Fault
 
 
@@ -57,6 +57,17 @@ class ScicatSettings(BaseModel):
         default=(),
         description="Values of `retrieveStatusMessage` by which your archive says that data are on their way back to disk.",
     )
+    retrieve_job: str = Field(
+        default="",
+        description="SciCat's type of job that brings a dataset back to disk, for example `retrieve`; empty: not offered.",
+    )
+    retrieve_parameters: dict[str, str] = Field(
+        default_factory=dict, description="What such a job has in `jobParams` beside its list of datasets."
+    )
+    retrieve_ended: tuple[str, ...] = Field(
+        default=("finishedSuccessful", "finishedUnsuccessful", "finishedWithDatasetErrors"), min_length=1,
+        description="Values of a job's `statusCode` after which nothing more comes of it; the first one says that it went well.",
+    )  # fmt: skip
     root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
     folder: Template = Field(default="{proposal}", description="A proposal's folder below `root`.")
     timeout_s: float = Field(default=4.0, gt=0, le=60, description="The longest that one answer may take.")
@@ -69,6 +80,10 @@ class ScicatSettings(BaseModel):
     def _together(self) -> Self:
         if self.group_prefix and self.proposal != "ownerGroup":
             raise ValueError('group_prefix goes with proposal = "ownerGroup"')
+        if self.retrieve_parameters and not self.retrieve_job:
+            raise ValueError("retrieve_parameters goes with retrieve_job")
+        if "datasetList" in self.retrieve_parameters:
+            raise ValueError("retrieve_parameters: datasetList is the adapter's")
         return self
 
     def fields(self) -> Fields:

@@ -9,7 +9,7 @@ const embedded = () => null;
 const PARTS = [
   'Capability', 'DatasetEdge', 'Facet', 'FacilityConnection', 'FacilityEdge', 'FacilityOutcome', 'File', 'FileConnection', 'Flavour', 'Grant',
   'LaunchWorkspacePayload', 'Member', 'Mirror', 'OpenDatasetConnection', 'OpenDatasetEdge', 'OpenDatasetFacets', 'PageInfo', 'Parameter', 'Problem',
-  'ProposalEdge', 'ProposalResult', 'SearchFacets', 'SearchResult', 'Service', 'Software', 'Step',
+  'ProposalEdge', 'ProposalResult', 'RestoreDatasetPayload', 'SearchFacets', 'SearchResult', 'Service', 'Software', 'Step',
   'StopWorkspacePayload', 'UnlinkAccountPayload', 'Variable', 'WorkspaceConnection', 'WorkspaceEdge',
 ];
 

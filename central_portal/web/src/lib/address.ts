@@ -31,6 +31,14 @@ export interface LaunchAddress {
   lifetime?: number;
 }
 
+/** What a link of a facility's own data portal names: an identifier or a DOI, and where it leads. */
+export interface OpenAddress {
+  pid?: string;
+  doi?: string;
+  facility?: string;
+  to?: 'launch';
+}
+
 export type RawAddress = Record<string, string | string[] | undefined>;
 
 const LONGEST_TEXT = 200;
@@ -100,6 +108,17 @@ export function launchAddress(raw: Record<string, unknown>): LaunchAddress {
   });
 }
 
+/** A link's words from untrusted parameters. An identifier is never cut: another name is another thing. */
+export function openAddress(raw: Record<string, unknown>): OpenAddress {
+  const pid = identifier(raw.pid);
+  return defined({
+    pid,
+    doi: pid === undefined ? identifier(raw.doi) : undefined,
+    facility: slugs(raw.facility)?.[0],
+    to: raw.to === 'launch' ? ('launch' as const) : undefined,
+  });
+}
+
 /** How many filters narrow a search beside its text. */
 export function filterCount(address: SearchAddress): number {
   const lists = [address.facility, address.instrument, address.proposal, address.technique];
@@ -121,6 +140,11 @@ function text(value: unknown, longest: number): string | undefined {
   const first = Array.isArray(value) ? value[0] : value;
   if (typeof first !== 'string' || CONTROL.test(first)) return undefined;
   return first.slice(0, longest) || undefined;
+}
+
+function identifier(value: unknown): string | undefined {
+  const whole = typeof value === 'string' ? value.trim() : '';
+  return whole && whole.length <= LONGEST_TEXT && !CONTROL.test(whole) ? whole : undefined;
 }
 
 function names(value: unknown, most: number, longest = LONGEST_NAME): string[] | undefined {

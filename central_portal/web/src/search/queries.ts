@@ -121,6 +121,7 @@ export const DatasetById = graphql(`
         licence
         releasedAt
         archiveState
+        isRestorable
       }
     }
   }

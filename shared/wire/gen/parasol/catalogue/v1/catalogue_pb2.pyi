@@ -198,6 +198,20 @@ class Member(_message.Message):
     orcid: str
     def __init__(self, name: _Optional[str] = ..., role: _Optional[str] = ..., affiliation: _Optional[str] = ..., orcid: _Optional[str] = ...) -> None: ...
 
+class Restore(_message.Message):
+    __slots__ = ("pid",)
+    PID_FIELD_NUMBER: _ClassVar[int]
+    pid: str
+    def __init__(self, pid: _Optional[str] = ...) -> None: ...
+
+class DatasetReport(_message.Message):
+    __slots__ = ("pid", "state")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    pid: str
+    state: str
+    def __init__(self, pid: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
+
 class GetChanges(_message.Message):
     __slots__ = ("since",)
     SINCE_FIELD_NUMBER: _ClassVar[int]

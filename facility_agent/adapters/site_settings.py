@@ -1,4 +1,4 @@
-"""What the settings of catalogues behind HTTP have in common: an address, a secret's file, where data lie here."""
+"""What the settings of systems behind HTTP have in common: an address, a secret's file, where data lie here."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 def _address(value: str) -> str:
     parts = urlsplit(value)
     if parts.query or parts.fragment or parts.username or not parts.hostname:
-        raise ValueError("an address like https://catalogue.example.eu, without a name, a query or a fragment")
+        raise ValueError("an address like https://system.example.eu, without a name, a query or a fragment")
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
         raise ValueError("https, or http on this machine alone: the password goes there")
     return value.rstrip("/")
