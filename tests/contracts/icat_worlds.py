@@ -14,10 +14,11 @@ from starlette.types import Receive, Scope, Send
 
 from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
 from facility_agent.adapters.catalogue.icat_plugin import IcatPlugin
+from facility_agent.adapters.catalogue.icat_restoring import RestorableIcat
 from facility_agent.adapters.catalogue.icat_settings import IcatSettings
 from facility_agent.plugins import Site
-from facility_agent.ports.catalogue import Reader
-from facility_agent.testing.catalogue_world import ADA, CatalogueWorld, Known
+from facility_agent.ports.catalogue import Reader, RestorableCatalogue
+from facility_agent.testing.catalogue_world import ADA, Known, RestorableWorld
 from tests.standins.icat import Icat, Ids, build, passwords, serving
 
 OPEN = "P-open"
@@ -82,13 +83,14 @@ def empty() -> Icat:
     return icat
 
 
-class IcatWorld(CatalogueWorld):
+class IcatWorld(RestorableWorld):
     """An ICAT whose proposals have a grouping and a folder each; a reader is a user who is in the groupings of theirs."""
 
     open_proposal = OPEN
 
-    def __init__(self, folder: Path, icat: Icat, door: Door, backend: IcatCatalogue) -> None:
-        self.icat, self.backend, self._door = icat, backend, door
+    def __init__(self, folder: Path, ids: Ids, door: Door, backend: IcatCatalogue, base: str) -> None:
+        self.icat, self.ids, self.backend, self._door = ids.icat, ids, backend, door
+        self._folder, self._base, self.again = folder, base, list[IcatCatalogue]()
         self._data = folder / "data"
         self._data.mkdir()
         self.roots = (self._data.resolve(),)
@@ -110,6 +112,24 @@ class IcatWorld(CatalogueWorld):
         del rows["Dataset"][number]
         for entity in ("Datafile", "DatasetInstrument", "DatasetTechnique"):
             rows[entity] = {n: row for n, row in rows[entity].items() if row["dataset"] != number}
+
+    async def archive(self, title: str) -> None:
+        self.ids.archive[self.icat.named("Dataset", title)] = "ARCHIVED"
+
+    async def arrive(self, title: str) -> None:
+        del self.ids.archive[self.icat.named("Dataset", title)]
+
+    async def fail(self, title: str) -> None:
+        await self.archive(title)
+
+    async def asked(self, title: str) -> int:
+        return self.ids.restores.count(self.icat.named("Dataset", title))
+
+    async def reopened(self) -> RestorableCatalogue:
+        again = adapter(self._base, self._folder)
+        assert isinstance(again, RestorableIcat)
+        self.again.append(again)
+        return again
 
     @contextmanager
     def outage(self) -> Iterator[None]:
@@ -154,7 +174,10 @@ def record(icat: Icat, k: Known) -> int:
 @asynccontextmanager
 async def icat(folder: Path) -> AsyncIterator[IcatWorld]:
     """A world of its own."""
-    state = empty()
-    door = Door(state, Ids(state))
+    ids = Ids(empty())
+    door = Door(ids.icat, ids)
     async with serving(door) as base, adapter(base, folder) as backend:
-        yield IcatWorld(folder, state, door, backend)
+        world = IcatWorld(folder, ids, door, backend, base)
+        yield world
+        for again in world.again:
+            await again.__aexit__()

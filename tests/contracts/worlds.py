@@ -36,5 +36,5 @@ WORLDS: dict[str, dict[str, Open]] = {
     "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }
 
-RESTORABLE = ("memory", "scicat")
+RESTORABLE = ("icat", "memory", "scicat")
 """Catalogues with an archive that brings data back."""

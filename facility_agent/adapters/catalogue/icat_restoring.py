@@ -10,11 +10,11 @@ from typing import Any
 from facility_agent.adapters.catalogue.icat_catalogue import IcatCatalogue
 from facility_agent.adapters.catalogue.icat_ids import Ids
 from facility_agent.adapters.catalogue.icat_map import id_of
-from facility_agent.ports.catalogue import Reader
+from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from shared.catalogue import ArchiveState, Dataset
 
 
-class RestorableIcat(IcatCatalogue):
+class RestorableIcat(IcatCatalogue, RestorableCatalogue):
     """An ICAT whose IDS knows where data are and brings them back."""
 
     def __init__(self, ids: Ids, *parts: Any) -> None:
