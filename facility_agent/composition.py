@@ -119,10 +119,9 @@ class Agent:
     def __init__(self, located: Located) -> None:
         if os.getuid() == 0:
             raise ConfigError("The agent does not run as root; start it as an ordinary user.")
-        config = located.config
+        self._located, config = located, located.config
         state = located.path(config.agent.state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._located = located
         self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
         self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time

@@ -60,14 +60,6 @@ class Dataset:
 
 
 @dataclass(frozen=True, slots=True)
-class DatasetReport:
-    """The facility's word on where the data of a dataset are that somebody had restored; ARCHIVED again when that failed."""
-
-    pid: str
-    state: ArchiveState
-
-
-@dataclass(frozen=True, slots=True)
 class Member:
     """Somebody who takes part in an open proposal, as its public record names them; never an e-mail or username."""
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 from shared.catalogue import (
     Changes,
     Dataset,
-    DatasetReport,
     FilePage,
     ProposalPage,
     ProposalQuery,
@@ -18,6 +17,7 @@ from shared.catalogue import (
 from shared.errors import ParasolError
 from shared.facilities import Outcome
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.workspaces import LaunchRequest, WorkspaceReport
 
 

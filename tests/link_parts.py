@@ -26,10 +26,11 @@ from central_portal.link.ports import (
     SealedBody,
 )
 from facility_agent.ports.link import AskedOrder, CommandDecoder, Event, WaitingResult
-from shared.catalogue import Dataset, DatasetReport, SearchPage, SearchQuery
+from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription, Outcome
+from shared.restores import DatasetReport
 from shared.wire.commands import decode_body, verb_of
 from shared.wire.orders import encode_order_result
 from shared.workspaces import LaunchRequest, WorkspaceInventory, WorkspaceReport, WorkspaceState

@@ -15,13 +15,13 @@ from central_portal.link.session_orders import AGAIN, SessionOrders
 from central_portal.link.settings import HubSettings
 from central_portal.link.streams import Stream
 from shared import trace
-from shared.catalogue import DatasetReport
 from shared.commands import Answer, Verb
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription
 from shared.link.centre_end import CentreEnd
 from shared.link.outputs import Closed, Ending, Greeted, Output, PeerDrains, Reported, Settled
 from shared.link.pump import Pump
+from shared.restores import DatasetReport
 from shared.wire import text
 from shared.wire.commands import decode_answer
 from shared.wire.events import Event, decode_event

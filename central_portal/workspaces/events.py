@@ -11,9 +11,9 @@ from central_portal.facilities.services import Facilities
 from central_portal.link.metrics import FENCED
 from central_portal.link.ports import OrderAnswer, Overtaken, Topic, Wakes, dataset_key
 from central_portal.workspaces.reports import Reports
-from shared.catalogue import DatasetReport
 from shared.errors import RateLimited
 from shared.facilities import FacilityDescription
+from shared.restores import DatasetReport
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 log = logging.getLogger(__name__)

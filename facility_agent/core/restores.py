@@ -14,8 +14,9 @@ from facility_agent.core.effects import Effect
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from facility_agent.ports.store import OrderRow, RestoreRow, Store, Transaction
-from shared.catalogue import ArchiveState, Dataset, DatasetReport
+from shared.catalogue import ArchiveState, Dataset
 from shared.errors import BackendUnavailable, NotFound, ParasolError, QuotaExceeded, RateLimited, Unsupported
+from shared.restores import DatasetReport
 
 log = logging.getLogger(__name__)
 MOST = 1000

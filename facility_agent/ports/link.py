@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from shared.catalogue import DatasetReport
 from shared.commands import Answer, Command, Verb
 from shared.facilities import FacilityDescription
 from shared.identity import Subject
+from shared.restores import DatasetReport
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 Event = WorkspaceReport | FacilityDescription | DatasetReport

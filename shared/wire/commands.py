@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from shared.catalogue import (
     Changes,
     Dataset,
-    DatasetReport,
     FilePage,
     ProposalPage,
     ProposalQuery,
@@ -39,6 +38,7 @@ from shared.commands import (
 )
 from shared.errors import BackendError, InvalidRequest, Unsupported
 from shared.facilities import Outcome, is_facility_id
+from shared.restores import DatasetReport
 from shared.wire import catalogue, changes, files, grants, proposals, restoring, workspaces
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.parse import parse

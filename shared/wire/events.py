@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from shared.catalogue import DatasetReport
 from shared.errors import InvalidRequest
 from shared.facilities import FacilityDescription
+from shared.restores import DatasetReport
 from shared.wire import restoring
 from shared.wire.facilities import decode_description, encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from shared.catalogue import ArchiveState, DatasetReport
+from shared.catalogue import ArchiveState
 from shared.commands import Restore
+from shared.restores import DatasetReport
 from shared.wire import text
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as pb
 from shared.wire.parse import parse

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple, cast
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from shared.catalogue import Changes, Dataset, DatasetReport, FilePage, ProposalPage, SearchPage
+from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, SearchPage
 from shared.commands import PAYLOAD_OF, Done, Redeemed, Verb
+from shared.restores import DatasetReport
 from shared.wire.emails import without_emails
 from shared.wire.events import DATASET, DESCRIBED, REPORTED
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as catalogue

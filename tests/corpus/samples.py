@@ -9,7 +9,6 @@ from shared.catalogue import (
     Changes,
     DataFile,
     Dataset,
-    DatasetReport,
     FilePage,
     Member,
     Order,
@@ -46,6 +45,7 @@ from shared.facilities import (
     UsedAs,
 )
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.wire.commands import encode_body
 from shared.workspaces import (
     LaunchRequest,

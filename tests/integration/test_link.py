@@ -14,10 +14,11 @@ import pytest
 from central_portal.link import session
 from central_portal.link.hub import HubMisconfigured
 from central_portal.link.ports import SealedBody
-from shared.catalogue import ArchiveState, DatasetReport
+from shared.catalogue import ArchiveState
 from shared.commands import Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
 from shared.facilities import Outcome
+from shared.restores import DatasetReport
 from shared.wire.facilities import decode_description
 from shared.workspaces import WorkspaceState
 from tests.certificates import self_signed

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from central_portal.workspaces.events import PortalEvents
-from shared.catalogue import ArchiveState, DatasetReport, SearchPage
+from shared.catalogue import ArchiveState, SearchPage
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Capability, Outcome
+from shared.restores import DatasetReport
 from tests.integration.test_subscriptions import socket
 
 pytestmark = pytest.mark.usefixtures("database")

@@ -19,10 +19,11 @@ from facility_agent.core.restores import FORGOTTEN, MOST, Restores
 from facility_agent.ports.catalogue import Reader
 from facility_agent.ports.link import AskedOrder
 from facility_agent.ports.store import RestoreRow
-from shared.catalogue import ArchiveState, Dataset, DatasetReport
+from shared.catalogue import ArchiveState, Dataset
 from shared.commands import ORDERS, Answer, GetDataset, Restore, Verb
 from shared.errors import BackendUnavailable, DataNotOnline
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.wire import proof
 from shared.wire.commands import decode_body
 from tests.facility_scene import READ, FacilityScene, Held, dataset, open_facility, refused

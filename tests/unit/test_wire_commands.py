@@ -17,7 +17,6 @@ from shared.catalogue import (
     Changes,
     DataFile,
     Dataset,
-    DatasetReport,
     FilePage,
     Order,
     Proposal,
@@ -50,6 +49,7 @@ from shared.commands import (
 from shared.errors import InvalidRequest, ParasolError, Unsupported, every_error
 from shared.facilities import Outcome
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.wire.commands import (
     BODY_BYTES,
     CODECS,

@@ -8,8 +8,8 @@ from typing import Protocol
 
 from central_portal.link.ports.commands import HubPlace
 from central_portal.link.ports.orders import OrderAnswer
-from shared.catalogue import DatasetReport
 from shared.facilities import FacilityDescription
+from shared.restores import DatasetReport
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 
