@@ -102,6 +102,8 @@ def adapters(located: Located) -> Adapters:
             made[port] = plugin.build(parsed, Site(config.facility.id, state, located.folder))
         except ValueError as error:
             raise ConfigError(f"{port}.{name}: {error}") from None
+    if config.access["adapter"] == "catalogue" and not made["catalogue"].proposals_give_data:
+        raise ConfigError("access.adapter: this catalogue shows proposals to people who may not read their data")
     return Adapters(**made)
 
 

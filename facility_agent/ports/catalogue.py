@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from facility_agent.ports.directory import Account
 from shared.catalogue import ArchiveState, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
@@ -39,6 +40,9 @@ class CatalogueBackend(ABC):
     else, not even its existence. Injection-shaped text is data. Implementations are safe to call concurrently from one event
     loop and never block it. Every method raises BackendUnavailable when the catalogue cannot be read.
     """
+
+    proposals_give_data: ClassVar[bool] = True
+    """Whether whom it shows a proposal that is not open may read all of that proposal's data."""
 
     @abstractmethod
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:

@@ -35,6 +35,18 @@ password_file = "scicat.password"
 """
 
 
+ICAT = """[catalogue]
+adapter = "icat"
+[catalogue.icat]
+url = "https://icat.example/icat"
+authenticator = "simple"
+username = "parasol"
+password_file = "icat.password"
+people = "ldap"
+zone = "Europe/Paris"
+"""
+
+
 def access(adapter: str, more: str = "") -> tuple[str, str]:
     return "[compute]\nadapter", f'[access]\nadapter = "{adapter}"\n{more}\n[compute]\nadapter'
 
@@ -57,6 +69,20 @@ async def test_access_may_be_the_catalogues_word_on_accounts_that_hold(folder: P
     assert isinstance(made._office, CatalogueRules)
     assert not await made.may_use(ADA), "there is no such account in the file"
     assert await made.proposals(ADA) == frozenset()
+
+
+def test_access_is_never_the_word_of_a_catalogue_that_shows_more_than_data(folder: Path) -> None:  # noqa: F811
+    change(
+        folder,
+        ('[catalogue]\nadapter = "nexus_folder"\n[catalogue.nexus_folder]\n', ICAT + "# "),
+        access("catalogue"),
+    )
+    text = (folder / "agent.toml").read_text()
+    (folder / "agent.toml").write_text(text.replace("\nopen_proposals", "\n# open_proposals"))
+    with pytest.raises(
+        ConfigError, match=r"^access\.adapter: this catalogue shows proposals to people who may not"
+    ):
+        adapters(loaded(folder))
 
 
 def test_access_may_be_a_user_offices_word(folder: Path) -> None:  # noqa: F811

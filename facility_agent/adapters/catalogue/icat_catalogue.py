@@ -26,6 +26,7 @@ class IcatCatalogue(CatalogueBackend):
     """
 
     detail = "Live search of its ICAT."
+    proposals_give_data = False  # whoever is shown an investigation may be shown none of its datasets
 
     def __init__(
         self, settings: IcatSettings, client: IcatClient, folders: Folders, faults: Callable[[], Iterator[Fault]]
