@@ -28,10 +28,10 @@ def dataset(pid: str, proposal: str, started: float | None) -> Dataset:
 class Counting(MemoryCatalogue):
     """How often it is asked for proposals."""
 
-    asked = 0
+    times = 0
 
     async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
-        self.asked += 1
+        self.times += 1
         return await super().proposals(query, reader)
 
 
@@ -90,7 +90,7 @@ async def test_many_open_ones_are_not_read_through_for_somebody_whose_own_are_na
     page = await own_proposals(backend, ProposalQuery(own=True, limit=3), Reader(ADA, mine))
     assert [p.pid for p in page.proposals] == ["mine59", "mine58", "mine57"]
     assert page.complete
-    assert backend.asked == 2, "60 names in questions of at most 50"
+    assert backend.times == 2, "60 names in questions of at most 50"
 
 
 async def test_words_and_names_narrow() -> None:
@@ -110,7 +110,7 @@ async def test_a_stranger_has_none_and_costs_the_catalogue_nothing() -> None:
     backend = Counting({"open"})
     backend.put([dataset("a", "open", 1.0)])
     assert await own_proposals(backend, ProposalQuery(own=True), STRANGER) == ProposalPage()
-    assert backend.asked == 0
+    assert backend.times == 0
 
 
 async def test_where_the_rules_name_none_the_catalogues_own_decide_and_its_words_are_kept() -> None:
@@ -129,7 +129,7 @@ async def test_too_many_are_cut_and_said_to_be(named: bool) -> None:
     page = await own_proposals(backend, ProposalQuery(own=True), Reader(ADA, frozenset(names if named else ())))
     assert not page.complete
     assert str(MOST) in page.note
-    assert backend.asked <= MOST // 50
+    assert backend.times <= MOST // 50
     assert len(page.proposals) == (50 if named else 0)
 
 
