@@ -10,6 +10,7 @@ import atexit
 import os
 import pwd
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -20,7 +21,7 @@ from pathlib import Path
 from tests.privileged.site import as_root
 from tests.waiting import free_port, until
 
-CPUS, MEMORY_MB = 8, 4000
+CPUS, MEMORY_MB = 16, 32_000
 ADA, BEN = 61_201, 61_202
 ACCOUNT, QOS, ONE = "facility", "workspaces", "one"
 CLUSTER = "parasoltest"
@@ -203,12 +204,15 @@ class SlurmSite:
         self._start("slurmctld", "/usr/sbin/slurmctld", "-D")
         until(lambda: self.run("scontrol", "ping").returncode == 0, "slurmctld answers", 30)
 
-    def kill(self, name: str) -> None:
-        """kill -9 of one daemon."""
+    def stop(self, name: str) -> None:
+        """End one daemon in order."""
+        self._end(name, signal.SIGTERM)
+
+    def _end(self, name: str, number: int) -> None:
         with rootly():
             daemon = self._daemons.pop(name)
-            daemon.kill()
-            daemon.wait(10)
+            daemon.send_signal(number)
+            daemon.wait(30)
 
     # --- means
 
@@ -231,15 +235,19 @@ class SlurmSite:
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
 
+    def clear(self) -> None:
+        """End all jobs."""
+        for name in ("ada", "ben"):
+            self.run("scancel", "-u", name)
+        until(lambda: not self.run("squeue", "-h").stdout, "its jobs end", 30)
+
     def close(self) -> None:
         """End its jobs and it, and remove its folder."""
-        with suppress(subprocess.TimeoutExpired):
-            for name in ("ada", "ben"):
-                self.run("scancel", "-u", name)
-            until(lambda: not self.run("squeue", "-h").stdout, "its jobs end", 20)
+        with suppress(subprocess.TimeoutExpired, AssertionError):
+            self.clear()
         for name in ("slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged", "namespace"):
             if name in self._daemons:
-                self.kill(name)
+                self._end(name, signal.SIGKILL)
         with rootly():
             shutil.rmtree(self.folder)
 

@@ -19,8 +19,8 @@ from typing import Any
 from facility_agent.adapters.compute import slurm_reasons
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
-from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_orders import address_of, known_of, order_of, wanted_of
+from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_queue import Job, Queue
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.adapters.compute.supervisor import read_record, write_json
