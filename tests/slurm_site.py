@@ -18,6 +18,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 
+from tests.components import missing
 from tests.privileged.site import as_root
 from tests.waiting import free_port, until
 
@@ -42,10 +43,9 @@ SlurmctldPidFile={s}/ctld.pid
 SlurmdPidFile={s}/d.pid
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin={task}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=1
-JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core_Memory
 SchedulerType=sched/backfill
@@ -69,6 +69,13 @@ NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Features=fast
 PartitionName=main Nodes={host} Default=YES MaxTime=08:00:00 DefMemPerCPU=100 PriorityTier=1 State=UP
 PartitionName=short Nodes={host} MaxTime=00:30:00 DefMemPerCPU=100 PriorityTier=1 State=UP
 PartitionName=urgent Nodes={host} MaxTime=08:00:00 DefMemPerCPU=100 PriorityTier=9 State=UP
+"""
+CGROUP = """
+CgroupPlugin=cgroup/v1
+CgroupAutomount=no
+ConstrainRAMSpace=yes
+ConstrainSwapSpace=yes
+AllowedSwapSpace=0
 """
 SLURMDBD = """
 AuthType=auth/munge
@@ -107,8 +114,10 @@ class SlurmSite:
         words = {
             "s": self.folder, "host": self.host, "cluster": CLUSTER, "ctld": free_port(), "d": free_port(),
             "dbd": free_port(), "cpus": CPUS, "memory": MEMORY_MB, "age": finished_jobs_s,
+            "task": "task/none" if missing("memory-cgroups") else "task/cgroup",
         }  # fmt: skip
         self.conf.write_text(SLURM.format(**words))
+        (self.folder / "cgroup.conf").write_text(CGROUP)
         (self.folder / "slurmdbd.conf").write_text(SLURMDBD.format(**words))
         (self.folder / "slurmdbd.conf").chmod(0o600)
         for name in ("state", "spool", "log", "homes"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -60,7 +59,7 @@ class SlurmWorld(ComputeWorld):
             for process in Path("/proc").iterdir():
                 if process.name.isdigit():
                     try:
-                        there = os.readlink(process / "cwd")
+                        there = str((process / "cwd").readlink())
                     except OSError:
                         continue
                     found += [int(process.name)] if there.endswith(f"/{workspace_id}/work") else []

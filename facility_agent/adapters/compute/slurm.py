@@ -38,6 +38,8 @@ from shared.errors import BackendError, BackendUnavailable, IdentityRefused, Inv
 from shared.workspaces import is_workspace_id
 
 log = logging.getLogger(__name__)
+SETTLES_S = 5.0
+"""Slurm's first reason is not always its last."""
 NOT_ITS_OWN = "The workspace says in a way that cannot be trusted where it listens; stop it and start another."
 
 
@@ -53,6 +55,7 @@ class SlurmCompute(ComputeBackend):
         self._places = Places(self._queue)
         self._starting: dict[str, asyncio.Lock] = {}
         self._ready: dict[str, tuple[str, int]] = {}
+        self._never: dict[str, float] = {}
 
     def faults(self) -> Iterator[Fault]:
         """Whether the helper answers and does Slurm, and Slurm answers."""
@@ -176,10 +179,12 @@ class SlurmCompute(ComputeBackend):
             return Observation(RunState.UNKNOWN)
 
     async def _waits(self, name: str, job: Job) -> Observation:
-        said = slurm_reasons.waiting(job.reason)
-        if said.never and not self._file(name, ".stop").exists():
-            write_json(self._file(name, ".stop"), {"reason": said.code, "message": said.sentence})
-        if said.never:
+        said, now = slurm_reasons.waiting(job.reason), asyncio.get_running_loop().time()
+        if not said.never:
+            self._never.pop(name, None)
+        elif now - self._never.setdefault(name, now) >= SETTLES_S:
+            if not self._file(name, ".stop").exists():
+                write_json(self._file(name, ".stop"), {"reason": said.code, "message": said.sentence})
             await self._helper.ask("slurm_cancel", id=name)  # it would wait for ever
         return Observation(RunState.QUEUED, said.code, self._places.told(job, said.sentence))
 
@@ -198,7 +203,8 @@ class SlurmCompute(ComputeBackend):
         return Observation(RunState.RUNNING)
 
     def _remember(self, name: str, job: Job) -> Mapping[str, Any]:
-        self._ready.pop(name, None)
+        for known in (self._ready, self._never, self._starting):
+            known.pop(name, None)
         asked = self._read(name, ".stop")
         said = slurm_reasons.ended(job.state, job.exit_code)
         ended = {"code": job.exit_code, "reason": said.code, "message": said.sentence}

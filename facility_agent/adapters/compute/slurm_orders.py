@@ -59,7 +59,10 @@ def address_of(found: Mapping[str, Any], job: Job, settings: SlurmSettings) -> t
         return None
     if found["state"] != "there":
         raise ValueError(str(found.get("why")))
-    said = json.loads(found["text"])
+    try:
+        said = json.loads(found["text"])
+    except RecursionError:
+        raise ValueError("it is no JSON object") from None
     if not isinstance(said, dict) or said.get("host") != job.host or said.get("job") != str(job.number):
         raise ValueError("it names another host or job than Slurm")
     port = said.get("port")

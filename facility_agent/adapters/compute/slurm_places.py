@@ -9,7 +9,9 @@ from collections.abc import Sequence
 from facility_agent.adapters.compute.slurm_queue import Job, Queue
 
 EVERY_S = 15.0
-"""A partition's queue is read at most this often."""
+"""A partition's queue is read at most this often …"""
+NEW_S = 2.0
+"""… or this often while a job is not in it."""
 
 
 class Places:
@@ -23,10 +25,12 @@ class Places:
     async def read(self, waiting: Sequence[Job]) -> None:
         """Read the queues in which these wait. Raises BackendUnavailable."""
         now = asyncio.get_running_loop().time()
-        for partition in {
-            job.partition for job in waiting if re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", job.partition)
-        }:
-            if now - self._at.get(partition, -EVERY_S) >= EVERY_S:
+        for job in waiting:
+            partition = job.partition
+            if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", partition):
+                continue
+            fresh = job.number not in self._order.get(partition, {})
+            if now - self._at.get(partition, -EVERY_S) >= (NEW_S if fresh else EVERY_S):
                 jobs = await self._queue.places(partition)
                 self._order[partition] = {number: place for place, number in enumerate(jobs, 1)}
                 self._at[partition] = now

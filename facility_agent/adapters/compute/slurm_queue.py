@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
+import signal
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -155,28 +157,45 @@ class Queue:
         try:
             process = await asyncio.create_subprocess_exec(
                 f"{self._programs}/{program}", *arguments, stdin=null, stdout=pipe, stderr=pipe,
-                env=self._environment, cwd="/",
+                env=self._environment, cwd="/", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
             raise NotAnswered(str(error)) from error
         assert process.stdout is not None
         assert process.stderr is not None
+        reading = [asyncio.ensure_future(_read(stream)) for stream in (process.stdout, process.stderr)]
         try:
             async with asyncio.timeout(WITHIN_S):
-                out, err = await asyncio.gather(_read(process.stdout), _read(process.stderr))
+                out, err = await asyncio.gather(*reading)
                 code = await process.wait()
         except (TimeoutError, ValueError) as error:
             log.warning("%s did not answer: %s", program, error or "too slow")
             raise NotAnswered from error
         finally:
+            for each in reading:
+                each.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
             if process.returncode is None:
-                with suppress(ProcessLookupError):
-                    process.kill()
-                await process.wait()
+                await _end(process)
         if code != 0:
             log.warning("%s failed: %s", program, err[:500])
             raise NotAnswered(err)
         return out
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill it and what it started; its end is not seen before its pipes are empty."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            await asyncio.gather(*(_drain(stream) for stream in (process.stdout, process.stderr) if stream))
+            await process.wait()
+
+
+async def _drain(stream: asyncio.StreamReader) -> None:
+    while await stream.read(65536):
+        pass
 
 
 async def _read(stream: asyncio.StreamReader) -> str:
@@ -213,11 +232,13 @@ def _of_sacct(line: str, wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None
 
 
 def _exit_code(text: str) -> int | None:
-    """Of "code:signal", or of the status that `squeue` prints."""
-    code, _, number = text.partition(":")
-    if not code.isdigit() or (number and not number.isdigit()):
+    """Of sacct's "code:signal", or of the status as `wait` has it, which squeue prints."""
+    code, colon, number = text.partition(":")
+    if not code.isdigit() or (colon and not number.isdigit()):
         return None
-    return 128 + int(number) if number and int(number) else int(code)
+    if not colon:
+        code, number = str(int(code) >> 8 & 0xFF), str(int(code) & 0x7F)
+    return 128 + int(number) if int(number) else int(code)
 
 
 def _chosen(pairs: Iterable[tuple[str, Job] | None]) -> dict[str, Job]:
