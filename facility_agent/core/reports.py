@@ -19,6 +19,12 @@ def entered(row: WorkspaceRow, name: StepName, now: float, detail: str = "") -> 
     return replace(row, steps=json.dumps([*steps, [name, now, detail]]))
 
 
+def waits(row: WorkspaceRow, detail: str) -> WorkspaceRow:
+    """The row with what its backend says of its place in the queue."""
+    steps = [[name, at, detail if name == StepName.QUEUE else old] for name, at, old in json.loads(row.steps)]
+    return replace(row, steps=json.dumps(steps))
+
+
 def safe_names(proposals: Sequence[str]) -> list[str]:
     """A folder name for each proposal: its letters, digits, dots, hyphens and underscores; no two alike."""
     names: list[str] = []

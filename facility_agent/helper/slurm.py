@@ -138,7 +138,19 @@ def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path) -> dict[str, Any]
         link = Path("work/proposals") / name
         link.unlink(missing_ok=True)
         link.symlink_to(target)
-    fields = ("command", "variables", "mounts", "modules", "image", "home", "ports", "listen", "door", "secret")
+    fields = (
+        "command",
+        "variables",
+        "mounts",
+        "modules",
+        "image",
+        "home",
+        "username",
+        "ports",
+        "listen",
+        "door",
+        "secret",
+    )
     spec = {name: said[name] for name in fields}
     spec |= {"gpus": "gpu" in said["gres"], "apptainer": slurm.apptainer, "modules_from": slurm.modules_from}
     Path("spec.json").unlink(missing_ok=True)

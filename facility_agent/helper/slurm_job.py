@@ -13,7 +13,6 @@ import contextlib
 import hmac
 import json
 import os
-import pwd
 import random
 import shutil
 import signal
@@ -69,11 +68,12 @@ def contained(spec: dict[str, Any], command: list[str], work: str, tmp: str) -> 
 
 def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[str, str]:
     """Nothing but what a program needs, what the modules set, and the environment's own variables."""
-    person = pwd.getpwuid(os.getuid())
     out = {
         name: value for name, value in os.environ.items() if name.startswith(("SLURM_", "CUDA_", "ROCR_", "GPU_"))
     }
-    out.update(PATH="/usr/local/bin:/usr/bin:/bin", HOME=spec["home"], USER=person.pw_name, LOGNAME=person.pw_name)
+    out.update(
+        PATH="/usr/local/bin:/usr/bin:/bin", HOME=spec["home"], USER=spec["username"], LOGNAME=spec["username"]
+    )
     out.update(LANG="C.UTF-8", TMPDIR=tmp)
     if spec["modules"]:
         words = ["/bin/bash", "-c", MODULES, spec["modules_from"], *spec["modules"]]

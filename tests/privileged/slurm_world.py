@@ -96,6 +96,13 @@ def slurm_world() -> Iterator[SlurmWorld]:
             slurm.clear()
 
 
+@asynccontextmanager
+async def slurm(folder: Path) -> AsyncIterator[ComputeWorld]:
+    """For the suite."""
+    with slurm_world() as world:
+        yield world
+
+
 def fresh() -> str:
     """A workspace's id."""
     return str(uuid.uuid4())

@@ -238,7 +238,7 @@ async def test_a_scheduler_that_hangs_or_lies_at_length_is_not_known(world: Slur
     monkeypatch.setattr("facility_agent.adapters.compute.slurm_queue.WITHIN_S", 1.0)
     programs = world.site.agent / "programs"
     programs.mkdir()
-    backend = world.adapter(programs=programs)
+    backend = world.adapter(programs=programs, poll_s=0)
     for script in (
         "exec sleep 600", "exec yes parasol", "echo '<html>'", "exit 1", "printf '\\377\\0|||||'", "kill -9 $$",
         f"echo '1|{ADA}|parasol-{handle}|COMPLETED'", f"echo '1|{BEN}|parasol-{handle}|COMPLETED|0|n|n|main|None|'",

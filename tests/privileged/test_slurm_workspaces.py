@@ -107,7 +107,7 @@ async def test_one_question_for_all_of_them(world: SlurmWorld) -> None:
     for name in ("squeue", "sacct", "sinfo"):
         (programs / name).write_text(f'#!/bin/sh\necho {name} >> {programs}/asked\nexec /usr/bin/{name} "$@"\n')
         (programs / name).chmod(0o755)
-    backend = world.adapter(programs=programs)
+    backend = world.adapter(programs=programs, poll_s=0)
     tiny = Flavour("tiny", "Tiny", 1, 2**26, 0, 0, 3600)
     handles = [await backend.start(replace(world.spec(), flavour=tiny), world.account) for _ in range(8)]
     for handle in handles:

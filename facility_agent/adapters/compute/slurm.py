@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 from facility_agent.adapters.compute import slurm_reasons
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
+from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of
 from facility_agent.adapters.compute.slurm_orders import address_of, known_of, order_of, wanted_of
 from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_queue import Job, Queue
@@ -38,6 +39,8 @@ from shared.errors import BackendError, BackendUnavailable, IdentityRefused, Inv
 from shared.workspaces import is_workspace_id
 
 log = logging.getLogger(__name__)
+ASK_S = 0.2
+"""A workspace that starts is asked for its endpoint at most this often."""
 SETTLES_S = 5.0
 """Slurm's first reason is not always its last."""
 NOT_ITS_OWN = "The workspace says in a way that cannot be trusted where it listens; stop it and start another."
@@ -52,27 +55,15 @@ class SlurmCompute(ComputeBackend):
     def __init__(self, settings: SlurmSettings, state: Path, helper: Helper) -> None:
         self._settings, self._state, self._helper = settings, state, helper
         self._queue = Queue(str(settings.programs), str(settings.conf or ""))
-        self._places = Places(self._queue)
+        self._places, self._looks = Places(self._queue), Looks(self._queue, settings.poll_s)
         self._starting: dict[str, asyncio.Lock] = {}
         self._ready: dict[str, tuple[str, int]] = {}
         self._never: dict[str, float] = {}
+        self._asked: dict[str, tuple[float, Observation]] = {}
 
     def faults(self) -> Iterator[Fault]:
         """Whether the helper answers and does Slurm, and Slurm answers."""
-        try:
-            if asyncio.run(self._helper.ask("describe")).get("slurm") is None:
-                yield Fault(
-                    "helper", "The helper's configuration has no [slurm].", "Write one, and restart the helper."
-                )
-        except ParasolError as error:
-            what = f"{self._helper.path}: {error.message}"
-            yield Fault("helper", what, "Start parasol-helper.service, and run this as the agent's user.")
-        for program, words in (("squeue", ("--version",)), ("sinfo", ("--noheader",)), ("sacct", ("--noheader",))):
-            try:
-                asyncio.run(self._queue.ask(program, *words))
-            except ParasolError:
-                mend = f"Run {self._settings.programs}/{program} as the agent's user, and see what it says."
-                yield Fault("programs", f"{program} does not answer.", mend)
+        return faults(self._helper, self._queue, self._settings)
 
     # --- starting
 
@@ -135,32 +126,13 @@ class SlurmCompute(ComputeBackend):
             except (OSError, ValueError):
                 seen[handle] = Observation(RunState.UNKNOWN)
         try:
-            jobs, told = await self._jobs(open_ones)
+            jobs, told = await self._looks.jobs(open_ones)
             await self._places.read([job for job in jobs.values() if job.state == "PENDING"])
         except ParasolError:
             return seen
         looks = await asyncio.gather(*(self._seen(handle, open_ones[handle], jobs[handle]) for handle in jobs))
         never = [name for name in told - jobs.keys() if _was_never_taken(open_ones[name])]
         return seen | dict(zip(jobs, looks, strict=True)) | dict.fromkeys(never, Observation(RunState.GONE))
-
-    async def _jobs(self, known: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Job], Set[str]]:
-        """The jobs that Slurm tells of, and of which workspaces it could tell. Raises BackendUnavailable.
-
-        An answer without a job is no end of it.
-        """
-        if not known:
-            return {}, set()
-        wanted = {name: wanted_of(each) for name, each in known.items()}
-        found = await self._queue.jobs(wanted)
-        missing = {name: each for name, each in wanted.items() if name not in found}
-        if not missing:
-            return found, wanted.keys()
-        try:
-            # What the accounting still calls running, and the scheduler does not know, is not known.
-            past = {name: job for name, job in (await self._queue.past(missing)).items() if job.ended}
-        except ParasolError:
-            return found, found.keys()
-        return found | past, wanted.keys()
 
     async def _seen(self, name: str, known: Mapping[str, Any], job: Job) -> Observation:
         try:
@@ -190,20 +162,26 @@ class SlurmCompute(ComputeBackend):
 
     async def _answers(self, name: str, known: Mapping[str, Any], job: Job) -> Observation:
         """Whether its endpoint answers; that is asked until it does for the first time."""
-        starting = Observation(RunState.STARTING)
+        now, starting = asyncio.get_running_loop().time(), Observation(RunState.STARTING)
+        asked, before = self._asked.get(name, (now - ASK_S, starting))
+        if now - asked < ASK_S:
+            return before
+        self._asked[name] = now, starting
         try:
             found = await self._helper.ask("slurm_read", id=name, what="endpoint")
             address = address_of(found, job, self._settings)
         except ValueError as error:
             log.warning("%s: its endpoint is refused: %s", name, error)
-            return replace(starting, reason="ENDPOINT_REFUSED", message=NOT_ITS_OWN)
+            refused = replace(starting, reason="ENDPOINT_REFUSED", message=NOT_ITS_OWN)
+            self._asked[name] = now, refused
+            return refused
         if address is None or not await answers(address, known["headers"]):
             return starting
         self._ready[name] = address
         return Observation(RunState.RUNNING)
 
     def _remember(self, name: str, job: Job) -> Mapping[str, Any]:
-        for known in (self._ready, self._never, self._starting):
+        for known in (self._ready, self._never, self._asked, self._starting):
             known.pop(name, None)
         asked = self._read(name, ".stop")
         said = slurm_reasons.ended(job.state, job.exit_code)
@@ -236,7 +214,7 @@ class SlurmCompute(ComputeBackend):
             raise BackendError("The facility cannot tell whether the workspace runs; it tries again.") from error
 
     async def _has_ended(self, name: str, known: Mapping[str, Any]) -> bool:
-        jobs, told = await self._jobs({name: known})
+        jobs, told = await jobs_of({name: known}, self._queue)
         job = jobs.get(name)
         if job is None and name in told:
             known = self._read(name, ".json") or known
@@ -262,7 +240,7 @@ class SlurmCompute(ComputeBackend):
             if known is None or self._file(handle, ".exit").exists():
                 return None
             if handle not in self._ready:
-                job = (await self._jobs({handle: known}))[0].get(handle)
+                job = (await jobs_of({handle: known}, self._queue))[0].get(handle)
                 if (
                     job is None
                     or job.ended
