@@ -185,7 +185,12 @@ class SlurmCompute(ComputeBackend):
             known.pop(name, None)
         asked = self._read(name, ".stop")
         said = slurm_reasons.ended(job.state, job.exit_code)
-        ended = {"code": job.exit_code, "reason": said.code, "message": said.sentence}
+        # Its time was agreed upon: at its end nothing has failed.
+        ended = {
+            "code": 0 if job.state == "TIMEOUT" else job.exit_code,
+            "reason": said.code,
+            "message": said.sentence,
+        }
         if asked is not None:
             ended = {"code": job.exit_code or 0, **asked}
         write_json(self._file(name, ".exit"), ended)
