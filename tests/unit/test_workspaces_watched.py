@@ -61,7 +61,7 @@ async def test_a_place_in_the_queue_is_told_and_its_time_does_not_count(at: Faci
     workspace_id, _ = await at.launch(held)
     await settled(at)
     for place in ("Number 2.", "Number 1.", "Number 1."):
-        glasses(at, workspace_id, RunState.QUEUED, place)
+        glasses(at, workspace_id, RunState.QUEUED, "", place)
         at.now += 3000
         await at.workspaces.look()
         await settled(at)
