@@ -84,12 +84,12 @@ class SlurmWorld(ComputeWorld):
 
 
 @contextmanager
-def slurm_world() -> Iterator[SlurmWorld]:
+def slurm_world(*around: str) -> Iterator[SlurmWorld]:
     """One over the shared cluster; its jobs and its folders are gone at the end."""
     slurm = shared_slurm()
     table = {"conf": str(slurm.conf), "programs": [{"path": PYTHON, "variables": ["SECRET"]}]}
     with helper_site(nss=True, slurm=table) as site:
-        site.start(*slurm.around)
+        site.start(*slurm.around, *around)
         try:
             yield SlurmWorld(slurm, site)
         finally:

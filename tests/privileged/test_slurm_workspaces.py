@@ -15,6 +15,7 @@ from shared.errors import BackendError, FlavourTooLarge, IdentityRefused, Invali
 from shared.facilities import Flavour
 from tests.contracts.compute_worlds import SERVER
 from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
+from tests.privileged.test_helper_deploy import service, within
 from tests.slurm_site import ADA, CPUS, QOS, rootly
 
 pytestmark = pytest.mark.needs("root", "slurm")
@@ -62,6 +63,14 @@ async def test_its_process_is_the_person_with_every_group_and_nothing_of_ours(wo
     assert sorted(lines["Groups"].split()) == ["61201", "61301", "61401"]
     assert b"of the helper" not in variables
     assert f"HOME={world.account.home}".encode() in variables
+
+
+async def test_the_units_capabilities_are_enough() -> None:
+    with slurm_world(*within(service()["CapabilityBoundingSet"].split())) as world:
+        spec, handle = await running(world)
+        await world.backend.stop(handle)
+        assert world.running(spec.workspace_id) == 0
+        assert (await look(world.backend, handle)).exit_code is not None
 
 
 async def test_nobody_else_sees_its_secret(world: SlurmWorld) -> None:

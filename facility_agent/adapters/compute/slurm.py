@@ -163,7 +163,7 @@ class SlurmCompute(ComputeBackend):
     async def _answers(self, name: str, known: Mapping[str, Any], job: Job) -> Observation:
         """Whether its endpoint answers; that is asked until it does for the first time."""
         now, starting = asyncio.get_running_loop().time(), Observation(RunState.STARTING)
-        asked, before = self._asked.get(name, (now - ASK_S, starting))
+        asked, before = self._asked.get(name, (-ASK_S, starting))
         if now - asked < ASK_S:
             return before
         self._asked[name] = now, starting
