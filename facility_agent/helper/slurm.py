@@ -127,8 +127,23 @@ def _as_account(account: Account, do: Callable[[], dict[str, Any]]) -> dict[str,
 def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path) -> dict[str, Any]:
     if why := _unusable(said):
         return {"refused": "", "why": why}
+    folder = _prepare(slurm, said, base)
+    script = Path(__file__).with_name("slurm_job.py").read_text()
+    try:
+        done = _run(slurm, options(slurm, said, folder), f"#!{slurm.python} -I\n{script}")
+    except subprocess.TimeoutExpired:
+        return {}
+    if done.returncode == 0 and (job := re.fullmatch(r"(\d{1,10})(;.*)?\s*", done.stdout)):
+        return {"job": int(job[1])}
+    # Slurm may have taken what it did not answer in time.
+    unsure = done.returncode == 0 or "timed out" in done.stderr
+    return {} if unsure else {"refused": done.stderr[-2000:]}
+
+
+def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
+    """Its folder, closed to others, with all that the job's script reads."""
     base.mkdir(mode=0o700, exist_ok=True)
-    folder = base / said["id"]
+    folder: Path = base / said["id"]
     with contextlib.suppress(FileExistsError):
         folder.mkdir(mode=0o700)
     os.chdir(os.open(folder, os.O_DIRECTORY | os.O_NOFOLLOW))
@@ -156,16 +171,7 @@ def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path) -> dict[str, Any]
     Path("spec.json").unlink(missing_ok=True)
     with os.fdopen(os.open("spec.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump(spec, file)
-    script = Path(__file__).with_name("slurm_job.py").read_text()
-    try:
-        done = _run(slurm, options(slurm, said, folder), f"#!{slurm.python} -I\n{script}")
-    except subprocess.TimeoutExpired:
-        return {}
-    if done.returncode == 0 and (job := re.fullmatch(r"(\d{1,10})(;.*)?\s*", done.stdout)):
-        return {"job": int(job[1])}
-    # Slurm may have taken what it did not answer in time.
-    unsure = done.returncode == 0 or "timed out" in done.stderr
-    return {} if unsure else {"refused": done.stderr[-2000:]}
+    return folder
 
 
 def _unusable(said: Mapping[str, Any]) -> str:
@@ -178,9 +184,12 @@ def _unusable(said: Mapping[str, Any]) -> str:
 
 
 def options(slurm: Slurm, said: Mapping[str, Any], folder: Path) -> list[str]:
-    """The command sbatch and its arguments. Nothing in them is a person's, a secret, or an option that the agent chose."""
+    """The command sbatch and its arguments. Nothing in them is a person's, a secret, or an option that the agent chose.
+
+    `--export=ALL` is the three variables of `_run`; with NIL or NONE Slurm would run the account's login shell first.
+    """
     out = [
-        slurm.sbatch, "--parsable", f"--job-name=parasol-{said['id']}", "--no-requeue", "--export=NIL",
+        slurm.sbatch, "--parsable", f"--job-name=parasol-{said['id']}", "--no-requeue", "--export=ALL",
         "--propagate=NONE", "--input=/dev/null", f"--chdir={folder}", f"--output={folder}/log", "--open-mode=append",
         "--nodes=1", "--ntasks=1", f"--cpus-per-task={said['cpus']}", f"--mem={said['memory'] // 2**20}M",
         f"--time={said['minutes']}",

@@ -39,7 +39,7 @@ from shared.errors import BackendError, BackendUnavailable, IdentityRefused, Inv
 from shared.workspaces import is_workspace_id
 
 log = logging.getLogger(__name__)
-ASK_S = 0.2
+ASK_S = 0.1
 """A workspace that starts is asked for its endpoint at most this often."""
 SETTLES_S = 5.0
 """Slurm's first reason is not always its last."""

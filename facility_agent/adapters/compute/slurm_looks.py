@@ -14,8 +14,8 @@ from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.plugins import Fault
 from shared.errors import ParasolError
 
-YOUNG_S, POLL_YOUNG_S = 60.0, 0.5
-"""For its first minute a workspace is looked at more often."""
+YOUNG_S, POLL_YOUNG_S = 20.0, 0.2
+"""At first a workspace is looked at more often."""
 
 
 async def jobs_of(known: Mapping[str, Mapping[str, Any]], queue: Queue) -> tuple[dict[str, Job], Set[str]]:
@@ -39,7 +39,7 @@ async def jobs_of(known: Mapping[str, Mapping[str, Any]], queue: Queue) -> tuple
 
 
 class Looks:
-    """Asks about all workspaces at once, at most every `poll_s` seconds, and every half second while one is young."""
+    """Asks about all workspaces at once, at most every `poll_s` seconds, and more often while one is young."""
 
     def __init__(self, queue: Queue, poll_s: float) -> None:
         self._queue, self._poll_s = queue, poll_s

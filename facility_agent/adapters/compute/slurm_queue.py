@@ -36,9 +36,15 @@ HAS_RUN = 75
 class NotAnswered(BackendUnavailable):
     """A command failed; `stderr` is what it printed."""
 
-    def __init__(self, stderr: str = "") -> None:
-        self.stderr = stderr
-        super().__init__(AWAY)
+    default_message = AWAY
+    stderr = ""
+
+    @classmethod
+    def with_words(cls, stderr: str) -> NotAnswered:
+        """Of a command that printed this."""
+        made = cls()
+        made.stderr = stderr
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +166,7 @@ class Queue:
                 env=self._environment, cwd="/", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise NotAnswered(str(error)) from error
+            raise NotAnswered.with_words(str(error)) from error
         assert process.stdout is not None
         assert process.stderr is not None
         reading = [asyncio.ensure_future(_read(stream)) for stream in (process.stdout, process.stderr)]
@@ -179,7 +185,7 @@ class Queue:
                 await _end(process)
         if code != 0:
             log.warning("%s failed: %s", program, err[:500])
-            raise NotAnswered(err)
+            raise NotAnswered.with_words(err)
         return out
 
 

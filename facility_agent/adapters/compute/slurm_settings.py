@@ -89,7 +89,7 @@ class SlurmSettings(BaseModel):
         default=5.0,
         ge=0,
         le=60,
-        description="Slurm is asked about all workspaces at most this often; every 0.5 s while one is new.",
+        description="Slurm is asked about all workspaces at most this often; every 0.2 s while one is new.",
     )
     stop_within_s: float = Field(
         default=60.0, gt=0, le=600, description="How long a stop waits for Slurm before it is tried again."
