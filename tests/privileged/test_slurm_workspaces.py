@@ -11,7 +11,14 @@ import pytest
 
 from facility_agent.ports.compute import ComputeBackend, Mount, Observation, RunState, StartSpec
 from facility_agent.testing.patience import eventually
-from shared.errors import BackendError, FlavourTooLarge, IdentityRefused, InvalidRequest, QuotaExceeded
+from shared.errors import (
+    BackendError,
+    BackendUnavailable,
+    FlavourTooLarge,
+    IdentityRefused,
+    InvalidRequest,
+    QuotaExceeded,
+)
 from shared.facilities import Flavour
 from tests.contracts.compute_worlds import SERVER
 from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
@@ -338,3 +345,9 @@ async def test_the_check_finds_nothing_wrong_and_says_what_is(world: SlurmWorld)
     assert [fault.setting for fault in found] == ["programs"] * 3
     free = await world.backend.capacity()
     assert (free.cpus_total, free.cpus_free) == (CPUS, CPUS)
+
+
+async def test_what_slurm_says_that_it_does_not_have_is_forgotten_and_a_silence_is_not(world: SlurmWorld) -> None:
+    assert await world.backend._queue.forgotten(999_999)  # type: ignore[attr-defined]
+    with pytest.raises(BackendUnavailable):
+        await world.adapter(programs="/nowhere")._queue.forgotten(999_999)

@@ -33,18 +33,8 @@ HAS_RUN = 75
 """The exit code of a second job for a workspace."""
 
 
-class NotAnswered(BackendUnavailable):
-    """A command failed; `stderr` is what it printed."""
-
-    default_message = AWAY
-    stderr = ""
-
-    @classmethod
-    def with_words(cls, stderr: str) -> NotAnswered:
-        """Of a command that printed this."""
-        made = cls()
-        made.stderr = stderr
-        return made
+class Failed(Exception):
+    """A command failed and printed this: the cause of a BackendUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +114,8 @@ class Queue:
         """Whether the scheduler says in so many words that it has no such job. Raises BackendUnavailable."""
         try:
             return not (await self.ask("squeue", "--noheader", f"--jobs={number}", "--states=all")).strip()
-        except NotAnswered as error:
-            if "Invalid job id" in error.stderr:
+        except BackendUnavailable as error:
+            if isinstance(error.__cause__, Failed) and "Invalid job id" in str(error.__cause__):
                 return True
             raise
 
@@ -158,7 +148,7 @@ class Queue:
         return Capacity(cpus_free, cpus, free, memory)
 
     async def ask(self, program: str, *arguments: str) -> str:
-        """What a command prints. Raises NotAnswered when it fails, is too slow or says too much."""
+        """What a command prints. Raises BackendUnavailable when it fails, is too slow or says too much."""
         pipe, null = asyncio.subprocess.PIPE, asyncio.subprocess.DEVNULL
         try:
             process = await asyncio.create_subprocess_exec(
@@ -166,7 +156,7 @@ class Queue:
                 env=self._environment, cwd="/", start_new_session=True,
             )  # fmt: skip
         except OSError as error:
-            raise NotAnswered.with_words(str(error)) from error
+            raise BackendUnavailable(AWAY) from error
         assert process.stdout is not None
         assert process.stderr is not None
         reading = [asyncio.ensure_future(_read(stream)) for stream in (process.stdout, process.stderr)]
@@ -176,7 +166,7 @@ class Queue:
                 code = await process.wait()
         except (TimeoutError, ValueError) as error:
             log.warning("%s did not answer: %s", program, error or "too slow")
-            raise NotAnswered from error
+            raise BackendUnavailable(AWAY) from error
         finally:
             for each in reading:
                 each.cancel()
@@ -185,7 +175,7 @@ class Queue:
                 await _end(process)
         if code != 0:
             log.warning("%s failed: %s", program, err[:500])
-            raise NotAnswered.with_words(err)
+            raise BackendUnavailable(AWAY) from Failed(err)
         return out
 
 
