@@ -65,6 +65,7 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.adapters.compute.slurm_settings import Choice, SlurmSettings, Software
     from facility_agent.places.settings import ArchiveTable, PlaceTable
 
     agent = [
@@ -74,7 +75,9 @@ def pages() -> dict[str, str]:
         ("[accounts.file]", FileAccountsSettings), ("[accounts.nss]", NssSettings), ("[accounts.ldap]", LdapSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
         ("[catalogue.scicat]", ScicatSettings), ("[catalogue.icat]", IcatSettings), ("[catalogue.panosc]", PanoscSettings),
         ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[archive]", ArchiveTable),
-        ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
+        ("[compute.process]", ProcessSettings), ("[compute.slurm]", SlurmSettings),
+        ("[compute.slurm.default], [compute.slurm.flavours.<id>]", Choice),
+        ("[compute.slurm.environments.<id>]", Software), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]
