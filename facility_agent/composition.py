@@ -40,6 +40,7 @@ from facility_agent.plugins import GROUPS, Site, find
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import RestorableCatalogue
 from facility_agent.ports.moments import At
+from facility_agent.ports.places import MountRule
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.recording import Recording
 from facility_agent.socket.pages import MetricsSite, Page
@@ -135,7 +136,9 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue = Catalogue(shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown)
+        catalogue = Catalogue(
+            shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown, _mounts(config)
+        )
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -282,6 +285,14 @@ def _lives(config: Config) -> GrantLives:
 
 def _places(config: Config) -> SitePlaces | None:
     return SitePlaces([table.rule() for table in config.places]) if config.places else None
+
+
+def _mounts(config: Config) -> list[MountRule]:
+    rules = [(table, table.rule()) for table in config.mounts]
+    return [
+        MountRule(table.name, not table.writable, rule.template.of_proposals, SitePlaces([rule]))
+        for table, rule in rules
+    ]
 
 
 def _at() -> At:

@@ -64,7 +64,7 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
     from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
-    from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.adapters.compute.process_settings import ProcessSettings
     from facility_agent.adapters.compute.slurm_settings import Choice, SlurmSettings, Software
     from facility_agent.places.settings import ArchiveTable, PlaceTable
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 
+from facility_agent.ports.catalogue import Location
+from facility_agent.ports.compute import Mount
 from facility_agent.ports.store import WorkspaceRow
 from shared.workspaces import StepName, StepReport, WorkspaceReport
 
@@ -47,6 +49,19 @@ def safe_names(proposals: Sequence[str]) -> list[str]:
         taken = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
         names.append(next(name for name in taken if name not in names))
     return names
+
+
+def shown(locations: Sequence[Location]) -> tuple[Mount, ...]:
+    """Each folder under a name of its own."""
+    mounts: list[Mount] = []
+    for within in dict.fromkeys(item.within for item in locations):
+        group = [item for item in locations if item.within == within]
+        names = safe_names([item.proposal or within for item in group])
+        mounts += [
+            Mount(name, item.folder, item.read_only, within if item.proposal else "")
+            for name, item in zip(names, group, strict=True)
+        ]
+    return tuple(mounts)
 
 
 def report(row: WorkspaceRow, now: float) -> WorkspaceReport:

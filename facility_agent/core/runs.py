@@ -11,7 +11,7 @@ from typing import TypeVar
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.offers import Offers
-from facility_agent.core.reports import entered, safe_names
+from facility_agent.core.reports import entered, shown
 from facility_agent.core.rows import Rows
 from facility_agent.ports.compute import ComputeBackend, Mount, StartSpec
 from facility_agent.ports.directory import Account
@@ -48,8 +48,7 @@ class Runs:
     async def mounts(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> tuple[Mount, ...]:
         """What to show in it. Raises ProposalDenied, NotFound, DataNotOnline, BackendUnavailable."""
         locations = await self._catalogue.locate(proposals, account, dataset)
-        names = safe_names([item.proposal for item in locations])
-        return tuple(Mount(name, item.folder) for name, item in zip(names, locations, strict=True))
+        return shown(locations)
 
     def begin(self, row: WorkspaceRow, mounts: tuple[Mount, ...], secret: str, account: Account) -> None:
         """Start what was just admitted."""

@@ -50,9 +50,10 @@ def _id(value: Any) -> bool:
 
 
 def _mount(value: Any) -> bool:
-    """[name, folder, read_only]."""
+    """[where in the workspace: one name, or two with a slash, folder, read_only]."""
     whole = isinstance(value, list) and len(value) == 3 and _text(value[0]) and _path(value[1])
-    return whole and "/" not in value[0] and value[0] not in ("", ".", "..") and isinstance(value[2], bool)
+    names = value[0].split("/") if whole else []
+    return whole and len(names) in (1, 2) and not {"", ".", ".."} & {*names} and isinstance(value[2], bool)
 
 
 WORD = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.,:/@&|*()\[\]+-]{0,199})?")

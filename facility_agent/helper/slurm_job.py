@@ -58,7 +58,9 @@ def contained(spec: dict[str, Any], command: list[str], work: str, tmp: str) -> 
         return command
     out = [spec["apptainer"], "exec", "--containall", "--no-eval", "--home", spec["home"], "--pwd", work]
     out += ["--nv"] if spec["gpus"] else []
-    binds = [(work, "rw"), (tmp, "rw"), *((each[1], "ro" if each[2] else "rw") for each in spec["mounts"])]
+    own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
+    binds = [(work, "rw"), (tmp, "rw"), *((folder, "rw") for folder in own)]
+    binds += [(each[1], "ro" if each[2] else "rw") for each in spec["mounts"]]
     for folder, mode in binds:
         if any(sign in folder for sign in ":,"):
             sys.exit("a folder with a colon or a comma cannot be shown in an image")
@@ -74,7 +76,7 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
     out.update(
         PATH="/usr/local/bin:/usr/bin:/bin", HOME=spec["home"], USER=spec["username"], LOGNAME=spec["username"]
     )
-    out.update(LANG="C.UTF-8", TMPDIR=tmp)
+    out.update(spec["own"], LANG="C.UTF-8", TMPDIR=tmp)
     if spec["modules"]:
         words = ["/bin/bash", "-c", MODULES, spec["modules_from"], *spec["modules"]]
         said = subprocess.run(words, env=out, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
@@ -82,6 +84,10 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
             sys.exit("its modules could not be loaded")
         out = dict(line.split("=", 1) for line in said.stdout.decode(errors="replace").split("\0") if "=" in line)
     prefix = "APPTAINERENV_" if spec["image"] else ""
+    if spec["own"]:
+        programs = f"{spec['own']['PYTHONUSERBASE']}/bin"
+        out.update({prefix + "APPEND_PATH": programs} if prefix else {"PATH": f"{out['PATH']}:{programs}"})
+    out.update({prefix + name: value for name, value in spec["own"].items()} if prefix else {})
     out.update({prefix + name: filled(value, fill) for name, value in spec["variables"].items()})
     return out
 

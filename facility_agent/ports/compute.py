@@ -14,11 +14,17 @@ from shared.facilities import Flavour
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One folder to show in a workspace under `name` (a proposal's id, made safe)."""
+    """One folder to show in a workspace, as `name` (a proposal's id, made safe) within another, or by itself."""
 
     name: str
     folder: Path
     read_only: bool = True
+    within: str = "proposals"
+
+    @property
+    def place(self) -> str:
+        """Where it is shown, relative to the folder in which the workspace begins: one name, or two with a slash."""
+        return f"{self.within}/{self.name}" if self.within else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from facility_agent.adapters.compute.process import ProcessCompute, ProcessSettings
+from facility_agent.adapters.compute.process import ProcessCompute
+from facility_agent.adapters.compute.process_settings import ProcessSettings
 from facility_agent.ports.compute import ComputeBackend, StartSpec
 from facility_agent.ports.directory import Account
 from facility_agent.testing.compute_contract import ComputeWorld

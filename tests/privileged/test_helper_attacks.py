@@ -198,7 +198,7 @@ def test_a_message_that_never_ends_keeps_nobody_waiting(site: HelperSite) -> Non
         {"id": "x"}, {"id": str(uuid.uuid4()).upper()}, {"cpus": 0}, {"cpus": -1}, {"cpus": True}, {"memory": 0},
         {"memory": 2**60}, {"grace_s": 10**6}, {"home": "home"}, {"home": "/home/../etc"}, {"home": "/x\0"},
         {"command": []}, {"command": [1]}, {"command": [PROGRAM, "a\0b"]}, {"variables": {"SECRET": "a\0b"}},
-        {"variables": {"SECRET": 1}}, {"variables": []}, {"mounts": [["../x", "/data", True]]}, {"mounts": [["a/b", "/d", True]]},
+        {"variables": {"SECRET": 1}}, {"variables": []}, {"mounts": [["../x", "/data", True]]}, {"mounts": [["a/b/c", "/d", True]]}, {"mounts": [["a/..", "/d", True]]}, {"mounts": [["/a", "/d", True]]},
         {"mounts": [["..", "/data", True]]}, {"mounts": [["x", "data", True]]}, {"mounts": [["x", "/data", 1]]},
         {"readable": ["/a/../b"]}, {"extra": 1}, {"command": [PROGRAM, *["x"] * 1000]},
     ],

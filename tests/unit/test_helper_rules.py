@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility_agent.helper.config import VARIABLE, Config, Misconfigured, only_roots
+from facility_agent.helper.config import VARIABLE, Config, Misconfigured, names_account, only_roots
 from facility_agent.helper.identity import NOBODIES, allowed
 from facility_agent.helper.messages import VERBS, Refused, parse
 
@@ -129,6 +129,17 @@ def test_an_ordinary_variable_may_be_named(name: str) -> None:
 )
 def test_what_steers_loaders_and_shells_may_not(name: str) -> None:
     assert not VARIABLE.fullmatch(name)
+
+
+@pytest.mark.parametrize(
+    ("template", "good"),
+    [
+        ("{home}/.parasol/packages", True), ("/scratch/{username}", True), ("/scratch", False), ("{home}", False), ("x/{home}", False),
+        ("/x/{username}/../y", False), ("{home}/../{username}", False), ("/x/{uid}", False), ("{homes}/x", False), ("/{}/{home}", False),
+    ],
+)  # fmt: skip
+def test_only_a_folder_of_each_account_may_hold_its_packages(template: str, *, good: bool) -> None:
+    assert names_account(template) is good
 
 
 def test_what_an_ordinary_user_made_is_not_trusted(tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ class AccountCompute(ComputeBackend):
             "username": account.username, "uid": account.uid, "gid": account.gid, "groups": list(account.groups),
             "home": str(account.home), "command": command, "memory": spec.flavour.memory, "cpus": spec.flavour.cpus,
             "variables": {key: filled(value, fill) for key, value in spec.variables},
-            "mounts": [[mount.name, str(mount.folder), mount.read_only] for mount in spec.mounts],
+            "mounts": [[mount.place, str(mount.folder), mount.read_only] for mount in spec.mounts],
             "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
             "grace_s": math.ceil(self._means.grace_s),
         }  # fmt: skip

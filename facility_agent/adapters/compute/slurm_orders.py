@@ -42,7 +42,7 @@ def order_of(spec: StartSpec, account: Account, settings: SlurmSettings) -> dict
     return {
         "username": account.username, "uid": account.uid, "gid": account.gid, "groups": list(account.groups),
         "home": str(account.home), "command": list(spec.command), "variables": dict(spec.variables),
-        "mounts": [[mount.name, str(mount.folder), mount.read_only] for mount in spec.mounts],
+        "mounts": [[mount.place, str(mount.folder), mount.read_only] for mount in spec.mounts],
         "cpus": spec.flavour.cpus, "memory": spec.flavour.memory, "minutes": math.ceil(spec.lifetime_s / 60),
         "ports": list(settings.ports), "listen": settings.listen, "door": door_key(spec.secret),
         "secret": spec.secret, "modules": list(software.modules), "image": str(software.image or ""),

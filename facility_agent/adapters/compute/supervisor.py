@@ -51,6 +51,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return value
 
 
+def show(link: Path, folder: str | Path) -> None:
+    """`link` leads to `folder`, whatever led there before; an empty folder in its place makes room. Raises OSError."""
+    link.parent.mkdir(mode=0o700, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    elif link.is_dir():
+        link.rmdir()
+    link.symlink_to(folder)
+
+
 def is_alive(running: Mapping[str, Any]) -> bool:
     """Found again by pid *and* start time *and* boot."""
     if running["boot_id"] != boot_id():
