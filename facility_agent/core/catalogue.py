@@ -23,7 +23,9 @@ from shared.catalogue import (
 )
 from shared.commands import GetDataset, GetFiles
 from shared.errors import DataNotOnline, NotFound, ProposalDenied
+from shared.limits import LIMITS
 
+PAGES = 10
 Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 
 
@@ -55,6 +57,17 @@ class Catalogue:
                 return await own_proposals(self._backend, question, reader)
             case ProposalQuery():
                 return await self._backend.proposals(question, reader)
+
+    async def paths(self, dataset: str, account: Account) -> tuple[list[str], bool]:
+        """Its files, relative to its own folder, and whether these are all: a thousand at most. Raises as the port does."""
+        reader, found, after = await self._reader(account), list[str](), ""
+        for _ in range(PAGES):
+            page = await self._backend.files(GetFiles(dataset, LIMITS.page, after), reader)
+            found += [file.path for file in page.files]
+            after = page.next
+            if not after:
+                break
+        return found, not after
 
     async def locate(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> list[Location]:
         """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says; and

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from facility_agent.adapters.compute import landlock, packages
+from facility_agent.adapters.compute import landlock, packages, tasks
 from facility_agent.adapters.compute.supervisor import show
 from facility_agent.helper.config import Config
 from facility_agent.helper.identity import Account, become
@@ -90,11 +90,25 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
         raise Unusable(
             f"Your folder for own packages cannot be made at the facility ({error.strerror})."
         ) from None
+    if said["task"]:
+        _begin_task(work / said["task"]["results"], said["task"]["facts"])
     os.chdir(work)
     if sandbox:
         writable = [*said["writable"], place / "work", place / "tmp", place / "run", *packages.folders(variables)]
         landlock.restrict(map(Path, said["readable"]), map(Path, writable))
     return variables
+
+
+def _begin_task(results: Path, facts: str) -> None:
+    """From here on its output goes into its log there, and what it makes is for that folder's group."""
+    try:
+        log = tasks.log_of(tasks.begin(results, facts))
+    except OSError as error:
+        raise Unusable(f"Its folder for results cannot be made at the facility ({error.strerror}).") from None
+    os.umask(tasks.UMASK)
+    for target in (1, 2):
+        os.dup2(log, target)
+    os.close(log)
 
 
 def _environment(said: Mapping[str, Any], account: Account, place: Path, own: Mapping[str, str]) -> dict[str, str]:

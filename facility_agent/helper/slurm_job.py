@@ -189,9 +189,11 @@ def hand_back(port: int) -> None:
 async def run(spec: dict[str, Any], work: str, tmp: str) -> int:
     """To the program's end, or SIGTERM; its exit code as a shell has it."""
     path = f"{tmp}/s"
-    fill = {"socket": path, "work": work, "secret": spec["secret"]}
+    fill = {"socket": path, "work": work, "secret": spec["secret"], "results": spec.get("results", "")}
     command = contained(spec, [filled(word, fill) for word in spec["command"]], work, tmp)
     variables = environment(spec, tmp, fill)
+    if spec.get("results"):
+        return await task(spec, command, variables, work)
     server, port = await listen(spec, Door(spec["door"], path))
     try:
         program = await asyncio.create_subprocess_exec(*command, env=variables, cwd=work, stdin=subprocess.DEVNULL)
@@ -201,6 +203,21 @@ async def run(spec: dict[str, Any], work: str, tmp: str) -> int:
     hand_back(port)
     code = await program.wait()
     server.close()
+    return code if code >= 0 else 128 - code
+
+
+async def task(spec: dict[str, Any], command: list[str], variables: dict[str, str], work: str) -> int:
+    """The same of what listens nowhere; its output is for those who may see its results."""
+    os.umask(spec["umask"])
+    with os.fdopen(os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "w") as log:
+        try:
+            program = await asyncio.create_subprocess_exec(
+                *command, env=variables, cwd=work, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        except OSError as error:
+            sys.exit(f"its program cannot be started: {error.strerror}")
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: end(program))
+    code = await program.wait()
     return code if code >= 0 else 128 - code
 
 

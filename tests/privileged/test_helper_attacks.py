@@ -26,7 +26,7 @@ def order(site: HelperSite, **changes: Any) -> dict[str, Any]:
     return {
         "id": str(uuid.uuid4()), "username": "ada", "uid": site.ada.uid, "gid": site.ada.gid,
         "groups": list(site.ada.groups), "home": str(site.ada.home), "command": [PROGRAM, "-S", "-c", "pass"],
-        "variables": {}, "mounts": [], "readable": ["/usr", "/lib", "/lib64", "/etc", "/proc"], "writable": [],
+        "variables": {}, "task": None, "mounts": [], "readable": ["/usr", "/lib", "/lib64", "/etc", "/proc"], "writable": [],
         "cpus": 1, "memory": 2**30, "grace_s": 1, **changes,
     }  # fmt: skip
 

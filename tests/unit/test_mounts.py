@@ -12,7 +12,7 @@ from facility_agent.adapters.compute import packages
 from facility_agent.adapters.compute.supervisor import show
 from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.core.catalogue import Catalogue
-from facility_agent.core.reports import shown
+from facility_agent.core.mounting import shown
 from facility_agent.places.settings import MountTable
 from facility_agent.places.template import Rule, parse
 from facility_agent.ports.catalogue import Location
@@ -52,7 +52,7 @@ def catalogue(root: Path, *rules: MountRule) -> Catalogue:
 
 
 async def mounts(ours: Catalogue, *proposals: str) -> dict[str, tuple[Path, bool]]:
-    return {m.place: (m.folder, m.read_only) for m in shown(await ours.locate(proposals, ADA))}
+    return {m.place: (m.folder, m.read_only) for m in shown(await ours.locate(proposals, ADA)).mounts}
 
 
 async def test_each_own_proposal_has_its_folder_and_what_is_nobodys_is_there_once(tmp_path: Path) -> None:
@@ -91,14 +91,14 @@ async def test_an_account_whose_name_is_no_folders_name_has_none(tmp_path: Path)
     (tmp_path / "s" / "x").mkdir(parents=True)
     ours = catalogue(tmp_path, table(tmp_path / "s", "{username}", "scratch"))
     found = await ours.locate(("P-1",), replace(ADA, username="../s/x"))
-    assert [m.place for m in shown(found)] == ["proposals/P-1"]
+    assert [m.place for m in shown(found).mounts] == ["proposals/P-1"]
 
 
 def test_two_folders_of_one_name_are_both_shown() -> None:
     made = shown([
         Location("P/1", Path("/a")), Location("P:1", Path("/b")), Location("P/1", Path("/c"), "processed", read_only=False),
         Location("", Path("/s"), "software"), Location("", Path("/t"), "software"),
-    ])  # fmt: skip
+    ]).mounts  # fmt: skip
     assert made == (
         Mount("P_1", Path("/a")), Mount("P_1-2", Path("/b")), Mount("P_1", Path("/c"), read_only=False, within="processed"),
         Mount("software", Path("/s"), within=""), Mount("software-2", Path("/t"), within=""),

@@ -19,7 +19,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.compute import landlock, packages, supervisor
+from facility_agent.adapters.compute import landlock, packages, supervisor, tasks
 from facility_agent.adapters.compute.process_account import AccountCompute, Means
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
@@ -99,8 +99,12 @@ class ProcessCompute(ComputeBackend):
                 folder.mkdir(mode=0o700, exist_ok=True)
             self._mount(spec, work)
             fill = {"socket": str(home / "s"), "work": str(work), "secret": spec.secret}
+            if spec.task:
+                fill["results"] = str(tasks.begin(work / spec.task.results, spec.task.facts))
+                show(home / "log", Path(fill["results"]) / tasks.LOG)
             headers = [[name, filled(value, fill)] for name, value in spec.headers]
-            supervisor.write_json(meta.with_suffix(".json"), {"socket": str(home / "s"), "headers": headers})
+            known = {"socket": str(home / "s"), "headers": headers, "task": bool(spec.task)}
+            supervisor.write_json(meta.with_suffix(".json"), known)
             own = self._packages(account)
             self._spawn(self._order(spec, meta, home, fill, own))
         except OSError as error:
@@ -139,7 +143,7 @@ class ProcessCompute(ComputeBackend):
         ]
         return {
             "meta": str(meta), "command": command, "variables": variables, "work": fill["work"],
-            "log": str(home / "log"), "grace_s": self._settings.grace_s, "cpus": spec.flavour.cpus,
+            "log": str(home / "log"), "umask": tasks.UMASK if spec.task else 0o077, "grace_s": self._settings.grace_s, "cpus": spec.flavour.cpus,
             "memory": spec.flavour.memory, "sandbox": self._sandbox,
             "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
         }  # fmt: skip
@@ -190,7 +194,8 @@ class ProcessCompute(ComputeBackend):
         if not there:
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
-        return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
+        known = read_record(meta.with_suffix(".json")) or {}
+        return Observation(RunState.RUNNING if handle in self._ready or known.get("task") else RunState.STARTING)
 
     async def _answers(self, handle: str) -> bool:
         """Whether its endpoint answers; that is asked until it does for the first time."""
@@ -248,7 +253,7 @@ class ProcessCompute(ComputeBackend):
             known = read_record(self._meta(handle).with_suffix(".json"))
         except (OSError, ValueError) as error:
             raise BackendError("The facility cannot tell where the workspace listens.") from error
-        if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
+        if known is None or known.get("task") or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return None
         return Endpoint(Path(known["socket"]), tuple((name, value) for name, value in known["headers"]))
 

@@ -94,7 +94,7 @@ def prepare(order: dict[str, Any]) -> None:
     os.setpgid(0, 0)
     # Without its supervisor it would be seen as gone, and run.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    os.umask(0o077)
+    os.umask(order["umask"])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     if hasattr(os, "sched_setaffinity"):
         mine = sorted(os.sched_getaffinity(0))
