@@ -72,6 +72,10 @@ class Folders:
         """A facility's folder; short, since Unix sockets lie below it."""
         return self.root / facility[0]
 
+    def processed(self, facility: str) -> Path:
+        """What a facility's people make of its data."""
+        return self.root / "processed" / facility
+
     def data(self, facility: str) -> Path:
         """A facility's data."""
         return self.root / "data" / facility
@@ -183,7 +187,10 @@ def _facility(
     site = folders.site(facility)
     _private(site / "umbrella.secret", secrets[facility])
     _private(site / "sign-on.secret", secrets["sign-on"])
-    _private(site / "accounts.toml", _accounts(facility, () if own_data else proposals_below(served)))
+    extra = () if own_data else proposals_below(served)
+    _private(site / "accounts.toml", _accounts(facility, extra))
+    for proposal in {*extra, *(each for person in PEOPLE for each in person.proposals[facility])}:
+        (folders.processed(facility) / proposal).mkdir(parents=True, exist_ok=True)
     name, place, country = NAMES[facility]
     open_ = list(data.OPEN[facility]) if own_data else []
     sign_on = (
@@ -253,6 +260,13 @@ isolation = "none"
 folder = "w"
 grace_s = 3
 readable = [{json.dumps(str(prepare.HERE / "environment"))}]
+packages = "packages"
+
+[[mounts]]
+name = "processed"
+root = {json.dumps(str(folders.processed(facility)))}
+path = "{{proposal}}"
+writable = true
 
 [[flavours]]
 id = "small"
@@ -277,18 +291,29 @@ used_as = "notebook"
 command = [{json.dumps(str(python))}, {json.dumps(str(start))}, "{{work}}", "{{socket}}"]
 variables = {{ JUPYTER_TOKEN = "{{secret}}" }}
 headers = {{ Authorization = "token {{secret}}" }}
-software = [{_software()}]
+software = [{_software("jupyterlab", "pyFAI", "h5py", "matplotlib")}]
 flavours = ["small", "medium"]
+recommended = "small"
+[[environments]]
+id = "reduction"
+title = "Azimuthal integration"
+description = "Integrates every frame of a dataset with pyFAI, and leaves the curves in processed."
+used_as = "task"
+command = [{json.dumps(str(python))}, {json.dumps(str(start.with_name("reduce.py")))}, "{{results}}"]
+software = [{_software("pyFAI", "h5py")}]
+flavours = ["small"]
 recommended = "small"
 """
     return _private(site / "agent.toml", text)
 
 
-def _software() -> str:
+def _software(*keys: str) -> str:
     titles = {"jupyterlab": "JupyterLab", "pyFAI": "pyFAI", "h5py": "h5py", "matplotlib": "Matplotlib"}
     lines = (prepare.HERE / "environment" / "requirements.txt").read_text().splitlines()
     pinned = dict(line.split("==") for line in lines if "==" in line)
-    return ", ".join(f'{{ name = "{title}", version = "{pinned[key]}" }}' for key, title in titles.items())
+    return ", ".join(
+        f'{{ name = "{title}", version = "{pinned[key]}" }}' for key, title in titles.items() if key in keys
+    )
 
 
 def _accounts(facility: str, extra: tuple[str, ...]) -> str:

@@ -146,22 +146,31 @@ class Journey:
                     self.open_url = seen["openUrl"] or self.open_url
                     return states
 
+    def order(self, dataset: dict[str, Any], environment: str = "jupyter", flavour: str = "small") -> str:
+        """Ask for a new workspace beside the dataset; its problem, empty for none."""
+        self.workspace, slug = str(uuid.uuid4()), dataset["facility"]["slug"]
+        made = self.ask(
+            LAUNCH,
+            i={
+                "id": self.workspace, "environment": f"Environment:{slug}:{environment}",
+                "flavour": f"Flavour:{slug}:{flavour}", "proposals": [dataset["proposal"]],
+                "dataset": dataset["id"], "title": dataset["title"], "lifetimeSeconds": 3600,
+            },
+        )["launchWorkspace"]  # fmt: skip
+        return str(made["problem"]) if made["problem"] else ""
+
+    def state(self) -> dict[str, Any]:
+        """The workspace as the portal shows it."""
+        query = "query($i:ID!){workspace(id:$i){state openUrl problem{code message}}}"
+        shown: dict[str, Any] = self.ask(query, i=f"Workspace:{self.workspace}")["workspace"]
+        return shown
+
     def launch(self, dataset: dict[str, Any], flavour: str = "small") -> list[str]:
         """Start JupyterLab beside the dataset; the states on the way to RUNNING."""
-        slug = dataset["facility"]["slug"]
         problems: list[str] = []
 
         def ask() -> None:
-            made = self.ask(
-                LAUNCH,
-                i={
-                    "id": self.workspace, "environment": f"Environment:{slug}:jupyter",
-                    "flavour": f"Flavour:{slug}:{flavour}", "proposals": [dataset["proposal"]],
-                    "dataset": dataset["id"], "title": dataset["title"], "lifetimeSeconds": 3600,
-                },
-            )["launchWorkspace"]  # fmt: skip
-            if made["problem"]:
-                problems.append(str(made["problem"]))
+            problems.append(self.order(dataset, flavour=flavour))
 
         launcher = threading.Timer(0.05, ask)
         launcher.start()
@@ -199,12 +208,7 @@ class Journey:
         done = self.ask(asked, i={"id": f"Workspace:{self.workspace}"})["stopWorkspace"]
         must(done["problem"] is None, f"{done['problem']}")
         end = time.monotonic() + 30
-        while (
-            self.ask("query($i:ID!){workspace(id:$i){state}}", i=f"Workspace:{self.workspace}")["workspace"][
-                "state"
-            ]
-            != "ENDED"
-        ):
+        while self.state()["state"] != "ENDED":
             must(time.monotonic() < end, "it did not end within 30 s")
             threading.Event().wait(0.1)
 

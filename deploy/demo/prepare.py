@@ -72,7 +72,8 @@ def notebook_environment(say: Say) -> Path:
     def make(target: Path) -> None:
         say("making the notebook environment (once, about a minute)")
         base = getattr(sys, "_base_executable", sys.executable)
-        _run([base, "-m", "venv", "--without-pip", "--clear", str(target)])
+        # With the system's packages Python also looks for a person's own.
+        _run([base, "-m", "venv", "--without-pip", "--system-site-packages", "--clear", str(target)])
         python = str(target / "bin" / "python")
         _run(
             [
@@ -84,13 +85,14 @@ def notebook_environment(say: Say) -> Path:
                 "install",
                 "--quiet",
                 "--no-compile",
+                "--ignore-installed",
                 "-r",
                 str(requirements),
             ]
         )
         _run([python, "-m", "compileall", "-q", "-j", "2", str(target / "lib")], check=False)
 
-    return _made_once(cache_folder() / f"jupyter-{_digest(requirements)}", make)
+    return _made_once(cache_folder() / f"jupyter-own-{_digest(requirements)}", make)
 
 
 def _run(command: list[str], *, check: bool = True, **options: object) -> None:
