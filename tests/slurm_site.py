@@ -14,9 +14,11 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 
 from tests.components import missing
 from tests.privileged.site import as_root
@@ -103,10 +105,22 @@ def rootly() -> AbstractContextManager[None]:
     return nullcontext() if os.getuid() == 0 else as_root()
 
 
-class SlurmSite:
-    """A cluster. `around` runs a command where its accounts are known; `conf` is its slurm.conf."""
+PEOPLE = {"ada": ADA, "ben": BEN}
+GROUPS = {"ada-more": (ADA + 200, "ada"), "ben-more": (BEN + 200, "ben"), "instrument": (61_301, "ada,ben")}
 
-    def __init__(self, finished_jobs_s: int = 300) -> None:
+
+class SlurmSite:
+    """A cluster. `around` runs a command where its accounts are known; `conf` is its slurm.conf.
+
+    `people` maps a username to its uid and the gid of its own group, the first of them may use Slurm; `groups` a group to its gid
+    and members; `users` are more uids without homes.
+    """
+
+    def __init__(
+        self, finished_jobs_s: int = 300, people: Mapping[str, int] = PEOPLE,
+        groups: Mapping[str, tuple[int, str]] = GROUPS, users: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:  # fmt: skip
+        self._people, self._groups, self._users = people, groups, users
         self.folder = Path(tempfile.mkdtemp(prefix="ps-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.conf, self.host = self.folder / "slurm.conf", socket.gethostname().split(".")[0]
@@ -140,13 +154,16 @@ class SlurmSite:
 
     def _accounts(self) -> None:
         passwd, group = Path("/etc/passwd").read_text(), Path("/etc/group").read_text()
-        for name, uid in (("ada", ADA), ("ben", BEN)):
+        for name, uid in self._users.items():
+            passwd += f"{name}:x:{uid}:{uid}::/:/bin/false\n"
+            group += f"{name}:x:{uid}:\n"
+        for name, uid in self._people.items():
             home = self.home(name)
             home.mkdir(mode=0o700)
             os.chown(home, uid, uid)
             passwd += f"{name}:x:{uid}:{uid}:{name}:{home}:/bin/sh\n"
-            group += f"{name}:x:{uid}:\n{name}-more:x:{uid + 200}:{name}\n"
-        group += "instrument:x:61301:ada,ben\n"
+            group += f"{name}:x:{uid}:\n"
+        group += "".join(f"{name}:x:{gid}:{members}\n" for name, (gid, members) in self._groups.items())
         for name, text in (("passwd", passwd), ("group", group)):
             (self.folder / name).write_text(text)
         binds = " && ".join(f"mount --bind {self.folder}/{name} /etc/{name}" for name in ("passwd", "group"))
@@ -201,7 +218,7 @@ class SlurmSite:
             f"add account {ACCOUNT} Description=x Organization=y",
             f"add qos {QOS} set MaxWall=04:00:00",
             f"add qos {ONE} set MaxJobsPerUser=1 MaxSubmitJobsPerUser=2",
-            f"add user ada account={ACCOUNT} qos=normal,{QOS},{ONE} defaultqos=normal",
+            f"add user {next(iter(self._people))} account={ACCOUNT} qos=normal,{QOS},{ONE} defaultqos=normal",
         ):
             done = self.run("sacctmgr", "-iQ", *words.split())
             assert done.returncode == 0, (words, done.stdout, done.stderr)
@@ -246,7 +263,7 @@ class SlurmSite:
 
     def clear(self) -> None:
         """End all jobs. A node that Slurm drained, as it does when a job is killed while it is forked, is good for the next."""
-        for name in ("ada", "ben"):
+        for name in self._people:
             self.run("scancel", "-u", name)
         until(lambda: not self.run("squeue", "-h").stdout, "its jobs end", 30)
         if "drain" in self.run("sinfo", "-h", "-o", "%T").stdout:

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+from deploy.demo.ground import read
 from deploy.setup.ordinary_user import drop
 
 
@@ -18,10 +19,14 @@ def main() -> None:
     parser.add_argument("command", choices=("run", "check"))
     parser.add_argument("--data", type=Path, help="serve this folder of NeXus files at Alpha")
     parser.add_argument("--port-base", type=int, help="first of six ports (run: 8000, check: free ones)")
+    parser.add_argument(
+        "--ground", type=Path, help="check: what Alpha computes on, as deploy.demo.ground reads it"
+    )
     arguments = parser.parse_args()
     if arguments.data and not arguments.data.is_dir():
         sys.exit(f"{arguments.data} is no folder")
-    drop()
+    ground = read(arguments.ground) if arguments.ground else None
+    drop(list(ground.groups.values()) if ground else ())
     begun = time.monotonic()
 
     def say(text: str) -> None:
@@ -30,7 +35,7 @@ def main() -> None:
     if arguments.command == "check":
         from deploy.demo.check import check
 
-        sys.exit(check(arguments.port_base, arguments.data, say))
+        sys.exit(check(arguments.port_base, arguments.data, say, ground))
     run(arguments.port_base or 8000, arguments.data, say)
 
 

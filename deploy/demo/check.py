@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 
 from deploy.demo import data
+from deploy.demo.ground import Ground
 from deploy.demo.harvest import harvest
+from deploy.demo.identity import as_the_account
 from deploy.demo.journey import Journey, StepFailed, must, notebook_cells
 from deploy.demo.reference import Curve, difference, direct, peak_errors
 from deploy.demo.world import World
@@ -35,12 +37,14 @@ def free_base() -> int:
     raise RuntimeError("no six free ports in a row")
 
 
-def check(base: int | None, data_folder: Path | None, say: Callable[[str], None]) -> int:
+def check(
+    base: int | None, data_folder: Path | None, say: Callable[[str], None], ground: Ground | None = None
+) -> int:
     """Run the journey; 0 only if every step holds."""
     begun = time.monotonic()
     try:
-        with World(base or free_base(), data_folder, say) as world:
-            _steps(world, data_folder, say)
+        with World(base or free_base(), data_folder, say, ground=ground) as world:
+            _steps(world, data_folder, say, ground)
     except (StepFailed, RuntimeError, TimeoutError) as error:
         say(f"FAILED: {error}")
         return 1
@@ -48,7 +52,7 @@ def check(base: int | None, data_folder: Path | None, say: Callable[[str], None]
     return 0
 
 
-def _steps(world: World, data_folder: Path | None, say: Callable[[str], None]) -> None:
+def _steps(world: World, data_folder: Path | None, say: Callable[[str], None], ground: Ground | None) -> None:
     journey = Journey(world.addresses)
 
     def step(name: str, do: Callable[[], Any]) -> Any:
@@ -79,6 +83,8 @@ def _steps(world: World, data_folder: Path | None, say: Callable[[str], None]) -
     step("the curve agrees with direct pyFAI to 1e-6", lambda: _agrees(curve[0], source))
     if data_folder is None:
         step("the peaks lie at the calibrant's d-spacings", lambda: _peaks(curve[0], dataset["title"]))
+    if ground:
+        step("the program is the account and nobody else", lambda: as_the_account(kernel, ground, world))
     step("proposals are read-only, scratch and processed are not", lambda: _read_only(kernel))
     step("install a package of one's own", lambda: _install(kernel))
     step("stop the workspace", journey.stop)

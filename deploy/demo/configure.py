@@ -11,6 +11,7 @@ from typing import Any
 from argon2 import PasswordHasher
 
 from deploy.demo import data, prepare
+from deploy.demo.ground import SHARED, Ground
 from deploy.demo.people import PEOPLE
 
 Commands = dict[str, tuple[list[str], dict[str, str]]]
@@ -82,7 +83,12 @@ class Folders:
 
 
 def write_configuration(
-    folders: Folders, at: Addresses, data_folder: Path | None, query_deadline: float, bin_: Path
+    folders: Folders,
+    at: Addresses,
+    data_folder: Path | None,
+    query_deadline: float,
+    bin_: Path,
+    ground: Ground | None = None,
 ) -> Commands:
     """Write everything; returns name → (command, variables) of each process."""
     secrets = {name: _secret() for name in ("portal", "alpha", "beta", "sign-on")}
@@ -92,7 +98,8 @@ def write_configuration(
     keys = {}
     for facility in ("alpha", "beta"):
         served = data_folder.resolve() if facility == "alpha" and data_folder else folders.data(facility)
-        config = _facility(folders, at, facility, served, secrets, own_data=served == folders.data(facility))
+        own_data, local = served == folders.data(facility), ground if facility == "alpha" else None
+        config = _facility(folders, at, facility, served, secrets, own_data=own_data, ground=local)
         done = subprocess.run(
             [bin_ / "facility-agent", "key", "-c", config], check=True, capture_output=True, text=True
         )
@@ -182,13 +189,20 @@ def _centre(
 
 
 def _facility(
-    folders: Folders, at: Addresses, facility: str, served: Path, secrets: dict[str, str], *, own_data: bool
+    folders: Folders,
+    at: Addresses,
+    facility: str,
+    served: Path,
+    secrets: dict[str, str],
+    *,
+    own_data: bool,
+    ground: Ground | None,
 ) -> Path:
     site = folders.site(facility)
     _private(site / "umbrella.secret", secrets[facility])
     _private(site / "sign-on.secret", secrets["sign-on"])
     extra = () if own_data else proposals_below(served)
-    _private(site / "accounts.toml", _accounts(facility, extra))
+    _private(site / "accounts.toml", _accounts(facility, extra, ground))
     for proposal in {*extra, *(each for person in PEOPLE for each in person.proposals[facility])}:
         (folders.processed(facility) / proposal).mkdir(parents=True, exist_ok=True)
     name, place, country = NAMES[facility]
@@ -253,15 +267,7 @@ folder = {json.dumps(str(served))}
 open_proposals = {json.dumps(open_)}
 rescan_s = 5
 
-[compute]
-adapter = "process"
-[compute.process]
-isolation = "none"
-folder = "w"
-grace_s = 3
-readable = [{json.dumps(str(prepare.HERE / "environment"))}]
-packages = "packages"
-
+{ground.compute if ground else _own_user()}
 [[mounts]]
 name = "processed"
 root = {json.dumps(str(folders.processed(facility)))}
@@ -307,6 +313,18 @@ recommended = "small"
     return _private(site / "agent.toml", text)
 
 
+def _own_user() -> str:
+    return f"""[compute]
+adapter = "process"
+[compute.process]
+isolation = "none"
+folder = "w"
+grace_s = 3
+readable = [{json.dumps(str(prepare.HERE / "environment"))}]
+packages = "packages"
+"""
+
+
 def _software(*keys: str) -> str:
     titles = {"jupyterlab": "JupyterLab", "pyFAI": "pyFAI", "h5py": "h5py", "matplotlib": "Matplotlib"}
     lines = (prepare.HERE / "environment" / "requirements.txt").read_text().splitlines()
@@ -316,16 +334,19 @@ def _software(*keys: str) -> str:
     )
 
 
-def _accounts(facility: str, extra: tuple[str, ...]) -> str:
+def _accounts(facility: str, extra: tuple[str, ...], ground: Ground | None) -> str:
     hasher = PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
     tables = []
     for person in PEOPLE:
         username, password, uid = person.accounts[facility]
         own = extra if extra and person is PEOPLE[0] else person.proposals[facility]
+        home, groups = (
+            (ground.home(username), ground.groups_of(own)) if ground else (Path("/home", username), [SHARED])
+        )
         tables.append(
             f'[[accounts]]\nusername = "{username}"\nimmutable_id = "{uid}"\ndisplay_name = "{person.name}"\n'
-            f'password = "{hasher.hash(password)}"\nuid = {uid}\ngid = {uid}\ngroups = [40000]\n'
-            f'home = "/home/{username}"\nproposals = {json.dumps(list(own))}\n'
+            f'password = "{hasher.hash(password)}"\nuid = {uid}\ngid = {uid}\ngroups = {groups}\n'
+            f"home = {json.dumps(str(home))}\nproposals = {json.dumps(list(own))}\n"
         )
     return "\n".join(tables)
 

@@ -15,10 +15,11 @@ Say = Callable[[str], None]
 
 
 def cache_folder() -> Path:
-    """Where prepared things stay between runs: of this user alone."""
+    """Where prepared things stay between runs; other accounts may run what they know the name of."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = base / "parasol-demo"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+    folder.chmod(0o711)
     return folder
 
 

@@ -19,6 +19,7 @@ import requests
 
 from deploy.demo import data, prepare
 from deploy.demo.configure import Addresses, Folders, write_configuration
+from deploy.demo.ground import Ground
 from deploy.demo.people import PEOPLE
 from shared import resolver
 
@@ -69,10 +70,10 @@ class World:
 
     def __init__(
         self, base_port: int = 8000, data_folder: Path | None = None, say: Say = lambda _: None, *,
-        query_deadline: float = 5.0,
+        query_deadline: float = 5.0, ground: Ground | None = None,
     ) -> None:  # fmt: skip
         self.addresses = Addresses(base_port)
-        self._data, self._say, self._query_deadline = data_folder, say, query_deadline
+        self._data, self._say, self._query_deadline, self._ground = data_folder, say, query_deadline, ground
         self.processes: dict[str, Process] = {}
         self.folder = Path()
         self._stop = threading.Event()
@@ -103,7 +104,12 @@ class World:
             self._say(f"simulating measurements at {facility}")
             target.mkdir(parents=True)
             data.write(facility, target)
-        commands = write_configuration(folders, self.addresses, self._data, self._query_deadline, BIN)
+        commands = write_configuration(
+            folders, self.addresses, self._data, self._query_deadline, BIN, self._ground
+        )
+        if self._ground:
+            self.folder.chmod(0o711)
+            self._ground.share(folders.data("alpha"), folders.processed("alpha"))
         for name, (command, variables) in commands.items():
             self.processes[name] = Process(name, command, self.folder / f"{name}.log", variables)
 
@@ -218,5 +224,5 @@ def _answers(url: str) -> bool:
 
 def _make_writable(folder: Path) -> None:
     for path in [folder, *folder.rglob("*")]:
-        if path.is_dir() and not path.is_symlink():
+        if path.is_dir() and not path.is_symlink() and path.stat().st_uid == os.getuid():
             path.chmod(0o700)

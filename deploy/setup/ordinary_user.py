@@ -8,24 +8,26 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 UID = 61_100
 HOME = Path("/var/tmp/parasol-user")  # noqa: S108 (drop() refuses a folder that is not its own)
 
 
-def drop() -> None:
-    """Become the ordinary user when this process is root; sets HOME, USER and the caches' places.
+def drop(groups: Sequence[int] = ()) -> None:
+    """Become the ordinary user, in these groups, when this process is root; sets HOME, USER and the caches' places.
 
     Raises PermissionError when the home folder belongs to somebody else.
     """
     if os.getuid() != 0:
         return
-    HOME.mkdir(mode=0o700, exist_ok=True)
+    HOME.mkdir(mode=0o711, exist_ok=True)
     if HOME.is_symlink() or HOME.stat().st_uid not in (0, UID):
         raise PermissionError(f"{HOME} belongs to somebody else")
     os.chown(HOME, UID, UID)
-    os.setgroups([])
+    HOME.chmod(0o711)  # other accounts may run the environments that are prepared in it
+    os.setgroups(list(groups))
     os.setresgid(UID, UID, UID)
     os.setresuid(UID, UID, UID)
     cache = HOME / ".cache"

@@ -58,12 +58,14 @@ def reduce(source: Path, target: Path) -> int:
         for number, index in enumerate(np.ndindex(*frames.shape[:-2])):
             image = np.asarray(frames[index], dtype=float)
             q, curves[number] = around.integrate1d(image, BINS, unit="q_A^-1", mask=image < 0, method=METHOD)
-    with h5py.File(target, "w") as file:
+    part = target.with_name(f"{target.name}.part")  # who looks meanwhile sees no half of it
+    with h5py.File(part, "w") as file:
         group = file.create_group("entry/curves")
         file["entry"].attrs["NX_class"] = "NXentry"
         group.attrs.update(NX_class="NXdata", signal="intensity", axes=[".", "q"])
         group["intensity"], group["q"] = curves, q
         group["q"].attrs["units"] = "1/angstrom"
+    part.rename(target)
     return count
 
 

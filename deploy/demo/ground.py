@@ -1,0 +1,50 @@
+"""What Alpha computes on when that is not the demo's own user: a cluster that knows the demo's accounts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+SHARED = 40_000
+"""The group of everybody at a facility."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """`compute` is TOML, the `[compute]` of agent.toml; `homes` the folder of Alpha's homes; `groups` the gid of each proposal of
+    Alpha's, whose members read its data and write what they make of them.
+    """
+
+    name: str
+    compute: str
+    homes: Path
+    groups: Mapping[str, int]
+
+    def home(self, username: str) -> Path:
+        """The home of an account."""
+        return self.homes / username
+
+    def groups_of(self, proposals: tuple[str, ...]) -> list[int]:
+        """All groups of somebody who has these proposals, but for their own."""
+        return [SHARED, *(self.groups[proposal] for proposal in proposals)]
+
+    def share(self, data: Path, processed: Path) -> None:
+        """Each proposal's data are read by its group, what its members make of them is written by it, and others see neither."""
+        for proposal, gid in self.groups.items():
+            folder, own = data / proposal, processed / proposal
+            for path in folder.rglob("*"):
+                os.chown(path, -1, gid)
+                path.chmod(0o440)
+            os.chown(folder, -1, gid)
+            folder.chmod(0o550)
+            os.chown(own, -1, gid)
+            own.chmod(0o2770)
+
+
+def read(path: Path) -> Ground:
+    """From its file."""
+    said = json.loads(path.read_text())
+    return Ground(said["name"], said["compute"], Path(said["homes"]), said["groups"])

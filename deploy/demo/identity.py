@@ -1,0 +1,54 @@
+"""Whom a workspace's program is, and what it cannot reach: asked and tried from within."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from deploy.demo.ground import Ground
+from deploy.demo.journey import must
+from deploy.demo.people import PEOPLE
+from deploy.demo.world import World
+
+SEEN = """
+import getpass, json, os, pathlib, pwd, subprocess
+
+def outcome(do):
+    try:
+        return repr(do())
+    except Exception as error:
+        return type(error).__name__
+
+print(json.dumps({
+    "uids": os.getresuid(), "gids": os.getresgid(), "groups": sorted({*os.getgroups(), os.getgid()}),
+    "name": pwd.getpwuid(os.getuid()).pw_name, "whoami": subprocess.run(["whoami"], capture_output=True, text=True).stdout.strip(),
+    "home": os.path.expanduser("~"), "privileges": [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapPrm", "CapEff"))],
+    "root": [outcome(lambda: os.setuid(0)), outcome(lambda: os.seteuid(0)), outcome(lambda: os.setgroups([0]))],
+    "sudo": [subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL).returncode for words in (["su", "-c", "true"], ["unshare", "--mount", "true"])],
+    "reached": [path for path in REACH if os.access(path, os.R_OK)],
+    "secrets": [line for line in open("/proc/self/cmdline").read().split("\\0") if os.environ.get("JUPYTER_TOKEN", "-") in line],
+}))
+"""
+
+
+def as_the_account(kernel: Any, ground: Ground, world: World) -> None:
+    """Ada's uid, gid and every group; no way to become root; neither somebody else's proposals nor anything of the agent's."""
+    person, site, data = PEOPLE[0], world.folder / "a", world.folder / "data" / "alpha"
+    username, _, uid = person.accounts["alpha"]
+    own = person.proposals["alpha"]
+    others = [str(data / proposal) for proposal in ground.groups if proposal not in own]
+    reach = [
+        *others,
+        *(
+            str(site / name)
+            for name in ("agent.toml", "agent.key", "state", "state/agent.sqlite3", "run/s", "umbrella.secret")
+        ),
+    ]
+    seen = json.loads(kernel.run(f"REACH = {reach!r}\n{SEEN}"))
+    must(seen["uids"] == [uid] * 3 and seen["gids"] == [uid] * 3, f"{seen}")
+    must(seen["groups"] == sorted([uid, *ground.groups_of(own)]), f"groups: {seen['groups']}")
+    must(seen["name"] == seen["whoami"] == username, f"it calls itself {seen['name']}, {seen['whoami']}")
+    must(set(seen["root"]) == {"PermissionError"} and all(seen["sudo"]), f"root: {seen['root']} {seen['sudo']}")
+    must({int(power, 16) for power in seen["privileges"]} == {0}, f"it has powers: {seen['privileges']}")
+    must(not seen["reached"], f"it can read {seen['reached']}")
+    must(not seen["secrets"], "its secret stands in its command line")

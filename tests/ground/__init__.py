@@ -1,0 +1,1 @@
+"""Clusters for `make demo-check COMPUTE=…`: root's half of it."""
