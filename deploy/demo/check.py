@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from deploy.demo import data
+from deploy.demo import data, lasting
 from deploy.demo.ground import Ground
 from deploy.demo.harvest import harvest
 from deploy.demo.identity import as_the_account
@@ -86,19 +85,8 @@ def _steps(world: World, data_folder: Path | None, say: Callable[[str], None], g
     if ground:
         step("the program is the account and nobody else", lambda: as_the_account(kernel, ground, world))
     step("proposals are read-only, scratch and processed are not", lambda: _read_only(kernel))
-    step("install a package of one's own", lambda: _install(kernel))
-    step("stop the workspace", journey.stop)
-    step("start another", lambda: (journey.launch(dataset), journey.open_workspace()))
-    kernel = journey.kernel()
-    step("the package is there", lambda: must(kernel.run(USE).strip() == "42", "it is not"))
-    step("start a reduction as a task", lambda: _start_task(journey, dataset))
-    task = journey.workspace
-    step("sign out everywhere", journey.sign_out)
-    step("afterwards everything of one's own is refused", journey.refused_afterwards)
-    folder = step("the task ends with nobody signed in", lambda: _results(world, dataset, task))
-    step("its curve agrees with direct pyFAI to 1e-6", lambda: _agrees(_reduced(folder), source))
-    journey.sign_in()
-    step("the person is told where it is", lambda: _told(journey, folder))
+    lasting.packages(step, journey, kernel, dataset)
+    lasting.task(step, journey, world, dataset, lambda curve: _agrees(curve, source))
 
 
 def _is_shared_file(folder: Path | None) -> bool:
@@ -155,70 +143,3 @@ Path("scratch/mine").write_text("x")
 next(Path("processed").iterdir()).joinpath("mine").write_text("x")
 """
     must(kernel.run(code).strip() == "refused", "a proposal can be written")
-
-
-INSTALL = """
-import subprocess, sys
-from pathlib import Path
-source = Path("scratch/mine_alone")
-source.mkdir()
-(source / "pyproject.toml").write_text('[build-system]\\nrequires = []\\nbuild-backend = "made"\\nbackend-path = ["."]\\n')
-(source / "made.py").write_text(BACKEND)
-done = subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-index", str(source)], capture_output=True, text=True)
-print(done.returncode, done.stdout + done.stderr)
-"""
-BACKEND = """
-import zipfile
-def build_wheel(folder, settings=None, metadata=None):
-    name, info = "mine_alone-1-py3-none-any.whl", "mine_alone-1.dist-info"
-    with zipfile.ZipFile(f"{folder}/{name}", "w") as file:
-        file.writestr("mine_alone.py", "answer = 42")
-        file.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\\nName: mine-alone\\nVersion: 1\\n")
-        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
-        file.writestr(f"{info}/RECORD", "")
-    return name
-"""
-USE = "import mine_alone; print(mine_alone.answer)"
-
-
-def _install(kernel: Any) -> None:
-    """With pip, from source, without an index."""
-    said = kernel.run(f"BACKEND = {BACKEND!r}\n{INSTALL}")
-    must(said.startswith("0 "), f"pip: {said}")
-
-
-def _start_task(journey: Journey, dataset: dict[str, Any]) -> None:
-    journey.stop()
-    problem = journey.order(dataset, "reduction")
-    must(not problem, problem)
-
-
-def _results(world: World, dataset: dict[str, Any], task: str) -> Path:
-    """The task's folder, once the facility knows that it has ended; read on the facility's disk."""
-    processed = world.folder / "processed" / "alpha" / dataset["proposal"]
-
-    def found() -> list[Path]:
-        return [path for path in processed.glob(f"reduction-*-{task[:8]}") if list(path.glob("*.curves.h5"))]
-
-    world.wait(lambda: bool(found()), "alpha-agent", 60.0)
-    return found()[0]
-
-
-def _reduced(folder: Path) -> Curve:
-    import h5py
-
-    world_file = next(folder.glob("*.curves.h5"))
-    with h5py.File(world_file, "r") as file:
-        curves = file["entry/curves/intensity"]
-        must(len(curves) == 1, f"{len(curves)} frames")
-        return Curve(np.asarray(file["entry/curves/q"]), np.asarray(curves[0]))
-
-
-def _told(journey: Journey, folder: Path) -> None:
-    end = time.monotonic() + 30
-    while (seen := journey.state())["state"] != "ENDED":
-        must(time.monotonic() < end, f"{seen}")
-        threading.Event().wait(0.1)
-    must(seen["openUrl"] is None, "a task can be opened")
-    must(seen["problem"]["code"] == "FINISHED" and folder.name in seen["problem"]["message"], f"{seen}")
-    must("frames" in (folder / "log.txt").read_text(), "its log says nothing")
