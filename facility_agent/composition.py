@@ -80,9 +80,10 @@ OTHERS_WORD = ("accounts", "catalogue")
 """Values of `[access] adapter` that name no adapter of their own."""
 
 
-def adapters(located: Located) -> Adapters:
-    """Build the adapters. Raises ConfigError."""
+def adapters(located: Located, below: Path | None = None) -> Adapters:
+    """Build the adapters, whose own folders are `below`, the agent's state by default. Raises ConfigError."""
     config, made = located.config, {}
+    below = below or located.path(config.agent.state)
     for port in GROUPS:
         name, settings = adapter_settings(getattr(config, port), port)
         if port == "access" and name in OTHERS_WORD:
@@ -96,7 +97,7 @@ def adapters(located: Located) -> Adapters:
             raise ConfigError(f"{port}.adapter: {error}") from None
         except ValidationError as error:
             raise ConfigError(explain(error, f"{port}.{name}")) from None
-        state = located.path(config.agent.state) / f"{port}-{name}"
+        state = below / f"{port}-{name}"
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             made[port] = plugin.build(parsed, Site(config.facility.id, state, located.folder))
@@ -135,7 +136,7 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue = Catalogue(shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown)
+        catalogue = Catalogue(shelf, rules, places_of(config), self._restores.seen, config.archive.mount_unknown)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -280,7 +281,8 @@ def _lives(config: Config) -> GrantLives:
     return GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
 
 
-def _places(config: Config) -> SitePlaces | None:
+def places_of(config: Config) -> SitePlaces | None:
+    """The site's own rules on where data lie, None without any."""
     return SitePlaces([table.rule() for table in config.places]) if config.places else None
 
 

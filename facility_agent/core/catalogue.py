@@ -68,7 +68,7 @@ class Catalogue:
         if dataset:
             self._require_online(self._seen(await self._backend.get(dataset, reader)))
         try:
-            return [place for proposal in proposals for place in await self._places_of(proposal, reader)]
+            return [place for proposal in proposals for place in await self.places_of(proposal, reader)]
         except NotFound:
             raise NotFound("The data of a proposal are not on this facility's disks.") from None
 
@@ -77,7 +77,8 @@ class Catalogue:
         if dataset.state not in self._mountable:
             raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
 
-    async def _places_of(self, proposal: str, reader: Reader) -> list[Location]:
+    async def places_of(self, proposal: str, reader: Reader) -> list[Location]:
+        """One proposal's, for somebody whose access was checked. Raises NotFound, BackendUnavailable."""
         if self._places is None:
             return [await self._backend.locate(proposal)]
         wants = self._places.wants_facts
