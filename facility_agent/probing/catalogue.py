@@ -99,7 +99,7 @@ class CatalogueProbes:
         """What of the first page would reach the centre."""
         lost = [(d.pid, why) for d in self._page.datasets if (why := rules.uncrossable(d))]
         if lost:
-            mend = "Give it an identifier of at most 300 bytes without invisible characters."
+            mend = "Give it or its proposal a shorter identifier, without invisible characters."
             self._place.warn("text", f"{short(repr(lost[0][0]))} cannot be sent: {lost[0][1]}", mend)
         held = [rules.addresses(d) for d in self._page.datasets]
         if in_text := sum(text for text, _ in held):
@@ -153,7 +153,7 @@ class CatalogueProbes:
             mend = "See whether it has any, and whether they have relative paths."
             self._place.warn("files", f"{short(repr(known.pid))} lists no files.", mend)
             return
-        said = f"{len(page.files)} of {page.total if page.total is not None else 'some'}, relative and in order."
+        said = f"{len(page.files)} of {page.total if page.total is not None else 'some'}, with relative paths and in order."
         self._place.judge("files", broken, said)
 
     async def _folders(self) -> None:
@@ -174,7 +174,7 @@ class CatalogueProbes:
             mend = "Let the agent's user, or each person, read it."
             self._place.warn("folders", f"{closed[0]} cannot be read by this user.", mend)
         if names and not missing and not closed:
-            self._place.ok("folders", f"The folders of {len(names)} proposals are there.")
+            self._place.ok("folders", f"Those of {', '.join(map(repr, names))} are there.")
 
     async def _proposals(self) -> None:
         query = ProposalQuery(limit=PAGE)
@@ -209,9 +209,7 @@ class CatalogueProbes:
     async def _public(self) -> None:
         """What the agent tells anyone of the facility."""
         instruments, proposals = await self._backend.instruments(), await self._backend.open_proposals()
-        said = (
-            f"{len(instruments)} instruments; the data of {len(proposals)} proposals are anyone's with an account."
-        )
+        said = f"{len(instruments)} instruments; {len(proposals)} proposals whose data anyone with an account may mount."
         self._place.ok("open data", said)
 
     async def _hostile(self) -> None:

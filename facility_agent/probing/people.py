@@ -44,7 +44,7 @@ async def directory(source: Any, username: str, place: Place, seconds: float) ->
             place.fail(username, error.message, "Give it a uid, a gid, groups with their gids, and a home.")
         else:
             found.append(account)
-            groups = f"{len(account.groups)} more groups" if account.groups else "no other group"
+            groups = f"groups {', '.join(map(str, account.groups[:8]))}" if account.groups else "no other group"
             place.ok(username, f"uid {account.uid}, gid {account.gid}, {groups}, home {short(account.home)}.")
 
     if await probes.run("nobody", unknown) and username:
@@ -74,7 +74,10 @@ async def access(
         proposals = await rules.proposals(account)
         readers.append(Reader(account, proposals))
         some = ", ".join(sorted(map(str, proposals))[:5])
-        place.ok(account.username, f"May come in; {len(proposals)} proposals{': ' + short(some) if some else ''}.")
+        place.ok(
+            account.username,
+            f"May come in, with {short(some) if some else 'no proposal'}{' and more' if len(proposals) > 5 else ''}.",
+        )
 
     if await probes.run("nobody", unknown) and account is not None:
         known = account

@@ -107,11 +107,11 @@ def _explained(error: Exception) -> tuple[str, str]:
 
 
 def cause(error: BaseException) -> str:
-    """The innermost cause in one line, empty for none."""
-    inner = error
-    while inner.__cause__ is not None:
-        inner = inner.__cause__
-    return "" if inner is error else f"{type(inner).__name__}: {short(inner)}".removesuffix(": ")
+    """The private cause in one line, empty for none."""
+    why = error.__cause__
+    if why is None:
+        return ""
+    return short(why) if type(why) is ValueError else f"{type(why).__name__}: {short(why)}".removesuffix(": ")
 
 
 def short(value: object) -> str:
