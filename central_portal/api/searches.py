@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLResolveInfo
 
-from central_portal.api import render_data
+from central_portal.api import render, render_data
 from central_portal.api.context import Context
 from central_portal.api.ids import parse
 from central_portal.api.render import Data
@@ -87,7 +87,7 @@ async def proposal(_: Any, info: GraphQLResolveInfo, id: str) -> Data | None:  #
 
 def techniques(_: Any, info: GraphQLResolveInfo, text: str) -> list[Data]:
     """Query.techniques."""
-    return [render_data.technique(term) for term in suggested(text)]
+    return [render.technique(term) for term in suggested(text)]
 
 
 async def files(

@@ -106,7 +106,7 @@ DESCRIPTION = FacilityDescription(
     environments=(
         Environment(
             "jupyter", "Notebook", "JupyterLab", UsedAs.NOTEBOOK, CarriedBy.PROCESS,
-            (Software("pyFAI", "2026.9"),), ("small",), "small", "account",
+            (Software("pyFAI", "2026.9"),), ("small",), "small", "account", ("PaNET01124",), ("NXsas",),
         ),
     ),
     flavours=(Flavour("small", "Small", 1, 2**31, 1, 10**10, 28_800),),
