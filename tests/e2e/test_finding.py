@@ -81,3 +81,19 @@ def test_filters_are_set_by_keyboard_and_kept_in_the_address(
     expect(page.get_by_text("The portal’s copy was read").first).to_be_visible()
     settle(page)
     page.screenshot(path=str(artefacts / "32-search-filtered.png"), full_page=True)
+
+
+def test_a_dataset_names_the_environments_that_suit_it_and_each_fills_the_form(
+    world: World, context: BrowserContext, watched: Callable[[Page], Page], artefacts: Path
+) -> None:
+    page, portal = watched(context.new_page()), world.addresses.portal
+    page.goto(f"{portal}/search")
+    page.get_by_role("link", name="Gold nanoparticles").first.press("Enter")
+    expect(page.get_by_role("heading", level=2, name="Environments for this dataset")).to_be_visible()
+    link = page.get_by_role("link", name="Analyse with Notebook")
+    settle(page)
+    page.screenshot(path=str(artefacts / "33-dataset-environments.png"), full_page=True)
+    link.press("Enter")
+    page.wait_for_url(re.compile(r"/launch\?.*environment=jupyter"))
+    expect(page.get_by_role("heading", name=re.compile("^Start a workspace at"))).to_be_visible()
+    assert "dataset=Dataset" in page.url
