@@ -41,7 +41,9 @@ def _technique(value: str) -> str:
     except InvalidRequest as error:
         raise ValueError(error.message) from None
     if not title(term) and ":" not in term and not re.fullmatch(r"PaNET(\d{5}|\d{7})", term):
-        raise ValueError("name a technique by its id in PaNET (PaNET01124), or by its address in another vocabulary")
+        raise ValueError(
+            "name a technique by its id in PaNET (PaNET01124), or by its address in another vocabulary"
+        )
     return term
 
 

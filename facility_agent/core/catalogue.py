@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from facility_agent.core.own_proposals import own_proposals
 from facility_agent.core.whereabouts import whereabouts
@@ -12,6 +13,7 @@ from facility_agent.ports.directory import Account
 from facility_agent.ports.places import Places, Whereabouts
 from shared.catalogue import (
     ArchiveState,
+    Belonging,
     Dataset,
     FilePage,
     ProposalPage,
@@ -42,7 +44,7 @@ class Catalogue:
         reader = await self._reader(account)
         match question:
             case SearchQuery():
-                return await self._backend.search(question, reader)
+                return await self._search(question, reader)
             case GetDataset(pid):
                 return self._seen(await self._backend.get(pid, reader))
             case GetFiles():
@@ -51,6 +53,17 @@ class Catalogue:
                 return await own_proposals(self._backend, question, reader)
             case ProposalQuery():
                 return await self._backend.proposals(question, reader)
+
+    async def _search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        """Narrowed to what the question wants, and the page says so."""
+        match query.belonging:
+            case Belonging.ANY:
+                return await self._backend.search(query, reader)
+            case Belonging.OPEN:
+                page = await self._backend.search(replace(query, belonging=Belonging.ANY), STRANGER)
+            case Belonging.OWN:
+                page = SearchPage() if reader.account is None else await self._backend.search(query, reader)
+        return replace(page, belonging=query.belonging)
 
     async def locate(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> list[Location]:
         """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says.

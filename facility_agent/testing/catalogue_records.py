@@ -10,7 +10,7 @@ import pytest
 from facility_agent.ports.catalogue import STRANGER, Reader
 from facility_agent.probing import rules
 from facility_agent.testing.catalogue_world import MINE, STRANGE, THEIRS, CatalogueWorld, Known, some
-from shared.catalogue import DataFile, Dataset, Proposal, ProposalQuery, SearchQuery
+from shared.catalogue import Belonging, DataFile, Dataset, Proposal, ProposalQuery, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import InvalidRequest, NotFound
 
@@ -122,6 +122,28 @@ class CatalogueRecords(CatalogueReads):
                 assert THEIRS not in {p.pid for p in said.proposals}
             with pytest.raises(InvalidRequest):
                 await world.backend.proposals(ProposalQuery(after=text or "x"), world.reader(MINE))
+
+    async def test_ones_own_is_what_belongs_to_ones_proposals(self, world: CatalogueWorld) -> None:
+        await world.put(*some(world), Known("mine in silver", MINE, sample="silver", started=1_000_000.5))
+        own = SearchQuery(belonging=Belonging.OWN)
+        mine = {"mine one", "mine two", "mine three", "mine timeless", "mine in silver"}
+        opened = {"open one", "open two", "open timeless"}
+        theirs = {"theirs one", "theirs timeless"} if world.has_own else set[str]()
+        for reader, expected in (
+            (STRANGER, set[str]()), (world.reader(), set()), (world.reader(MINE), mine), (world.reader("P", "%", ""), set()),
+            (world.reader(MINE, THEIRS), mine | theirs), (world.reader(MINE, world.open_proposal), mine | opened),
+        ):  # fmt: skip
+            for limit in (1, 2, 50):
+                assert await self.titles(world, reader, replace(own, limit=limit)) == expected
+        me = world.reader(MINE)
+        whole = [d.pid for d in await self.all_of(world, me) if d.proposal == MINE]
+        assert [d.pid for d in await self.all_of(world, me, replace(own, limit=2))] == whole, "in the same order"
+        for query, expected in (
+            (replace(own, text="silver"), {"mine one", "mine in silver"}), (replace(own, proposals=(MINE,)), mine),
+            (replace(own, proposals=(world.open_proposal, THEIRS)), set[str]()), (replace(own, sample="lysozyme"), {"mine two"}),
+            (replace(own, until=1_000_000.0), {"mine one", "mine two"}), (replace(own, instruments=("ID11",)), set()),
+        ):  # fmt: skip
+            assert await self.titles(world, me, query) == expected, query
 
     async def test_files_are_relative_and_paged(self, world: CatalogueWorld) -> None:
         listed = tuple(DataFile(f"raw/scan {n:02}.dat", 10 * n) for n in range(5))
