@@ -13,7 +13,7 @@ from typing import Any
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.probing import rules
 from facility_agent.probing.results import FAULT, Place, Probes, short
-from shared.catalogue import ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import Belonging, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
@@ -254,21 +254,22 @@ class CatalogueProbes:
         return next(rules.of_strange(name, query, page), "")
 
     async def _own(self) -> None:
-        """What is not open belongs to this person, and is nothing to a stranger."""
-        closed = [d for d in self._page.datasets if not d.is_open]
-        if not closed:
-            self._place.skip("own data", "there is none on the first page but what is open.")
+        """What is the person's own belongs to them; of it what is not open is nothing to a stranger."""
+        query = SearchQuery(limit=PAGE, belonging=Belonging.OWN)
+        page = await self._backend.search(query, self._reader)
+        if not page.datasets:
+            self._place.skip("own data", "there is none.")
             return
-        given = self._backend.proposals_give_data and self._reader.proposals
-        foreign = [d for d in closed if given and d.proposal not in self._reader.proposals]
-        broken = [f"{foreign[0].pid!r} is shown, whose proposal the rules do not give."] if foreign else []
+        broken = [*rules.of_page(page, query), *rules.of_own(page, self._reader.proposals)]
+        closed = [d for d in page.datasets if not d.is_open]
         try:
-            await self._backend.get(closed[0].pid, STRANGER)
+            for dataset in closed[:1]:
+                await self._backend.get(dataset.pid, STRANGER)
+                broken.append(f"{dataset.pid!r} is not open, and anyone who names it gets it.")
         except NotFound:
             pass
-        else:
-            broken.append(f"{closed[0].pid!r} is not open, and anyone who names it gets it.")
-        self._place.judge("own data", broken, f"{len(closed)} datasets are the person's, and no stranger's.")
+        said = f"{len(page.datasets)} datasets are the person's; {len(closed)} of them are no stranger's."
+        self._place.judge("own data", broken, said)
 
 
 _SAME = ("pid", "title", "proposal", "instrument", "started", "is_open")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from itertools import pairwise
 from typing import Any
 
@@ -44,6 +44,15 @@ def of_page(page: SearchPage, query: SearchQuery, *, everybody: bool = False) ->
         yield "A page is not in the order of times, the newest first."
     if everybody and (hidden := next((d for d in page.datasets if not d.is_open), None)):
         yield f"Anyone is shown {hidden.pid!r}, which is not open."
+
+
+def of_own(page: SearchPage, proposals: Set[str]) -> Iterator[str]:
+    """What is wrong with a page of one's own, for somebody to whom the rules give these proposals."""
+    for dataset in page.datasets:
+        if proposals and dataset.proposal not in proposals:
+            yield f"{dataset.pid!r} is shown as the person's own, whose proposal the rules do not give."
+        if not proposals and dataset.is_open:
+            yield f"{dataset.pid!r} is shown as the person's own, and is anyone's."
 
 
 def of_pages(whole: Sequence[str], pages: Sequence[Sequence[str]], *, ended: bool) -> Iterator[str]:

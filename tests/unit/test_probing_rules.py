@@ -16,7 +16,17 @@ from facility_agent.probing.people import access, directory, nobody
 from facility_agent.probing.results import Place, Result, State, short
 from facility_agent.testing.catalogue_world import ADA
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
-from shared.catalogue import DataFile, Dataset, FilePage, Member, Proposal, ProposalPage, SearchPage, SearchQuery
+from shared.catalogue import (
+    Belonging,
+    DataFile,
+    Dataset,
+    FilePage,
+    Member,
+    Proposal,
+    ProposalPage,
+    SearchPage,
+    SearchQuery,
+)
 from shared.errors import BackendError, BackendUnavailable, IdentityRefused, InvalidRequest, NotFound
 
 WITHIN = 5.0
@@ -179,12 +189,22 @@ class OwnForAll(MemoryCatalogue):
         return await super().get(pid, Reader(ADA, frozenset({"P-mine"})))
 
 
+class NarrowsNothing(MemoryCatalogue):
+    """As an adapter that was written before one's own could be asked for."""
+
+    async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        return await super().search(replace(query, belonging=Belonging.ANY), reader)
+
+
 async def test_what_is_ones_own_is_no_strangers(tmp_path: Path) -> None:
     me = Reader(ADA, frozenset({"P-mine"}))
     assert failed(await probed(Honest, tmp_path, me)) == {}
     assert "anyone who names it gets it" in failed(await probed(OwnForAll, tmp_path, me))["own data"]
     other = Reader(ADA, frozenset({"P-other"}))
     assert "whose proposal the rules do not give" in failed(await probed(ShowsAll, tmp_path, other))["own data"]
+    none = Reader(ADA)
+    assert "and is anyone's" in failed(await probed(NarrowsNothing, tmp_path, none))["own data"]
+    assert "whose proposal the rules do not give" in failed(await probed(NarrowsNothing, tmp_path, me))["own data"]
 
 
 async def test_text_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
