@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import signal
 import sys
 import time
@@ -31,12 +32,14 @@ def main() -> None:
         if arguments.command == "egress":
             _egress(located, arguments)
             return
+        if arguments.command == "check":
+            _check(located, arguments)
+            return
         if arguments.command == "status":
             _status(located, as_json=arguments.json)
             return
         {
-            "agent": _agent, "gateway": _gateway, "check": _check, "key": _key, "metrics": _metrics,
-            "restored": _restored,
+            "agent": _agent, "gateway": _gateway, "key": _key, "metrics": _metrics, "restored": _restored,
         }[arguments.command](located)  # fmt: skip
     except (ConfigError, PermissionError, ValueError) as error:
         print(error, file=sys.stderr)
@@ -61,6 +64,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("-c", "--config", type=Path, required=True, help="the facility's TOML file")
         if name == "status":
             command.add_argument("--json", action="store_true", help="for programs")
+        if name == "check":
+            _check_arguments(command)
         if name == "egress":
             _egress_arguments(command)
         if name == "enrol":
@@ -69,6 +74,16 @@ def _parser() -> argparse.ArgumentParser:
             )
     commands.add_parser("hash-password", help="read a password from standard input and print its hash")
     return parser
+
+
+def _check_arguments(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--probe", action="store_true", help="also try each system for real; changes nothing there"
+    )
+    command.add_argument("--as", dest="username", default="", help="with --probe: read as this account too")
+    command.add_argument(
+        "--within", type=float, default=20.0, help="with --probe: seconds that one probe may take"
+    )
 
 
 def _egress_arguments(command: argparse.ArgumentParser) -> None:
@@ -106,15 +121,48 @@ def _gateway(located: Located) -> None:
     serve(located)
 
 
-def _check(located: Located) -> None:
+def _check(located: Located, arguments: argparse.Namespace) -> None:
     from facility_agent.check import problems
 
+    if not arguments.probe and arguments.username:
+        raise ConfigError("--as needs --probe.")
+    if not 0 < arguments.within <= 3600:
+        raise ConfigError("--within is more than 0 and at most 3600 seconds.")
     found = problems(located)
     for problem in found:
         print(problem)
-    print("1 problem" if len(found) == 1 else f"{len(found) or 'no'} problems")
-    if any(problem.fatal for problem in found):
+    print("1 problem" if len(found) == 1 else f"{len(found) or 'no'} problems", flush=True)
+    fatal = any(problem.fatal for problem in found)
+    if not arguments.probe:
+        sys.exit(1 if fatal else 0)
+    if any(problem.key in ("user", "adapters", "agent.state") for problem in found):
+        print("not tried everything: mend what stands above first")
         sys.exit(1)
+    good, hung = _probe(located, arguments)
+    sys.stdout.flush()
+    if hung:  # a thread that waits for a disk or a server would keep this process
+        os._exit(1 if fatal or not good else 0)
+    sys.exit(1 if fatal or not good else 0)
+
+
+def _probe(located: Located, arguments: argparse.Namespace) -> tuple[bool, bool]:
+    """(whether nothing failed, whether something hung)."""
+    from facility_agent.probing.results import Result, State
+    from facility_agent.probing.run import Wish, probe
+
+    states: list[State] = []
+
+    def tell(result: Result) -> None:
+        states.append(result.state)
+        print(result, flush=True)
+
+    runner = asyncio.Runner()
+    hung = runner.run(probe(located, tell, Wish(arguments.username, arguments.within)))
+    counts = ", ".join(f"{count} {state.value}" for state in State if (count := states.count(state)))
+    print(f"probed: {counts}")
+    if not hung:
+        runner.close()
+    return State.FAILED not in states, hung
 
 
 def _page(located: Located, name: str, act: dict[str, str] | None = None) -> str:

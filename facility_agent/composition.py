@@ -80,9 +80,10 @@ OTHERS_WORD = ("accounts", "catalogue")
 """Values of `[access] adapter` that name no adapter of their own."""
 
 
-def adapters(located: Located) -> Adapters:
-    """Build the adapters. Raises ConfigError."""
+def adapters(located: Located, below: Path | None = None) -> Adapters:
+    """Build the adapters, whose own folders are `below`, the agent's state by default. Raises ConfigError."""
     config, made = located.config, {}
+    below = below or located.path(config.agent.state)
     for port in GROUPS:
         name, settings = adapter_settings(getattr(config, port), port)
         if port == "access" and name in OTHERS_WORD:
@@ -96,7 +97,7 @@ def adapters(located: Located) -> Adapters:
             raise ConfigError(f"{port}.adapter: {error}") from None
         except ValidationError as error:
             raise ConfigError(explain(error, f"{port}.{name}")) from None
-        state = located.path(config.agent.state) / f"{port}-{name}"
+        state = below / f"{port}-{name}"
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         try:
             made[port] = plugin.build(parsed, Site(config.facility.id, state, located.folder))

@@ -93,7 +93,7 @@ def environments(config: Any, isolation: str) -> list[Environment]:
         Environment(
             e.id, e.title, e.description, e.used_as, e.carried_by,
             tuple(Software(s.name, s.version) for s in e.software), e.flavours, e.recommended or e.flavours[0],
-            isolation,
+            isolation, e.techniques, e.definitions,
         )
         for e in config.environments
     ]  # fmt: skip

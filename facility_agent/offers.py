@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from shared.errors import InvalidRequest
 from shared.facilities import CarriedBy, UsedAs
+from shared.techniques import LONGEST, canonical, title
 
 _SIZES = {
     "B": 1,
@@ -33,6 +35,20 @@ def _amount(units: dict[str, int], example: str) -> Any:
     return BeforeValidator(parse)
 
 
+def _technique(value: str) -> str:
+    try:
+        term = canonical(value)
+    except InvalidRequest as error:
+        raise ValueError(error.message) from None
+    if not title(term) and ":" not in term and not re.fullmatch(r"PaNET(\d{5}|\d{7})", term):
+        raise ValueError(
+            "name a technique by its id in PaNET (PaNET01124), or by its address in another vocabulary"
+        )
+    return term
+
+
+Technique = Annotated[str, Field(max_length=LONGEST), AfterValidator(_technique)]
+Definition = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S+( \S+)*$")]
 Size = Annotated[int, _amount(_SIZES, "2GiB")]
 Duration = Annotated[int, _amount(_TIMES, "8h")]
 
@@ -80,6 +96,16 @@ class EnvironmentTable(Table):
     software: tuple[SoftwareTable, ...] = ()
     flavours: tuple[str, ...] = Field(min_length=1)
     recommended: str = ""
+    techniques: tuple[Technique, ...] = Field(
+        default=(),
+        max_length=50,
+        description="PaNET terms (PaNET01124) of the data it is meant for, narrower ones included.",
+    )
+    definitions: tuple[Definition, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Application definitions of the data it is meant for (NXsas); naming neither, it is for all.",
+    )
 
     @model_validator(mode="after")
     def _recommended(self) -> EnvironmentTable:

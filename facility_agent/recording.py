@@ -45,6 +45,11 @@ def policy(located: Located) -> Policy:
         raise ConfigError(f"agent.egress_policy: {path}: {error}") from None
 
 
+def shelf(catalogue: CatalogueBackend, narrowing: Policy) -> CatalogueBackend:
+    """The catalogue as it may be asked by anybody outside: itself when the site's policy narrows nothing."""
+    return NarrowedCatalogue(catalogue, narrowing.fields) if narrowing.fields else catalogue
+
+
 class Recording:
     """The parts of one agent. Raises ConfigError for a policy that cannot be read."""
 
@@ -59,8 +64,8 @@ class Recording:
         self.leaving = Leaving(sieve, self.recorder)
 
     def narrowed(self, catalogue: CatalogueBackend) -> CatalogueBackend:
-        """The catalogue as it may be asked by anybody outside: itself when the site's policy narrows nothing."""
-        return NarrowedCatalogue(catalogue, self._policy.fields) if self._policy.fields else catalogue
+        """See `shelf`."""
+        return shelf(catalogue, self._policy)
 
     async def erase(self, request: web.Request) -> web.Response:
         """Destroy the key of a person's pseudonym: `{"issuer": ..., "sub": ...}`; answers `erased` or `unknown`."""

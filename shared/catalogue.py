@@ -107,6 +107,18 @@ class Order(StrEnum):
     RELEVANCE = "RELEVANCE"
 
 
+class Belonging(StrEnum):
+    """Whose data are looked for: all that one may read, or one's own alone, or what is open alone. Some are both.
+
+    One's own is what belongs to the proposals that the facility's rules give; where they give none, what the
+    catalogue's own rules show beyond what is open.
+    """
+
+    ANY = "ANY"
+    OWN = "OWN"
+    OPEN = "OPEN"
+
+
 @dataclass(frozen=True, slots=True)
 class SearchQuery:
     """A question to a catalogue; empty fields do not narrow. `since` and `until` bound `started`.
@@ -126,6 +138,7 @@ class SearchQuery:
     sample: str = ""
     techniques: tuple[str, ...] = ()
     order: Order = Order.NEWEST
+    belonging: Belonging = Belonging.ANY
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LIMITS.page:
@@ -197,13 +210,15 @@ class SearchPage:
     """One page in the order that was asked for: newest first, datasets without a time last, ties by pid; or the best first.
 
     `next` is the position after the last dataset, empty when there is no more; `complete` is false
-    when part of the catalogue could not be read, and then `note` says in one sentence what.
+    when part of the catalogue could not be read, and then `note` says in one sentence what. `belonging` is what the
+    agent narrowed it to; ANY from one that does not know how.
     """
 
     datasets: Sequence[Dataset] = ()
     next: str = ""
     complete: bool = True
     note: str = ""
+    belonging: Belonging = Belonging.ANY
 
     @property
     def records(self) -> Sequence[Dataset]:

@@ -71,7 +71,8 @@ class Flavour:
 class Environment:
     """Something that can be started. `flavours` are ids; `recommended` is one of them.
 
-    `isolation` is `"account"` or `"none"` (runs as the agent's own user; the portal shows it).
+    `isolation` is `"account"` or `"none"` (runs as the agent's own user; the portal shows it). It is meant for datasets of
+    any of its `techniques`, as `shared.techniques.canonical` writes them, or `definitions`; for all when it names neither.
     """
 
     id: str
@@ -83,6 +84,8 @@ class Environment:
     flavours: tuple[str, ...]
     recommended: str
     isolation: str
+    techniques: tuple[str, ...] = ()
+    definitions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

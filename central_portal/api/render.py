@@ -10,6 +10,7 @@ from central_portal.api.ids import global_id
 from central_portal.facilities.services import Facilities, FacilityView
 from central_portal.identity.services import AccountLinkInfo
 from central_portal.workspaces.logic import WorkspaceView, shown_steps, state_to_show
+from shared import techniques
 from shared.commands import Problem
 from shared.errors import NotFound
 from shared.facilities import Environment, Flavour, UsedAs
@@ -124,8 +125,17 @@ def environment(slug: str, value: Environment, sizes: Mapping[str, Data], home: 
         "software": [{"name": s.name, "version": s.version} for s in value.software],
         "flavours": [sizes[name] for name in value.flavours if name in sizes],
         "recommendedFlavour": sizes.get(value.recommended),
+        "techniques": [technique(term) for term in value.techniques],
+        "definitions": list(value.definitions),
         "facility": home,
+        "said": value,
     }
+
+
+def technique(term: str) -> Data:
+    """A technique."""
+    label = techniques.title(term)
+    return {"id": techniques.PURL + term if label else term, "title": label or term}
 
 
 def page_info(nodes: list[Data], end: str, *, more: bool, before: bool = False) -> Data:

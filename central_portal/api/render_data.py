@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from central_portal.api.ids import global_id
-from central_portal.api.render import Data, page_info, problem
+from central_portal.api.render import Data, page_info, problem, technique
 from central_portal.catalogue.logic import Facet, facets
 from central_portal.catalogue.merging import FacilityAnswer, Merged
-from shared import techniques
+from central_portal.catalogue.suiting import suiting
 from shared.catalogue import Dataset, FilePage, Parameter, Proposal
+from shared.facilities import Environment
 
 
 def dataset(value: Dataset, home: Data) -> Data:
@@ -38,14 +39,15 @@ def dataset(value: Dataset, home: Data) -> Data:
         "releasedAt": value.released,
         "archiveState": value.state,
         "isRestorable": any(capability["kind"] == "restore" for capability in home["capabilities"]),
+        "environments": _suiting(value, home),
         "facility": home,
     }
 
 
-def technique(term: str) -> Data:
-    """A technique."""
-    label = techniques.title(term)
-    return {"id": techniques.PURL + term if label else term, "title": label or term}
+def _suiting(value: Dataset, home: Data) -> list[Data]:
+    """The facility's environments that suit a dataset."""
+    offered: dict[Environment, Data] = {each["said"]: each for each in home["environments"]}
+    return [offered[each] for each in suiting(offered, value)]
 
 
 def _parameter(value: Parameter) -> Data:

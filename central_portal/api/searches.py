@@ -8,12 +8,12 @@ from typing import Any
 
 from graphql import GraphQLResolveInfo
 
-from central_portal.api import render_data
+from central_portal.api import render, render_data
 from central_portal.api.context import Context
 from central_portal.api.ids import parse
 from central_portal.api.render import Data
 from central_portal.catalogue.logic import suggested, terms_of
-from shared.catalogue import Order, ProposalQuery, SearchQuery
+from shared.catalogue import Belonging, Order, ProposalQuery, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import NotFound
 
@@ -38,7 +38,16 @@ def _query(fields: Mapping[str, Any], first: int | None) -> SearchQuery:
         sample=fields.get("sample") or "",
         techniques=terms_of(fields.get("techniques") or ()),
         order=Order(fields.get("order") or Order.NEWEST),
+        belonging=Belonging(fields.get("belonging") or Belonging.ANY),
     )
+
+
+def _asked(context: Context, fields: Mapping[str, Any], first: int | None) -> SearchQuery:
+    """The question. Raises Unauthenticated when a stranger asks for their own."""
+    asked = _query(fields, first)
+    if asked.belonging is Belonging.OWN:
+        context.signed_in()
+    return asked
 
 
 async def search(
@@ -46,7 +55,7 @@ async def search(
 ) -> Data:
     """Query.search."""
     context = _context(info)
-    asked = _query(query, first)
+    asked = _asked(context, query, first)
     merged = await context.services.search.search(context.caller, asked, _facilities(query), after or "")
     return render_data.search_result(merged, await context.homes())
 
@@ -56,7 +65,7 @@ async def search_progress(
 ) -> AsyncIterator[Data]:
     """Subscription.searchProgress."""
     context = _context(info)
-    asked = _query(query, first)
+    asked = _asked(context, query, first)
     found = context.services.search.progress(context.caller, asked, _facilities(query))
     async with aclosing(found) as slices:  # type: ignore[type-var]
         async for merged in slices:
@@ -87,7 +96,7 @@ async def proposal(_: Any, info: GraphQLResolveInfo, id: str) -> Data | None:  #
 
 def techniques(_: Any, info: GraphQLResolveInfo, text: str) -> list[Data]:
     """Query.techniques."""
-    return [render_data.technique(term) for term in suggested(text)]
+    return [render.technique(term) for term in suggested(text)]
 
 
 async def files(

@@ -15,6 +15,7 @@ from central_portal.catalogue.ports import OpenData
 from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Held, Identity
 from shared.catalogue import (
+    Belonging,
     Dataset,
     FilePage,
     Order,
@@ -38,6 +39,7 @@ Heard = tuple[Page[Any], Outcome, Problem | None, float | None]
 _NO_DATASET = "There is no such dataset."
 _NO_PROPOSAL = "There is no such proposal."
 _UNREAD = "The facility's open data have not been read yet; ask again shortly."
+_TOO_OLD = "The facility's software is older and cannot show your own data alone; look among all data."
 _AWAY = "The facility is away; its open data are as they were when they were last read."
 log = logging.getLogger(__name__)
 
@@ -90,6 +92,9 @@ class FederatedSearch:
         return FanOut(chosen or self._facilities.slugs(), after, limit, order, self._patience, self._clock)
 
     async def _asker(self, caller: Caller | None, query: Question) -> Ask[Any]:
+        if isinstance(query, SearchQuery) and query.belonging is Belonging.OPEN:
+            # What is open is what anyone may read: asked in nobody's name, it costs no facility anything.
+            caller, query = None, replace(query, belonging=Belonging.ANY)
         held = await self._identity.held(caller) if caller else None
 
         async def ask(slug: str, position: Position) -> FacilityAnswer[Any]:
@@ -172,7 +177,7 @@ class FederatedSearch:
         if not self._facilities.get(slug).online:
             raise FacilityUnavailable(metadata={"facility": slug})
         answer, kept_out = await self._ask(caller, held, slug, _VERBS[type(query)], asked)
-        page = answer.payload
+        page = _narrowed(answer.payload, query)
         if not isinstance(page, SearchPage if isinstance(query, SearchQuery) else ProposalPage):
             return SearchPage(), answer.outcome, answer.problem, None
         if not is_honest(page, wanted, position.after, order):
@@ -182,8 +187,10 @@ class FederatedSearch:
 
     async def _without_grant(self, held: Held | None, slug: str, query: Question) -> Heard | None:
         """What there is for somebody who has no grant here; None when the facility itself must be asked."""
-        if isinstance(query, ProposalQuery):
-            return ProposalPage(), _means(held, slug) or Outcome.SIGN_IN_NEEDED, None, None
+        if _is_own(query):
+            nothing = SearchPage() if isinstance(query, SearchQuery) else ProposalPage()
+            return nothing, _means(held, slug) or Outcome.SIGN_IN_NEEDED, None, None
+        assert isinstance(query, SearchQuery)
         if self._open_data is None:
             return None
         known, online = await self._open_data.search(slug, query), self._facilities.get(slug).online
@@ -203,9 +210,23 @@ class FederatedSearch:
         answer = await self._identity.ask(caller, slug, verb, asked, timeout_s=self._deadline, held=held)
         if caller is None or answer.outcome not in (Outcome.SIGN_IN_NEEDED, Outcome.NOT_LINKED):
             return answer, None
-        if isinstance(asked, ProposalQuery) and asked.own:
+        if _is_own(asked):
             return answer, None
         return await self._identity.ask(None, slug, verb, asked, timeout_s=self._deadline), answer.outcome
+
+
+def _is_own(asked: Parameters) -> bool:
+    """Whether only what is the person's is asked for, which nobody has without a grant."""
+    if isinstance(asked, SearchQuery):
+        return asked.belonging is Belonging.OWN
+    return isinstance(asked, ProposalQuery) and asked.own
+
+
+def _narrowed(payload: object, query: Question) -> object:
+    """What was answered; nothing of a page that an older agent did not narrow, which cannot be done from outside."""
+    if isinstance(payload, SearchPage) and _is_own(query) and payload.belonging is not Belonging.OWN:
+        return SearchPage(complete=False, note=_TOO_OLD)
+    return payload
 
 
 _VERBS = {SearchQuery: Verb.SEARCH, ProposalQuery: Verb.PROPOSALS}

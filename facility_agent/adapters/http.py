@@ -126,7 +126,8 @@ class Answer:
         except ValueError as error:
             if self.status >= 500:
                 raise unavailable(self.name) from error
-            raise unusable(self.name, f"is no JSON or nested too deep (status {self.status})") from error
+            wrong = unusable(self.name, f"is no JSON or nested too deep (status {self.status})")
+            raise wrong from wrong.__cause__  # the parser's word on the first byte tells an operator less
         return value
 
     def _parsed(self) -> Any:

@@ -14,6 +14,7 @@ from facility_agent.ports.directory import Account
 from facility_agent.ports.places import MountRule, Places, Whereabouts
 from shared.catalogue import (
     ArchiveState,
+    Belonging,
     Dataset,
     FilePage,
     ProposalPage,
@@ -48,7 +49,7 @@ class Catalogue:
         reader = await self._reader(account)
         match question:
             case SearchQuery():
-                return await self._backend.search(question, reader)
+                return await self._search(question, reader)
             case GetDataset(pid):
                 return self._seen(await self._backend.get(pid, reader))
             case GetFiles():
@@ -69,6 +70,17 @@ class Catalogue:
                 break
         return found, not after
 
+    async def _search(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        """Narrowed to what the question wants, and the page says so."""
+        match query.belonging:
+            case Belonging.ANY:
+                return await self._backend.search(query, reader)
+            case Belonging.OPEN:
+                page = await self._backend.search(replace(query, belonging=Belonging.ANY), STRANGER)
+            case Belonging.OWN:
+                page = SearchPage() if reader.account is None else await self._backend.search(query, reader)
+        return replace(page, belonging=query.belonging)
+
     async def locate(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> list[Location]:
         """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says; and
         what the site shows beside them: of a proposal only when it is the account's own.
@@ -86,7 +98,7 @@ class Catalogue:
         if dataset:
             self._require_online(self._seen(await self._backend.get(dataset, reader)))
         try:
-            data = [place for proposal in proposals for place in await self._places_of(proposal, reader)]
+            data = [place for proposal in proposals for place in await self.places_of(proposal, reader)]
         except NotFound:
             raise NotFound("The data of a proposal are not on this facility's disks.") from None
         own = [proposal for proposal in proposals if proposal in reader.proposals]
@@ -100,7 +112,8 @@ class Catalogue:
         if dataset.state not in self._mountable:
             raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
 
-    async def _places_of(self, proposal: str, reader: Reader) -> list[Location]:
+    async def places_of(self, proposal: str, reader: Reader) -> list[Location]:
+        """One proposal's, for somebody whose access was checked. Raises NotFound, BackendUnavailable."""
         if self._places is None:
             return [await self._backend.locate(proposal)]
         folders = await self._folders(self._places, proposal, reader)

@@ -56,6 +56,9 @@ class CatalogueBackend(ABC):
         A technique also finds its narrower ones (`shared.techniques.narrower`). Following `next` repeats nothing
         and drops nothing while the catalogue does not change. Raises InvalidRequest for an `after` that this
         catalogue did not give.
+
+        `query.belonging` OWN leaves only what belongs to `reader.proposals`; where these are none and the catalogue keeps
+        rules of its own, what those show beyond what is open. OPEN never comes here: the core asks as a stranger.
         """
 
     @abstractmethod

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from facility_agent.ports.catalogue import STRANGER, Reader
+from facility_agent.probing import rules
 from facility_agent.testing.catalogue_world import MINE, STRANGE, THEIRS, CatalogueWorld, Known, some
-from shared.catalogue import DataFile, Dataset, Proposal, ProposalQuery, SearchQuery
+from shared.catalogue import Belonging, DataFile, Dataset, Proposal, ProposalQuery, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import InvalidRequest, NotFound
 
@@ -24,11 +25,10 @@ class CatalogueReads:
         query, found = query or SearchQuery(), list[Dataset]()
         while True:
             page = await world.backend.search(query, reader)
-            assert len(page.datasets) <= query.limit
+            assert not list(rules.of_page(page, query, everybody=reader == STRANGER))
             found += page.datasets
             if not page.next:
                 return found
-            assert page.datasets, "a page that has a next one is not empty"
             query = replace(query, after=page.next)
 
     async def titles(self, world: CatalogueWorld, reader: Reader, query: SearchQuery) -> set[str]:
@@ -93,7 +93,7 @@ class CatalogueRecords(CatalogueReads):
         found: list[Proposal] = []
         while True:
             page = await world.backend.proposals(query, reader)
-            assert len(page.proposals) <= query.limit
+            assert not list(rules.of_proposals(page, query, everybody=reader == STRANGER))
             found += page.proposals
             if not page.next:
                 return found
@@ -123,17 +123,38 @@ class CatalogueRecords(CatalogueReads):
             with pytest.raises(InvalidRequest):
                 await world.backend.proposals(ProposalQuery(after=text or "x"), world.reader(MINE))
 
+    async def test_ones_own_is_what_belongs_to_ones_proposals(self, world: CatalogueWorld) -> None:
+        await world.put(*some(world), Known("mine in silver", MINE, sample="silver", started=1_000_000.5))
+        own = SearchQuery(belonging=Belonging.OWN)
+        mine = {"mine one", "mine two", "mine three", "mine timeless", "mine in silver"}
+        opened = {"open one", "open two", "open timeless"}
+        theirs = {"theirs one", "theirs timeless"} if world.has_own else set[str]()
+        for reader, expected in (
+            (STRANGER, set[str]()), (world.reader(), set()), (world.reader(MINE), mine), (world.reader("P", "%", ""), set()),
+            (world.reader(MINE, THEIRS), mine | theirs), (world.reader(MINE, world.open_proposal), mine | opened),
+        ):  # fmt: skip
+            for limit in (1, 2, 50):
+                assert await self.titles(world, reader, replace(own, limit=limit)) == expected
+        me = world.reader(MINE)
+        whole = [d.pid for d in await self.all_of(world, me) if d.proposal == MINE]
+        assert [d.pid for d in await self.all_of(world, me, replace(own, limit=2))] == whole, "in the same order"
+        for query, expected in (
+            (replace(own, text="silver"), {"mine one", "mine in silver"}), (replace(own, proposals=(MINE,)), mine),
+            (replace(own, proposals=(world.open_proposal, THEIRS)), set[str]()), (replace(own, sample="lysozyme"), {"mine two"}),
+            (replace(own, until=1_000_000.0), {"mine one", "mine two"}), (replace(own, instruments=("ID11",)), set()),
+        ):  # fmt: skip
+            assert await self.titles(world, me, query) == expected, query
+
     async def test_files_are_relative_and_paged(self, world: CatalogueWorld) -> None:
         listed = tuple(DataFile(f"raw/scan {n:02}.dat", 10 * n) for n in range(5))
         await world.put(*some(world), Known("with files", MINE, files=listed))
         pids = {d.title: d.pid for d in await self.all_of(world, world.reader(MINE, THEIRS))}
         assert {"open one", "mine one", "with files"} <= pids.keys()
         for pid in pids.values():
-            whole = (await world.backend.files(GetFiles(pid, 50), world.reader(MINE, THEIRS))).files
-            assert [f.path for f in whole] == sorted(f.path for f in whole)
+            listed_ = await world.backend.files(GetFiles(pid, 50), world.reader(MINE, THEIRS))
+            assert not list(rules.of_files(listed_, 50))
+            whole = listed_.files
             assert whole
-            for file in whole:
-                assert not {"", ".", ".."} & set(file.path.split("/")), "below the dataset's root"
             found: list[DataFile] = []
             after = ""
             while True:

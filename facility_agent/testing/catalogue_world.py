@@ -9,13 +9,8 @@ from pathlib import Path
 
 from facility_agent.ports.catalogue import CatalogueBackend, Reader, RestorableCatalogue
 from facility_agent.ports.directory import Account
+from facility_agent.probing.rules import STRANGE as STRANGE
 from shared.catalogue import DataFile
-
-STRANGE = (
-    "'; drop table file; --", '" or ""="', "* OR 1=1", "pid:*", "NEAR(a b)", 'a" AND "b', "a AND", "NOT", "-x", "^x", "(",
-    ")", "{", "%", "_", "\\", "\0", "a\0b", "\n", "\ud800", "${jndi:ldap://x}", "{{7*7}}", "<script>", "../../etc/passwd",
-    "/", "..", "text:x", ";", "''", '"', "ﬀ", "🦄" * 50, "a " * 99, "\u202eabc",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader, R
 from shared import cursors
 from shared.catalogue import (
     ArchiveState,
+    Belonging,
     DataFile,
     Dataset,
     FilePage,
@@ -87,7 +88,7 @@ class MemoryCatalogue(CatalogueBackend, RestorableCatalogue):
             if query.after
             else 0
         )
-        wanted = _wanted(query, reader.proposals | self._open)
+        wanted = _wanted(query, self._visible(query, reader))
         found = []
         for dataset in everything[begin:]:
             if wanted(dataset):
@@ -98,9 +99,12 @@ class MemoryCatalogue(CatalogueBackend, RestorableCatalogue):
         more = len(found) > query.limit
         return SearchPage(page, cursors.write(*sort_key(page[-1])) if more else "")
 
+    def _visible(self, query: SearchQuery, reader: Reader) -> Set[str]:
+        return reader.proposals if query.belonging is Belonging.OWN else reader.proposals | self._open
+
     def _best(self, query: SearchQuery, reader: Reader) -> SearchPage:
         begin = tuple(cursors.read(query.after, int, float, str)) if query.after else ()
-        wanted = _wanted(query, reader.proposals | self._open)
+        wanted = _wanted(query, self._visible(query, reader))
         words = list(dict.fromkeys(query.text.casefold().split()))[: LIMITS.judged_words]
         places = {
             (sum(not _has([word], d.title) for word in words), *sort_key(d)): d for d in self._asked() if wanted(d)

@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 
 from shared.catalogue import (
     ArchiveState,
+    Belonging,
     Dataset,
     Key,
     Order,
@@ -50,6 +51,7 @@ def encode_query(value: SearchQuery) -> bytes:
         sample=value.sample,
         techniques=value.techniques,
         order=value.order.value if value.order is not Order.NEWEST else "",
+        belonging=_belonging_text(value.belonging),
     ).SerializeToString()
 
 
@@ -67,6 +69,7 @@ def decode_query(data: bytes) -> SearchQuery:
         sample=text.plain(message.sample, 201),
         techniques=tuple(message.techniques),
         order=_order(message.order),
+        belonging=_belonging(message.belonging),
     )
 
 
@@ -87,6 +90,7 @@ def encode_page(value: SearchPage) -> bytes:
         next=value.next,
         complete=value.complete,
         note=value.note,
+        belonging=_belonging_text(value.belonging),
     ).SerializeToString()
 
 
@@ -104,9 +108,11 @@ def decode_page(data: bytes) -> SearchPage:
     rows = found if _all_usable(found) else [row for row in found if usable(row)]
     keys = _keys(rows)
     datasets, note = UnreadDatasets(keys, rows, read_dataset), text.plain(page.note, text.SENTENCE)
+    belonging = _narrowed_to(page.belonging)
     if broken or len(rows) < len(found):
-        return SearchPage(datasets, position(page.next), complete=False, note=note or _LEFT_OUT)
-    return SearchPage(datasets, position(page.next), page.complete, note)
+        note = note or _LEFT_OUT
+        return SearchPage(datasets, position(page.next), complete=False, note=note, belonging=belonging)
+    return SearchPage(datasets, position(page.next), page.complete, note, belonging)
 
 
 def _rows(data: bytes) -> tuple[pb.Page, Sequence[pb.Dataset], bool]:
@@ -210,6 +216,23 @@ def _order(value: str) -> Order:
     if value not in Order.__members__:
         raise InvalidRequest("Datasets are sorted by NEWEST or RELEVANCE.")
     return Order(value)
+
+
+def _belonging_text(value: Belonging) -> str:
+    return value.value if value is not Belonging.ANY else ""
+
+
+def _belonging(value: str) -> Belonging:
+    if not value:
+        return Belonging.ANY
+    if value not in Belonging.__members__:
+        raise InvalidRequest("Datasets are narrowed to OWN or OPEN.")
+    return Belonging(value)
+
+
+def _narrowed_to(value: str) -> Belonging:
+    """What this version does not know is not what it asked for."""
+    return Belonging(value) if value in Belonging.__members__ else Belonging.ANY
 
 
 def _keys(messages: Sequence[pb.Dataset]) -> list[Key]:

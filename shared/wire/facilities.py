@@ -15,6 +15,7 @@ from shared.facilities import (
     UsedAs,
     is_facility_id,
 )
+from shared.techniques import LONGEST
 from shared.wire import text
 from shared.wire.addresses import safe_url
 from shared.wire.gen.parasol.facilities.v1 import facilities_pb2 as pb
@@ -25,6 +26,7 @@ _BYTES = 256 * 1024
 _PARTS = 3000
 _ITEMS = 100
 _NAMES = 1000
+_MEANT = 50
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _MAIL = re.compile(r"[A-Za-z0-9._%+-]{1,64}@[A-Za-z0-9.-]{1,255}")
 _USED_AS = {kind.value: kind for kind in UsedAs}
@@ -122,6 +124,8 @@ def _environment(message: pb.Environment, offered: set[str]) -> Environment | No
         recommended=message.recommended if message.recommended in flavours else flavours[0],
         # Whatever is not surely separated by accounts is shown as not separated.
         isolation=message.isolation if message.isolation in _ISOLATIONS else "none",
+        techniques=tuple(t for t in message.techniques[:_MEANT] if is_identifier(t, LONGEST)),
+        definitions=text.identifiers(message.definitions, _MEANT),
     )
 
 
@@ -136,6 +140,8 @@ def _environment_message(value: Environment) -> pb.Environment:
         flavours=value.flavours,
         recommended=value.recommended,
         isolation=value.isolation,
+        techniques=value.techniques,
+        definitions=value.definitions,
     )
 
 

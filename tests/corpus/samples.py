@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from shared.catalogue import (
     ArchiveState,
+    Belonging,
     Changes,
     DataFile,
     Dataset,
@@ -106,7 +107,7 @@ DESCRIPTION = FacilityDescription(
     environments=(
         Environment(
             "jupyter", "Notebook", "JupyterLab", UsedAs.NOTEBOOK, CarriedBy.PROCESS,
-            (Software("pyFAI", "2026.9"),), ("small",), "small", "account",
+            (Software("pyFAI", "2026.9"),), ("small",), "small", "account", ("PaNET01124",), ("NXsas",),
         ),
     ),
     flavours=(Flavour("small", "Small", 1, 2**31, 1, 10**10, 28_800),),
@@ -116,7 +117,17 @@ PARAMETERS: dict[Verb, Parameters] = {
     Verb.RELEASE: Release(),
     Verb.UNLINK: Unlink(),
     Verb.SEARCH: SearchQuery(
-        "silver", ("p",), ("i",), -1.0, 2.0, 100, "after", "gold", ("PaNET01196",), Order.RELEVANCE
+        "silver",
+        ("p",),
+        ("i",),
+        -1.0,
+        2.0,
+        100,
+        "after",
+        "gold",
+        ("PaNET01196",),
+        Order.RELEVANCE,
+        Belonging.OWN,
     ),
     Verb.GET: GetDataset("a/1.nxs"),
     Verb.FILES: GetFiles("a/1.nxs", 7, "after"),
@@ -130,7 +141,9 @@ PAYLOADS: dict[Verb, Payload] = {
     Verb.REDEEM: Redeemed("g1", (Scope.READ, Scope.RUN), 1000, 1_700_000_000_000),
     Verb.RELEASE: Done(),
     Verb.UNLINK: Done(),
-    Verb.SEARCH: SearchPage((DATASET,), "next", complete=True, note="One file could not be read."),
+    Verb.SEARCH: SearchPage(
+        (DATASET,), "next", complete=True, note="One file could not be read.", belonging=Belonging.OWN
+    ),
     Verb.GET: RICH,
     Verb.FILES: FilePage((DataFile("raw/1.dat", 2**40, 1.5), DataFile("b", 0)), "next", 17),
     Verb.PROPOSALS: ProposalPage((PROPOSAL, Proposal("p2")), "next", complete=True, note="Half of them."),

@@ -81,3 +81,54 @@ def test_filters_are_set_by_keyboard_and_kept_in_the_address(
     expect(page.get_by_text("The portal’s copy was read").first).to_be_visible()
     settle(page)
     page.screenshot(path=str(artefacts / "32-search-filtered.png"), full_page=True)
+
+
+def test_a_dataset_names_the_environments_that_suit_it_and_each_fills_the_form(
+    world: World, context: BrowserContext, watched: Callable[[Page], Page], artefacts: Path
+) -> None:
+    page, portal = watched(context.new_page()), world.addresses.portal
+    page.goto(f"{portal}/search")
+    page.get_by_role("link", name="Gold nanoparticles").first.press("Enter")
+    expect(page.get_by_role("heading", level=2, name="Environments for this dataset")).to_be_visible()
+    link = page.get_by_role("link", name="Analyse with Notebook")
+    settle(page)
+    page.screenshot(path=str(artefacts / "33-dataset-environments.png"), full_page=True)
+    link.press("Enter")
+    page.wait_for_url(re.compile(r"/launch\?.*environment=jupyter"))
+    expect(page.get_by_role("heading", name=re.compile("^Start a workspace at"))).to_be_visible()
+    assert "dataset=Dataset" in page.url
+
+
+def test_ones_own_data_alone_or_open_data_alone(
+    world: World, context: BrowserContext, watched: Callable[[Page], Page], artefacts: Path
+) -> None:
+    page, portal = watched(context.new_page()), world.addresses.portal
+    page.goto(f"{portal}/search?show=mine")
+    expect(page.get_by_text("These are open data.")).to_be_visible()
+    expect(page.get_by_text("Gold nanoparticles").first).to_be_visible()
+    expect(page.get_by_role("combobox", name="Show")).to_have_count(0)
+    sign_in(page, world, back="/search?show=mine")
+    expect(page.get_by_text("Nothing matches.")).to_be_visible()
+    for facility in ("alpha", "beta"):
+        connect(page, world, facility)
+    page.goto(f"{portal}/search")
+    show = page.get_by_role("combobox", name="Show")
+    expect(page.get_by_text("Every facility answered in full")).to_be_visible()
+    everything = page.get_by_role("article").count()
+    show.select_option("Only mine")
+    page.wait_for_url(re.compile("show=mine"))
+    expect(page.get_by_role("article")).not_to_have_count(everything)
+    expect(page.get_by_text("Every facility answered in full")).to_be_visible()
+    mine = {pid for pids in PEOPLE[0].proposals.values() for pid in pids}
+    own = page.get_by_role("article").count()
+    named = [article.inner_text() for article in page.get_by_role("article").all()]
+    assert own > 0
+    assert all(any(pid in said for pid in mine) for said in named)
+    settle(page)
+    page.screenshot(path=str(artefacts / "34-only-mine.png"), full_page=True)
+    show.select_option("Only open")
+    page.wait_for_url(re.compile("show=open"))
+    expect(page.get_by_text("Gold nanoparticles").first).to_be_visible()
+    expect(page.get_by_role("article")).to_have_count(everything - own)
+    page.get_by_role("link", name=re.compile("Remove 1 filter")).press("Enter")
+    expect(page.get_by_role("article")).to_have_count(everything)

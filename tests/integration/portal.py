@@ -171,13 +171,14 @@ class Portal:
         self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)
         self.executed = 0
 
-    async def connect(self, slug: str, reply: Reply) -> None:
+    async def connect(self, slug: str, reply: Reply, said: FacilityDescription | None = None) -> None:
         if slug not in self.agents.epochs:
             await self.agents.pass_over(slug)
         self.agents.replies[slug] = reply
         hello = HelloFacts(
-            f"session-{slug}", f"instance-{slug}", 1, "store", description=encode_description(description(slug))
-        )
+            f"session-{slug}", f"instance-{slug}", 1, "store",
+            description=encode_description(said or description(slug)),
+        )  # fmt: skip
         admission = await in_database(sessions.admit)(slug, hello, HubPlace("hub", "127.0.0.1:1"), 3600.0)
         self.agents.epochs[slug] = admission.epoch
         await self.facilities.changed(slug)

@@ -10,7 +10,9 @@ import pytest
 from shared.catalogue import ArchiveState, DataFile, FilePage, Parameter, SearchPage
 from shared.commands import Answer, GetFiles, Problem, Verb
 from shared.facilities import Outcome
+from shared.techniques import title
 
+TITLE = title("PaNET01155")
 pytestmark = pytest.mark.usefixtures("database")
 FILES = "query($d: ID!, $first: Int, $after: String){files(dataset:$d, first:$first, after:$after){nodes{path sizeBytes modifiedAt} totalCount pageInfo{hasNextPage endCursor}}}"
 SEARCH = "query($q: SearchInput!){search(query:$q){nodes{title techniques{id title} keywords parameters{name number text unit} doi licence releasedAt archiveState} outcomes{outcome}}}"
@@ -52,6 +54,31 @@ async def test_a_dataset_shows_all_that_its_facility_says() -> None:
             {"name": "mode", "number": None, "text": "fly", "unit": ""},
         ],
     }  # fmt: skip
+
+
+async def test_a_dataset_shows_the_environments_of_its_facility_that_suit_it() -> None:
+    from tests.integration.portal import description
+
+    portal, said = centre(), description("alpha")
+    (any_,) = said.environments
+    offered = (
+        any_, replace(any_, id="xas", definitions=("NXxas",)), replace(any_, id="old", techniques=("PaNET01124",)),
+        replace(any_, id="fits", techniques=("PaNET01155",), definitions=("nxsas",)),
+    )  # fmt: skip
+
+    async def answers(*_: Any) -> Answer:
+        return Answer(Outcome.OK, row())
+
+    await portal.connect("alpha", answers, replace(said, environments=offered))
+    asked = "query($id: ID!){node(id:$id){... on Dataset{environments{slug techniques{id title} definitions facility{slug}}}}}"
+    shown = (await portal.ask(asked, {"id": "Dataset:alpha:a"}))["data"]["node"]["environments"]
+    assert shown == [
+        {
+            "slug": "fits", "definitions": ["nxsas"], "facility": {"slug": "alpha"},
+            "techniques": [{"id": "http://purl.org/pan-science/PaNET/PaNET01155", "title": TITLE}],
+        },
+        {"slug": "jupyter", "techniques": [], "definitions": [], "facility": {"slug": "alpha"}},
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

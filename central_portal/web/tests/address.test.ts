@@ -14,7 +14,7 @@ describe('the search’s address', () => {
     { facility: ['alpha'] },
     { facility: ['alpha', 'beta-2'], instrument: ['P02, powder', 'ID15A/B'], proposal: ['GUP26110'] },
     { from: '2024-02-29', to: '2025-01-01' },
-    { q: 'silk', technique: ['x-ray absorption spectroscopy', 'SAXS/WAXS'], sample: 'silver & gold', sort: 'relevance' },
+    { q: 'silk', technique: ['x-ray absorption spectroscopy', 'SAXS/WAXS'], sample: 'silver & gold', sort: 'relevance', show: 'mine' },
   ])('comes back as it was: %j', (address) => {
     expect(roundTrip(address)).toEqual(address);
   });
@@ -40,7 +40,7 @@ describe('the search’s address', () => {
     expect(searchAddress({ instrument: 'x'.repeat(101) })).toEqual({});
     expect(searchAddress({ technique: ['x'.repeat(201), 'y'.repeat(200)] })).toEqual({ technique: ['y'.repeat(200)] });
     expect(searchAddress({ sample: 'x'.repeat(500) }).sample).toHaveLength(200);
-    expect(searchAddress({ sort: 'price', sample: 'a\u0000b' })).toEqual({});
+    expect(searchAddress({ sort: 'price', sample: 'a\u0000b', show: 'theirs' })).toEqual({});
   });
 
   it('puts reversed dates right', () => {
@@ -49,7 +49,7 @@ describe('the search’s address', () => {
 
   it('counts its filters without the text', () => {
     expect(filterCount({ q: 'x', facility: ['a', 'b'], from: '2024-01-01' })).toBe(3);
-    expect(filterCount({ q: 'x', technique: ['a', 'b'], sample: 's', sort: 'relevance' })).toBe(3);
+    expect(filterCount({ q: 'x', technique: ['a', 'b'], sample: 's', sort: 'relevance', show: 'open' })).toBe(4);
   });
 });
 
@@ -61,7 +61,7 @@ describe('the question to the centre', () => {
 
   it('names facilities by id and days by their first and last instant here', () => {
     const address = { q: 'silk', facility: ['beta'], from: '2024-06-01', to: '2024-06-01' };
-    expect(searchInput(address, facilities)).toEqual({
+    expect(searchInput(address, facilities, false)).toEqual({
       text: 'silk',
       facilities: ['F:2'],
       since: '2024-05-31T22:00:00.000Z',
@@ -72,12 +72,19 @@ describe('the question to the centre', () => {
 
   it('carries techniques, sample and order, the order only with words that could match', () => {
     const address = { q: 'silk', technique: ['tomography'], sample: 'gold', sort: 'relevance' as const };
-    expect(searchInput(address, [])).toEqual({ text: 'silk', techniques: ['tomography'], sample: 'gold', order: 'RELEVANCE' });
-    expect(searchInput({ sort: 'relevance' }, [])).toEqual({ text: '' });
+    expect(searchInput(address, [], false)).toEqual({ text: 'silk', techniques: ['tomography'], sample: 'gold', order: 'RELEVANCE' });
+    expect(searchInput({ sort: 'relevance' }, [], false)).toEqual({ text: '' });
+  });
+
+  it('narrows to one’s own or to open data for those who are signed in', () => {
+    expect(searchInput({ show: 'mine' }, [], true)).toEqual({ text: '', belonging: 'OWN' });
+    expect(searchInput({ show: 'open' }, [], true)).toEqual({ text: '', belonging: 'OPEN' });
+    expect(searchInput({ show: 'mine' }, [], false)).toEqual({ text: '' });
+    expect(searchInput({}, [], true)).toEqual({ text: '' });
   });
 
   it('asks everybody for everything by default', () => {
-    expect(searchInput({}, facilities)).toEqual({ text: '' });
+    expect(searchInput({}, facilities, false)).toEqual({ text: '' });
   });
 });
 

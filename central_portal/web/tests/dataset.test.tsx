@@ -2,7 +2,8 @@ import { screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it } from 'vitest';
 import { DatasetFiles } from '../src/search/DatasetFiles';
-import { Centre, show } from './centre';
+import { DatasetPage } from '../src/search/DatasetPage';
+import { Centre, facility, show } from './centre';
 
 const page = (paths: string[], end: string | null, total: number | null = 3) => ({
   nodes: paths.map((path) => ({ path, sizeBytes: 2000, modifiedAt: null })),
@@ -43,5 +44,54 @@ describe('the files of a dataset', () => {
     away = false;
     await userEvent.click(screen.getByRole('button'));
     expect(await screen.findByText('a.dat')).toBeTruthy();
+  });
+});
+
+describe('environments that suit a dataset', () => {
+  const ID = 'Dataset:alpha:1';
+  const offered = (slug: string, more: object = {}) => ({
+    __typename: 'Environment', id: `Environment:alpha:${slug}`, slug, title: slug.toUpperCase(), description: '', usedAs: 'NOTEBOOK',
+    software: [], techniques: [], definitions: [], ...more,
+  });
+  const whole = (archiveState: string, environments: object[]) => ({
+    __typename: 'Dataset', id: ID, pid: '1', title: 'Lysozyme', proposal: 'P-1', instrument: 'I22', sample: '', definition: 'NXsas', startedAt: null,
+    endedAt: null, sizeBytes: 10, files: 1, isOpen: false, techniques: [], keywords: [], parameters: [], doi: null, licence: null,
+    releasedAt: null, archiveState, isRestorable: false, environments, facility: facility('alpha'),
+  });
+  const draw = (archiveState: string, environments: object[]) =>
+    show(
+      <DatasetPage />,
+      new Centre({ node: () => whole(archiveState, environments), files: () => page([], null, 0) }),
+      `/datasets/${encodeURIComponent(ID)}`,
+      '/datasets/$id',
+    );
+  const saxs = offered('saxs', {
+    description: 'For scattering.', software: [{ name: 'pyFAI', version: '2026.9' }],
+    techniques: [{ id: 'PaNET01124', title: 'small angle scattering' }], definitions: ['NXsas'],
+  });
+
+  it('are links into the form, in the order of the centre, with what each is meant for', async () => {
+    const { router } = await draw('ONLINE', [saxs, offered('any')]);
+    const links = await screen.findAllByRole('link', { name: /^Analyse with/ });
+    expect(links.map((link) => link.textContent)).toEqual(['Analyse with SAXS', 'Analyse with ANY']);
+    expect(screen.getAllByText(/^Meant for/).map((said) => said.textContent)).toEqual(['Meant for small angle scattering, NXsas']);
+    expect(screen.getByText('For scattering.')).toBeTruthy();
+    expect(screen.getByText('pyFAI 2026.9')).toBeTruthy();
+    await userEvent.click(links[0]!);
+    expect(await screen.findByText('at /launch')).toBeTruthy();
+    expect(router.state.location.search).toEqual({ facility: 'alpha', dataset: ID, environment: 'saxs' });
+  });
+
+  it('are named only, while its data are in the archive', async () => {
+    await draw('ARCHIVED', [saxs]);
+    expect(await screen.findByRole('heading', { name: 'Environments for this dataset' })).toBeTruthy();
+    expect(screen.getByText('SAXS', { exact: false })).toBeTruthy();
+    expect(screen.queryByRole('link', { name: /^Analyse/ })).toBeNull();
+  });
+
+  it('are not spoken of when there is none', async () => {
+    await draw('ONLINE', []);
+    expect(await screen.findByRole('link', { name: 'Analyse' })).toBeTruthy();
+    expect(screen.queryByRole('heading', { name: 'Environments for this dataset' })).toBeNull();
   });
 });

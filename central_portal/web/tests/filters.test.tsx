@@ -2,7 +2,7 @@ import { screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { describe, expect, it, vi } from 'vitest';
 import { SampleField } from '../src/search/SampleField';
-import { Sorting } from '../src/search/Sorting';
+import { Showing, Sorting } from '../src/search/Sorting';
 import { TechniqueField } from '../src/search/TechniqueField';
 import { Centre, show } from './centre';
 
@@ -83,6 +83,17 @@ describe('the sample', () => {
     await userEvent.type(field, ' silver ');
     await userEvent.tab();
     expect(onChange.mock.calls).toEqual([['silver']]);
+  });
+});
+
+describe('whose data', () => {
+  it('are chosen by their words', async () => {
+    const onChange = vi.fn();
+    await show(<Showing show="mine" onChange={onChange} />, new Centre({}));
+    const select = await screen.findByRole<HTMLSelectElement>('combobox', { name: 'Show' });
+    expect(select.selectedOptions[0]?.textContent).toBe('Only mine');
+    for (const words of ['Only open', 'Mine and open', 'Only mine']) await userEvent.selectOptions(select, words);
+    expect(onChange.mock.calls).toEqual([['open'], [undefined], ['mine']]);
   });
 });
 

@@ -10,7 +10,7 @@ const ID = 'Dataset:alpha:1';
 const whole = (archiveState: string, more: object = {}) => ({
   __typename: 'Dataset', id: ID, pid: '1', title: 'Lysozyme', proposal: 'P-1', instrument: 'I22', sample: '', definition: '', startedAt: null,
   endedAt: null, sizeBytes: 10, files: 1, isOpen: false, techniques: [], keywords: [], parameters: [], doi: null, licence: null,
-  releasedAt: null, archiveState, isRestorable: true, facility: facility('alpha'), ...more,
+  releasedAt: null, archiveState, isRestorable: true, environments: [], facility: facility('alpha'), ...more,
 });
 const noFiles = { nodes: [], totalCount: 0, pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null } };
 

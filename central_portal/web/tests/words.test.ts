@@ -4,7 +4,7 @@ import { buildSchema, isEnumType } from 'graphql';
 import { CombinedError } from 'urql';
 import { describe, expect, it } from 'vitest';
 import { i18n } from '../src/i18n';
-import { COMPLETENESS, OUTCOMES, partOfCopy, PROPOSAL_OUTCOMES, VISITS } from '../src/words/outcomes';
+import { COMPLETENESS, OUTCOMES, OWN_OUTCOMES, partOfCopy, PROPOSAL_OUTCOMES, VISITS } from '../src/words/outcomes';
 import { PROBLEMS, problemOf, REASONS, SIGN_IN_FAILURES, wordingOf } from '../src/words/problems';
 import {
   ARCHIVE_STATES, CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, USED_AS, WORKSPACE_STATES,
@@ -30,7 +30,7 @@ function expectSentence(descriptor: MessageDescriptor, name?: string) {
 
 describe('every value of the schema has its words', () => {
   it.each<[string, object]>([
-    ['Outcome', OUTCOMES], ['Outcome', PROPOSAL_OUTCOMES], ['Outcome', VISITS], ['Outcome', COMPLETENESS], ['FacilityState', FACILITY_STATES], ['LinkState', LINK_STATES],
+    ['Outcome', OUTCOMES], ['Outcome', PROPOSAL_OUTCOMES], ['Outcome', OWN_OUTCOMES], ['Outcome', VISITS], ['Outcome', COMPLETENESS], ['FacilityState', FACILITY_STATES], ['LinkState', LINK_STATES],
     ['WorkspaceState', WORKSPACE_STATES], ['StepName', STEPS], ['StepState', STEP_STATES], ['UsedAs', USED_AS], ['CarriedBy', CARRIED_BY],
     ['Scope', SCOPES], ['ArchiveState', ARCHIVE_STATES],
   ])('%s', (name, words) => {

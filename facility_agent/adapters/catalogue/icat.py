@@ -9,12 +9,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from facility_agent.adapters.catalogue import icat_map as say
+from facility_agent.adapters.catalogue.icat_own import Own
 from facility_agent.adapters.catalogue.icat_query import ROW, Source, moment, one_of, select
 from facility_agent.adapters.catalogue.icat_question import asked, still_found, wanted, within, words
 from facility_agent.adapters.catalogue.icat_sight import SOME, Asking, Row, Sight, sights, together
 from facility_agent.adapters.http import unusable
 from shared import cursors
 from shared.catalogue import (  # fmt: skip
+    Belonging,
     DataFile,
     Dataset,
     FilePage,
@@ -35,12 +37,13 @@ ANYONE = "anon/anon"
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """A search as it is asked of each source: what to join and demand, and after which key to go on."""
+    """A search as it is asked of each source: what to join and demand, after which key to go on, and which rows are wanted."""
 
     query: SearchQuery
     joins: str
     conditions: list[str]
     start: tuple[Any, ...] | None
+    own: Own
 
 
 class Icat:
@@ -58,14 +61,18 @@ class Icat:
         self._asking, self._anyone, self._roots, self._zone = asking, anyone, roots, zone or ZoneInfo("UTC")
         self._fields = fields
 
-    async def search(self, query: SearchQuery, user: str) -> SearchPage:
-        """One page in the order of `shared.catalogue.sort_key`. Raises InvalidRequest for a cursor not of this catalogue."""
+    async def search(self, query: SearchQuery, user: str, proposals: Set[str] = frozenset()) -> SearchPage:
+        """One page in the order of `shared.catalogue.sort_key`; `proposals` are the user's by the facility's rules.
+
+        Raises InvalidRequest for a cursor not of this catalogue.
+        """
         start = tuple(cursors.read(query.after, float, str)) if query.after else None
         techniques = await self._techniques(query) if query.techniques else []
         if query.techniques and not techniques:
             return SearchPage()
-        question = _Question(query, *asked(query, self._zone, techniques, self._fields), start)
         me, anyone = await sights(self._asking, (user, self._anyone), self._roots)
+        own = Own(query.belonging is Belonging.OWN, proposals, anyone, self._fields)
+        question = _Question(query, *asked(own.named(query), self._zone, techniques, self._fields), start, own)
         streams = [self._dated(source, question, me) for source in me.sources("Dataset")]
         found: dict[str, tuple[Key, Any]] = {}
         for part in await together([_first(stream, query.limit + 1) for stream in streams]):
@@ -184,15 +191,17 @@ class Icat:
         """
         query, start = asking.query, asking.start
         for times, order in self._parts(query, start):
-            first, size = 0, query.limit + 1
+            first, size = 0, asking.own.rows(query.limit + 1)
             while True:
                 text = select("Dataset", source, asking.conditions + times, joins=asking.joins, order=order, include=say.DATASET, limit=(first, size))  # fmt: skip
                 rows = _rows(await self._asking.query(text), "Dataset")
                 keys = [key(say.seconds(row, "startDate"), say.pid_of(row["id"])) for row in rows]
                 if any(later <= earlier for earlier, later in pairwise(keys)):
                     raise unusable("catalogue", "is not in the order that was asked for")
-                for where, whole, row in zip(keys, rows, await me.veiled("Dataset", rows), strict=True):
-                    found = row is whole or still_found(query, row, self._fields)
+                shown = await me.veiled("Dataset", rows)
+                mine = await asking.own.among(shown)
+                for where, whole, row in zip(keys, rows, shown, strict=True):
+                    found = row["id"] in mine and (row is whole or still_found(query, row, self._fields))
                     if found and (start is None or where > start) and within(query, where[0]):
                         yield where, row
                 if len(rows) < size:

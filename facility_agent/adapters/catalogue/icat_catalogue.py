@@ -48,7 +48,7 @@ class IcatCatalogue(CatalogueBackend):
 
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         """One page, newest first; ICAT's queries know no relevance."""
-        page = await self._icat.search(query, self._user(reader))
+        page = await self._icat.search(query, self._user(reader), reader.proposals)
         return replace(page, datasets=await self._placed(page.datasets))
 
     async def get(self, pid: str, reader: Reader) -> Dataset:

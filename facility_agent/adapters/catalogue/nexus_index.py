@@ -16,6 +16,7 @@ from facility_agent.adapters.catalogue.indexed import WORDS, misses, rank
 from facility_agent.adapters.catalogue.nexus_questions import TECHNIQUES, conditions
 from shared import cursors
 from shared.catalogue import (
+    Belonging,
     DataFile,
     Dataset,
     FilePage,
@@ -171,7 +172,8 @@ class Index:
 
     def search(self, query: SearchQuery, readable: Set[str], open_: Set[str]) -> SearchPage:
         """One page; nothing of any proposal that is neither readable nor open."""
-        where, values = conditions(query, readable | open_)
+        visible = readable if query.belonging is Belonging.OWN else readable | open_
+        where, values = conditions(query, visible)
         missed, words = misses(query) if query.order is Order.RELEVANCE else ("", [])
         place, kinds = ("missed, rank, pid", (int, float, str)) if missed else ("rank, pid", (float, str))
         if query.after:

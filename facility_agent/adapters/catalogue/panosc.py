@@ -21,6 +21,7 @@ from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared import cursors
 from shared.catalogue import (
+    Belonging,
     Dataset,
     FilePage,
     Member,
@@ -165,7 +166,8 @@ class Panosc(CatalogueBackend):
 
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
         """One page of open data."""
-        page = await self._ask(InvalidRequest(NO_TEXT), self._index.search, query)
+        own = reader.proposals if query.belonging is Belonging.OWN else None
+        page = await self._ask(InvalidRequest(NO_TEXT), self._index.search, query, own)
         return SearchPage(page.datasets, page.next, self._complete, self._note)
 
     async def get(self, pid: str, reader: Reader) -> Dataset:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Set
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -116,12 +116,13 @@ class Index:
             db.execute("delete from proposal where look<>?", (look,))
             db.execute("update standing set read_at=?", (began,))
 
-    def search(self, query: SearchQuery) -> SearchPage:
-        """One page, newest first. Raises InvalidRequest for a foreign cursor."""
+    def search(self, query: SearchQuery, own: Set[str] | None = None) -> SearchPage:
+        """One page, newest first; of these `own` proposals alone when they are given. Raises InvalidRequest for a foreign cursor."""
         where, values = narrowed(query)
-        if query.proposals:
-            where.append(f"pid in (select pid from belongs where proposal in ({marks(query.proposals)}))")  # noqa: S608 (marks only)
-            values += query.proposals
+        for names in (query.proposals or None, None if own is None else sorted(own)):
+            if names is not None:
+                where.append(f"pid in (select pid from belongs where proposal in ({marks(names)}))")  # noqa: S608 (marks only)
+                values += names
         if query.techniques:
             asked = sorted(frozenset[str]().union(*map(narrower, query.techniques)))
             where.append(f"pid in (select pid from technique where term in ({marks(asked)}))")  # noqa: S608
@@ -133,7 +134,7 @@ class Index:
         with self._reading() as db:
             rows = db.execute(sql, [*values, query.limit + 1]).fetchall()
         more, rows = len(rows) > query.limit, rows[: query.limit]
-        shown = set(query.proposals)
+        shown = set(query.proposals) | (own or set())
         return SearchPage(
             tuple(_dataset(data, shown) for data, _, _ in rows), cursors.write(*rows[-1][1:]) if more else ""
         )

@@ -28,6 +28,7 @@ from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared import cursors
 from shared.catalogue import (
+    Belonging,
     DataFile,
     Dataset,
     FilePage,
@@ -78,11 +79,12 @@ class Scicat(CatalogueBackend):
         """One page of what is open or the reader's."""
         after, seen = questions.position(query.after) if query.after else (None, None)
         span = Range(after, query.since, query.until)
+        is_own = query.belonging is Belonging.OWN
         names = await self._names.value()
         wanted = questions.where(query, reader.proposals, names, self._fields)
 
         def is_good(record: Record) -> bool:
-            if not records.is_visible(record, reader.proposals, self._fields):
+            if not records.is_visible(record, reader.proposals, self._fields, is_own=is_own):
                 return False
             if values.pid_of(record) is None:
                 self._hide(record["pid"])
@@ -228,7 +230,8 @@ class Scicat(CatalogueBackend):
         """Instruments of public datasets."""
         names = await self._names.value()
         used = await self._facet(
-            "instrumentIds", self._client.public("/api/v4/datasets/public/fullfacet", _facets("instrumentIds"))
+            "instrumentIds",
+            self._client.public("/api/v4/datasets/public/fullfacet", questions.facets("instrumentIds")),
         )
         return tuple(sorted({values.plain(names.get(pid, pid), values.NAME) for pid in used} - {""}))
 
@@ -238,7 +241,7 @@ class Scicat(CatalogueBackend):
 
     async def _read_open(self) -> frozenset[str]:
         """By counting twice. What is public comes first: a dataset that comes meanwhile makes a proposal look closed."""
-        field, query = self._fields.proposal, _facets(self._fields.proposal)
+        field, query = self._fields.proposal, questions.facets(self._fields.proposal)
         public = await self._facet(field, self._client.public("/api/v4/datasets/public/fullfacet", query))
         whole = await self._facet(field, self._client.all("/api/v4/datasets/fullfacet", query, silent=True))
         same = [said for said, count in public.items() if count and whole.get(said) == count]
@@ -272,10 +275,6 @@ class Scicat(CatalogueBackend):
 
 def _way(reader: Reader) -> str:
     return "" if reader.proposals else "/public"
-
-
-def _facets(field: str) -> dict[str, Any]:
-    return {"facets": [field], "fields": {}}
 
 
 class ScicatPlugin:

@@ -17,7 +17,7 @@ from typing import Any
 from facility_agent.adapters.catalogue.scicat_records import Fields, Record
 from facility_agent.adapters.catalogue.values import milliseconds
 from shared import cursors
-from shared.catalogue import SearchQuery
+from shared.catalogue import Belonging, SearchQuery
 from shared.errors import InvalidRequest
 from shared.techniques import narrower
 
@@ -32,7 +32,7 @@ _TEXT = ("datasetName", "description", "keywords", "dataFormat", "pid")
 
 def where(query: SearchQuery, proposals: Set[str], instruments: Mapping[str, str], fields: Fields) -> Where:
     """What a question asks for among what is open and what belongs to these proposals; dates are not in it."""
-    parts = [visible(query.proposals, proposals, fields)]
+    parts = [visible(query, proposals, fields)]
     if query.instruments:
         parts.append({"instrumentIds": {"$in": _used(set(query.instruments), instruments)}})
     if query.techniques:
@@ -42,12 +42,14 @@ def where(query: SearchQuery, proposals: Set[str], instruments: Mapping[str, str
     return {"$and": parts}
 
 
-def visible(chosen: tuple[str, ...], proposals: Set[str], fields: Fields) -> Where:
-    """Open datasets and those of the reader's proposals; of `chosen` ones alone when there are any."""
+def visible(query: SearchQuery, proposals: Set[str], fields: Fields) -> Where:
+    """Open datasets and those of the reader's proposals, or these alone; of chosen proposals alone when there are any."""
+    chosen = query.proposals
     own = fields.written(proposals & set(chosen) if chosen else proposals)
-    seen: list[Where] = (
-        [{"isPublished": True}, {fields.proposal: {"$in": own}}] if own else [{"isPublished": True}]
-    )
+    mine: list[Where] = [{fields.proposal: {"$in": own}}] if own else []
+    if query.belonging is Belonging.OWN:
+        return mine[0] if mine else NOTHING
+    seen: list[Where] = [{"isPublished": True}, *mine]
     if not chosen:
         return {"$or": seen}
     return {"$and": [{"$or": seen}, {fields.proposal: {"$in": fields.written(chosen)}}]}
@@ -56,6 +58,11 @@ def visible(chosen: tuple[str, ...], proposals: Set[str], fields: Fields) -> Whe
 def proposal_words(text: str) -> list[Where]:
     """Each word in id, title or abstract of a proposal."""
     return [_any(("proposalId", "title", "abstract"), _begins(word)) for word in _split(text)]
+
+
+def facets(field: str) -> dict[str, Any]:
+    """The question for the values of a field and how many datasets have each."""
+    return {"facets": [field], "fields": {}}
 
 
 def _split(text: str) -> list[str]:

@@ -62,9 +62,10 @@ class Fields:
         return sorted(prefix + name for name in proposals if is_name(name))
 
 
-def is_visible(row: Record, proposals: Set[str], fields: Fields) -> bool:
-    """Whether a dataset is open or belongs to one of these proposals."""
-    return row.get("isPublished") is True or not proposals.isdisjoint(fields.names(row))
+def is_visible(row: Record, proposals: Set[str], fields: Fields, *, is_own: bool = False) -> bool:
+    """Whether a dataset is open or belongs to one of these proposals; with `is_own` only the latter counts."""
+    is_open = row.get("isPublished") is True and not is_own
+    return is_open or not proposals.isdisjoint(fields.names(row))
 
 
 def dataset(

@@ -12,6 +12,8 @@ export interface SearchAddress {
   to?: string;
   /** Newest first if left out. */
   sort?: 'relevance';
+  /** Whose data, for those who are signed in; their own and open ones if left out. */
+  show?: 'mine' | 'open';
 }
 
 /** What the address of the list of proposals says. */
@@ -87,6 +89,7 @@ export function searchAddress(raw: Record<string, unknown>): SearchAddress {
     from: reversed ? to : from,
     to: reversed ? from : to,
     sort: raw.sort === 'relevance' ? ('relevance' as const) : undefined,
+    show: raw.show === 'mine' || raw.show === 'open' ? raw.show : undefined,
   });
 }
 
@@ -122,7 +125,7 @@ export function openAddress(raw: Record<string, unknown>): OpenAddress {
 /** How many filters narrow a search beside its text. */
 export function filterCount(address: SearchAddress): number {
   const lists = [address.facility, address.instrument, address.proposal, address.technique];
-  const single = [address.sample, address.from, address.to].filter(Boolean).length;
+  const single = [address.sample, address.from, address.to, address.show].filter(Boolean).length;
   return lists.reduce((sum, list) => sum + (list?.length ?? 0), single);
 }
 

@@ -18,6 +18,7 @@ import { ARCHIVE_STATES } from '../words/states';
 import { DatasetFiles } from './DatasetFiles';
 import { DatasetById, datasetIn, type WholeDataset } from './queries';
 import { DatasetTags } from './ResultItem';
+import { SuitingEnvironments } from './SuitingEnvironments';
 
 const DatasetDocument = doc(DatasetById);
 const ChangedDocument = doc(DatasetChanged);
@@ -71,6 +72,7 @@ export function DatasetPage() {
   useSubscription({ query: ChangedDocument, variables: { dataset: id }, pause: !dataset || dataset.archiveState === 'ONLINE' });
   const problem = problemOf(error);
   const wording = problem && wordingOf(problem, t`The facility`);
+  const startable = dataset?.archiveState === 'ONLINE' || dataset?.archiveState === 'UNKNOWN';
   if (data && !dataset && !error) return <Missing />;
   if (problem?.code === 'NOT_FOUND') return <Missing />;
   return (
@@ -91,7 +93,7 @@ export function DatasetPage() {
             <h1>{dataset.title || dataset.pid}</h1>
             <DatasetTags dataset={dataset} />
             <div className="row">
-              {dataset.archiveState === 'ONLINE' || dataset.archiveState === 'UNKNOWN' ? (
+              {startable ? (
                 <Link className="btn primary" to="/launch" search={{ facility: dataset.facility.slug, dataset: dataset.id }}>
                   <Trans>Analyse</Trans>
                 </Link>
@@ -105,6 +107,7 @@ export function DatasetPage() {
           </div>
           <RestorePanel dataset={dataset} />
           <Facts dataset={dataset} />
+          <SuitingEnvironments dataset={dataset} startable={startable} />
           <DatasetFiles dataset={dataset.id} />
         </>
       ) : null}

@@ -5,6 +5,7 @@ import { useSession } from '../api/session';
 import { useFacilities } from '../facilities/useFacilities';
 import { filterCount, type SearchAddress } from '../lib/address';
 import { announce } from '../ui/announce';
+import { OWN_OUTCOMES } from '../words/outcomes';
 import { Completeness } from './Completeness';
 import { Filters } from './Filters';
 import { searchInput } from './input';
@@ -12,7 +13,7 @@ import { completeness, type Progress } from './progress';
 import type { Dataset } from './queries';
 import { Results } from './Results';
 import { SearchBox } from './SearchBox';
-import { Sorting } from './Sorting';
+import { Showing, Sorting } from './Sorting';
 import { Summary } from './Summary';
 import { useFederatedSearch } from './useFederatedSearch';
 
@@ -64,9 +65,10 @@ export function SearchPage() {
   const navigate = useNavigate({ from: '/search' });
   const list = useFacilities();
   const [chosen, setChosen] = useState<Dataset | null>(null);
-  // With a facility in the address its id must be known first; without one nothing needs to wait.
-  const ready = !address.facility || list.data !== undefined;
-  const search = useFederatedSearch(ready ? searchInput(address, list.facilities) : null);
+  const { me, failed } = useSession();
+  // With a facility in the address its id must be known first, with one's own data who asks; else nothing needs to wait.
+  const ready = (!address.facility || list.data !== undefined) && (!address.show || me !== undefined || failed);
+  const search = useFederatedSearch(ready ? searchInput(address, list.facilities, !!me) : null);
   useAnnouncedCount(search.progress);
   const change = (changes: Partial<SearchAddress>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...changes }), replace, resetScroll: false });
@@ -94,10 +96,12 @@ export function SearchPage() {
         <section aria-label={t`Results`} aria-busy={!search.progress.done && !search.error} className="result-column">
           <div className="summary-row">
             <Summary progress={search.progress} reveal={search.reveal} best={sort !== undefined} />
+            {me ? <Showing show={address.show} onChange={(show) => change({ show })} /> : null}
             {address.q ? <Sorting sort={address.sort} onChange={(chosenSort) => change({ sort: chosenSort })} /> : null}
           </div>
           <Completeness
             outcomes={search.progress.outcomes} done={search.progress.done} asking={search.asking} askAgain={search.askAgain}
+            words={me && address.show === 'mine' ? OWN_OUTCOMES : undefined}
           />
           <OpenDataOnly />
           <Results

@@ -1,8 +1,10 @@
 import type { SearchInput } from '../gql/graphql';
 import { dayBegins, dayEnds, type SearchAddress } from '../lib/address';
 
-/** The question that an address asks; facilities are named by slug there and by id here. */
-export function searchInput(address: SearchAddress, facilities: readonly { id: string; slug: string }[]): SearchInput {
+/** The question that an address asks; facilities are named by slug there and by id here. Strangers have nothing of their own. */
+export function searchInput(
+  address: SearchAddress, facilities: readonly { id: string; slug: string }[], signedIn: boolean,
+): SearchInput {
   const chosen = facilities.filter((facility) => address.facility?.includes(facility.slug)).map((facility) => facility.id);
   return {
     text: address.q ?? '',
@@ -13,6 +15,7 @@ export function searchInput(address: SearchAddress, facilities: readonly { id: s
     ...(address.sample ? { sample: address.sample } : {}),
     ...(address.from ? { since: dayBegins(address.from) } : {}),
     ...(address.to ? { until: dayEnds(address.to) } : {}),
+    ...(address.show && signedIn ? { belonging: address.show === 'mine' ? ('OWN' as const) : ('OPEN' as const) } : {}),
     // Without words no dataset matches better than another.
     ...(address.sort === 'relevance' && address.q ? { order: 'RELEVANCE' as const } : {}),
   };

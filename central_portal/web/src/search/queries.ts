@@ -122,6 +122,22 @@ export const DatasetById = graphql(`
         releasedAt
         archiveState
         isRestorable
+        environments {
+          id
+          slug
+          title
+          description
+          usedAs
+          software {
+            name
+            version
+          }
+          techniques {
+            id
+            title
+          }
+          definitions
+        }
       }
     }
   }

@@ -46,6 +46,13 @@ export const OUTCOMES: Record<Outcome, (name: string, count: number) => Wording>
   }),
 };
 
+/** The same of a search for one's own data alone. */
+export const OWN_OUTCOMES: typeof OUTCOMES = {
+  ...OUTCOMES,
+  SIGN_IN_NEEDED: (name) => ({ tone: 'info', text: msg`${name}: sign in there to see your own data.`, mend: 'CONNECT' }),
+  NOT_LINKED: (name) => ({ tone: 'info', text: msg`${name}: link your account there to see your own data.`, mend: 'LINK' }),
+};
+
 /** The same of a list of one's own proposals. */
 export const PROPOSAL_OUTCOMES: Record<Outcome, (name: string, count: number) => Wording> = {
   ...OUTCOMES,

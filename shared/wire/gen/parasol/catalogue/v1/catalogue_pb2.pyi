@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class Search(_message.Message):
-    __slots__ = ("text", "proposals", "instruments", "since", "until", "limit", "after", "sample", "techniques", "order")
+    __slots__ = ("text", "proposals", "instruments", "since", "until", "limit", "after", "sample", "techniques", "order", "belonging")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PROPOSALS_FIELD_NUMBER: _ClassVar[int]
     INSTRUMENTS_FIELD_NUMBER: _ClassVar[int]
@@ -18,6 +18,7 @@ class Search(_message.Message):
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     TECHNIQUES_FIELD_NUMBER: _ClassVar[int]
     ORDER_FIELD_NUMBER: _ClassVar[int]
+    BELONGING_FIELD_NUMBER: _ClassVar[int]
     text: str
     proposals: _containers.RepeatedScalarFieldContainer[str]
     instruments: _containers.RepeatedScalarFieldContainer[str]
@@ -28,7 +29,8 @@ class Search(_message.Message):
     sample: str
     techniques: _containers.RepeatedScalarFieldContainer[str]
     order: str
-    def __init__(self, text: _Optional[str] = ..., proposals: _Optional[_Iterable[str]] = ..., instruments: _Optional[_Iterable[str]] = ..., since: _Optional[float] = ..., until: _Optional[float] = ..., limit: _Optional[int] = ..., after: _Optional[str] = ..., sample: _Optional[str] = ..., techniques: _Optional[_Iterable[str]] = ..., order: _Optional[str] = ...) -> None: ...
+    belonging: str
+    def __init__(self, text: _Optional[str] = ..., proposals: _Optional[_Iterable[str]] = ..., instruments: _Optional[_Iterable[str]] = ..., since: _Optional[float] = ..., until: _Optional[float] = ..., limit: _Optional[int] = ..., after: _Optional[str] = ..., sample: _Optional[str] = ..., techniques: _Optional[_Iterable[str]] = ..., order: _Optional[str] = ..., belonging: _Optional[str] = ...) -> None: ...
 
 class Get(_message.Message):
     __slots__ = ("pid",)
@@ -37,16 +39,18 @@ class Get(_message.Message):
     def __init__(self, pid: _Optional[str] = ...) -> None: ...
 
 class Page(_message.Message):
-    __slots__ = ("datasets", "next", "complete", "note")
+    __slots__ = ("datasets", "next", "complete", "note", "belonging")
     DATASETS_FIELD_NUMBER: _ClassVar[int]
     NEXT_FIELD_NUMBER: _ClassVar[int]
     COMPLETE_FIELD_NUMBER: _ClassVar[int]
     NOTE_FIELD_NUMBER: _ClassVar[int]
+    BELONGING_FIELD_NUMBER: _ClassVar[int]
     datasets: _containers.RepeatedCompositeFieldContainer[Dataset]
     next: str
     complete: bool
     note: str
-    def __init__(self, datasets: _Optional[_Iterable[_Union[Dataset, _Mapping]]] = ..., next: _Optional[str] = ..., complete: _Optional[bool] = ..., note: _Optional[str] = ...) -> None: ...
+    belonging: str
+    def __init__(self, datasets: _Optional[_Iterable[_Union[Dataset, _Mapping]]] = ..., next: _Optional[str] = ..., complete: _Optional[bool] = ..., note: _Optional[str] = ..., belonging: _Optional[str] = ...) -> None: ...
 
 class Dataset(_message.Message):
     __slots__ = ("pid", "title", "proposal", "instrument", "sample", "definition", "started", "ended", "size", "files", "is_open", "techniques", "keywords", "parameters", "doi", "licence", "released", "state")

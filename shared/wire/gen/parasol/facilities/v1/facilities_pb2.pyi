@@ -65,7 +65,7 @@ class Service(_message.Message):
     def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., url: _Optional[str] = ...) -> None: ...
 
 class Environment(_message.Message):
-    __slots__ = ("id", "title", "description", "used_as", "carried_by", "software", "flavours", "recommended", "isolation")
+    __slots__ = ("id", "title", "description", "used_as", "carried_by", "software", "flavours", "recommended", "isolation", "techniques", "definitions")
     ID_FIELD_NUMBER: _ClassVar[int]
     TITLE_FIELD_NUMBER: _ClassVar[int]
     DESCRIPTION_FIELD_NUMBER: _ClassVar[int]
@@ -75,6 +75,8 @@ class Environment(_message.Message):
     FLAVOURS_FIELD_NUMBER: _ClassVar[int]
     RECOMMENDED_FIELD_NUMBER: _ClassVar[int]
     ISOLATION_FIELD_NUMBER: _ClassVar[int]
+    TECHNIQUES_FIELD_NUMBER: _ClassVar[int]
+    DEFINITIONS_FIELD_NUMBER: _ClassVar[int]
     id: str
     title: str
     description: str
@@ -84,7 +86,9 @@ class Environment(_message.Message):
     flavours: _containers.RepeatedScalarFieldContainer[str]
     recommended: str
     isolation: str
-    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., used_as: _Optional[str] = ..., carried_by: _Optional[str] = ..., software: _Optional[_Iterable[_Union[Software, _Mapping]]] = ..., flavours: _Optional[_Iterable[str]] = ..., recommended: _Optional[str] = ..., isolation: _Optional[str] = ...) -> None: ...
+    techniques: _containers.RepeatedScalarFieldContainer[str]
+    definitions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., used_as: _Optional[str] = ..., carried_by: _Optional[str] = ..., software: _Optional[_Iterable[_Union[Software, _Mapping]]] = ..., flavours: _Optional[_Iterable[str]] = ..., recommended: _Optional[str] = ..., isolation: _Optional[str] = ..., techniques: _Optional[_Iterable[str]] = ..., definitions: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Software(_message.Message):
     __slots__ = ("name", "version")
