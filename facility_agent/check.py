@@ -152,6 +152,13 @@ def _places(located: Located) -> Iterator[Finding]:
                 f"{table.root} is no folder that this user can read.",
                 "Mount it, or mend the path.",
             )
+    for root in located.config.archive.entered_below:
+        if not (root.is_dir() and os.access(root, os.X_OK)):
+            yield Finding(
+                "archive.entered_below",
+                f"{root} is no folder that this user can enter.",
+                "Mount it, or mend the path.",
+            )
 
 
 def _can_write(path: Path) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import time
+from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from facility_agent.adapters.places.entered import EnteredFolders
 from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
 from facility_agent.core.access import Both, CatalogueRules
@@ -21,11 +23,13 @@ from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
+from facility_agent.core.entered import EnteredPlaces
 from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
+from facility_agent.core.place_page import PlacePage
 from facility_agent.core.reports import report
 from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
@@ -135,7 +139,10 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue = Catalogue(shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown)
+        entered = self._entered(config, clock)
+        catalogue = Catalogue(
+            shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown, entered
+        )  # fmt: skip
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -150,8 +157,9 @@ class Agent:
             config.facility.id, grants, accounts, catalogue, self._feed, self.workspaces, self.describe, self._events,
         )  # fmt: skip
         doorkeeper = CoreDoorkeeper(
-            self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder
-        )
+            self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder,
+            PlacePage(self._store, accounts, catalogue, entered),
+        )  # fmt: skip
         self._standing = Standing(
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
         )  # fmt: skip
@@ -163,6 +171,10 @@ class Agent:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
         most = self._located.config.archive.restores_per_account
         return Restores(self._store, accounts, archive, rules, self._events.publish, time.time, per_account=most)
+
+    def _entered(self, config: Config, clock: Callable[[], float]) -> EnteredPlaces:
+        as_account = getattr(self._made.compute, "isolation", "account") == "account"
+        return EnteredPlaces(self._store, EnteredFolders(config.archive.entered_below, as_account), clock)
 
     def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
         pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}

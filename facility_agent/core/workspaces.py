@@ -86,6 +86,7 @@ class Workspaces:
             order.order_id, order.subject, account.immutable_id, order.order_hash, offer.environment.id, flavour.id,
             request.proposals, request.title, request.lifetime_s, WorkspaceState.STARTING, 1, steps, "",
             self._vault.seal(f"workspace {order.order_id}", secret.encode()), "", "", now, None, None,
+            request.dataset,
         )  # fmt: skip
         stored: list[WorkspaceRow] = []
 

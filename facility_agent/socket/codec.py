@@ -12,6 +12,7 @@ from facility_agent.ports.doorkeeper import (
     IssuedCode,
     LinkInfo,
     LocalIdentity,
+    PlaceSheet,
     Revocation,
     WorkspaceDoor,
 )
@@ -102,6 +103,17 @@ def to_door(value: Json) -> WorkspaceDoor | None:
     to = value[4]
     endpoint = Endpoint(Path(to[0]), tuple((str(k), str(v)) for k, v in to[1]), *to[2:3]) if to else None
     return WorkspaceDoor(str(value[0]), str(value[1]), str(value[2]), bool(value[3]), endpoint)
+
+
+def sheet(value: PlaceSheet) -> Json:
+    """What the page of entered places shows."""
+    return [value.title, value.state, list(value.roots), [list(each) for each in value.entered]]
+
+
+def to_sheet(value: Json) -> PlaceSheet:
+    """Its inverse."""
+    entered = tuple((str(pid), str(folder), float(at)) for pid, folder, at in value[3])
+    return PlaceSheet(str(value[0]), str(value[1]), tuple(map(str, value[2])), entered)
 
 
 def revocation(value: Revocation) -> Json:
