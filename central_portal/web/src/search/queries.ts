@@ -122,6 +122,7 @@ export const DatasetById = graphql(`
         releasedAt
         archiveState
         isRestorable
+        placePage
       }
     }
   }
