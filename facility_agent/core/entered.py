@@ -96,7 +96,7 @@ class EnteredPlaces:
         folder = await self._folders.allowed(parsed(path), account)
         if folder is None or not str(folder).isprintable():
             raise NotFound(
-                "No folder that your account may read lies there, below the folders that are named here."
+                "At this path is no folder that your account may read and that lies below the folders named here."
             )
         row = EnteredRow(account.immutable_id, pid, str(folder), self._clock())
 
