@@ -84,9 +84,11 @@ def _prepare(said: Mapping[str, Any], place: Path) -> None:
         (work / "proposals" / name).symlink_to(folder)
     os.chdir(work)
     if sandbox:
+        exact = {folder for _, folder, read_only in said["mounts"] if read_only}
         landlock.restrict(
-            map(Path, said["readable"]),
+            (Path(each) for each in said["readable"] if each not in exact),
             map(Path, [*said["writable"], place / "work", place / "tmp", place / "run"]),
+            map(Path, exact),
         )
 
 
