@@ -79,7 +79,7 @@ class PlacePages:
         status = 200 if error is None else 503 if error.retryable else 400
         mine = next(((folder, _day(at)) for each, folder, at in sheet.entered if each == pid), None)
         return self._pages.page(
-            "places", status, pid=pid, title=sheet.title, state=_STATES.get(sheet.state, ""), roots=sheet.roots, mine=mine,
+            "places", status, pid=pid, title=sheet.title, state=_STATES.get(sheet.state, ""), online=sheet.state == "ONLINE", roots=sheet.roots, mine=mine,
             others=[(each, folder, _day(at)) for each, folder, at in sheet.entered if each != pid],
             token=form, path=path if len(path) <= LONGEST_PATH else "", error=error.message if error else "", code=error.reason if error else "",
             back=f"{self._settings.portal}/open?{urlencode({'pid': pid})}" if pid else "",

@@ -74,6 +74,7 @@ def test_a_place_is_entered_shown_and_taken_back(gate: WholeFacility, folder: Pa
     body = shown(ada, pid)
     assert f"<code>{escape(str(folder))}</code>" in body
     assert "run <1>" not in body
+    assert "cannot be used now" not in body
     everything = shown(ada)
     assert escape(str(folder)) in everything
     status, there, _ = ada.post(page_of(gate), form(everything, pid, act="forget") | {"shown": ""})

@@ -36,7 +36,9 @@ def permits(rights: Rights, account: Account, wanted: int) -> bool | None:
     if not rights.is_whole:
         return None
     try:
-        entries = list(_entries(rights.acl)) if rights.acl else _of_mode(rights.mode)
+        # An empty mask: Linux does not even look at the ACL then (`acl_permission_check` in fs/namei.c).
+        by_acl = rights.acl and rights.mode & stat.S_IRWXG
+        entries = list(_entries(rights.acl)) if by_acl else _of_mode(rights.mode)
     except (struct.error, ValueError):
         return None
     return _granted(entries, rights, account, wanted)
