@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
@@ -21,6 +20,7 @@ from facility_agent.config import Config, ConfigError, Located, adapter_settings
 from facility_agent.core.access import Both, CatalogueRules
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.caveats import Caveats
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
 from facility_agent.core.entered import EnteredPlaces
@@ -139,13 +139,13 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        entered = self._entered(config, clock)
-        catalogue = Catalogue(
-            shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown, entered
-        )  # fmt: skip
+        as_account = getattr(self._made.compute, "isolation", "account") == "account"
+        folders = EnteredFolders(config.archive.entered_below, as_account)
+        entered = EnteredPlaces(self._store, folders, clock)
+        catalogue = Catalogue(shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown, entered)  # fmt: skip
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
-            config.limits.workspaces_per_account, clock, self._changed, at,
+            config.limits.workspaces_per_account, clock, self._changed, at, Caveats(catalogue, folders),
         )  # fmt: skip
         self.orders = Orders(
             self._store, grants, means(accounts, self.workspaces, self._restores), LinkCodec(), clock, self._metrics, at,
@@ -171,10 +171,6 @@ class Agent:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
         most = self._located.config.archive.restores_per_account
         return Restores(self._store, accounts, archive, rules, self._events.publish, time.time, per_account=most)
-
-    def _entered(self, config: Config, clock: Callable[[], float]) -> EnteredPlaces:
-        as_account = getattr(self._made.compute, "isolation", "account") == "account"
-        return EnteredPlaces(self._store, EnteredFolders(config.archive.entered_below, as_account), clock)
 
     def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
         pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}

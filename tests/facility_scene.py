@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from facility_agent.adapters.places.entered import EnteredFolders
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.caveats import Caveats
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
 from facility_agent.core.entered import EnteredPlaces
@@ -150,12 +151,14 @@ class FacilityScene:
             every=10.0,
             per_account=3,
         )
-        self.entered = EnteredPlaces(self.store, EnteredFolders(self.roots, as_account=False), self.clock)
+        folders = EnteredFolders(self.roots, as_account=False)
+        self.entered = EnteredPlaces(self.store, folders, self.clock)
         catalogue = Catalogue(shelf, self.people, seen=self.restores.seen, entered=self.entered)
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)
         self.workspaces = Workspaces(
-            self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed
-        )
+            self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed,
+            caveats=Caveats(catalogue, folders),
+        )  # fmt: skip
         self.doorkeeper = CoreDoorkeeper(
             self.store, self.accounts, self.grants, self.workspaces, self.revoked, self.clock,
             pages=PlacePage(self.store, self.accounts, catalogue, self.entered),

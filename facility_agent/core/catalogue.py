@@ -79,7 +79,9 @@ class Catalogue:
                 found += await self._places_of(proposal, reader)
             except NotFound:
                 if entered is None or entered.proposal != proposal:
-                    raise NotFound(_NOWHERE + (_ENTER if dataset and self._takes_places else "")) from None
+                    enter = _ENTER if dataset and self._takes_places else ""
+                    said = f"The data of {proposal} are not on this facility's disks.{enter}"
+                    raise NotFound(said, metadata={"proposal": proposal}) from None
         if entered is not None and not any(entered.folder.is_relative_to(place.folder) for place in found):
             found.append(entered)
         return found
@@ -126,7 +128,6 @@ class Catalogue:
         return Reader(account, await self._rules.proposals(account)) if account is not None else STRANGER
 
 
-_NOWHERE = "The data of a proposal are not on this facility's disks."
 _ENTER = " If you know the folder where they lie, enter it on the facility's own page; this dataset's page in the portal links to it."
 _NOT_ONLINE = {
     ArchiveState.ARCHIVED: "This dataset is in the archive; have it restored first, and start once it is there.",

@@ -51,3 +51,7 @@ class FolderCheck(ABC):
         Nothing outside of the roots is looked at unless a link within leads there. Bounded in time. Raises
         BackendUnavailable when the file system does not say: then nobody knows.
         """
+
+    @abstractmethod
+    async def is_empty(self, folder: Path) -> bool:
+        """Whether nothing lies in a folder; False when that cannot be told. Bounded in time."""

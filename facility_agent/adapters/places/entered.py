@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from errno import EINVAL, ELOOP, ENAMETOOLONG
@@ -41,6 +42,15 @@ class EnteredFolders(FolderCheck):
         except TimeoutError as error:
             raise BackendUnavailable(_AWAY) from error
 
+    async def is_empty(self, folder: Path) -> bool:
+        """Within 3 s."""
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(WITHIN):
+                return await loop.run_in_executor(self._threads, _is_empty, folder)
+        except (TimeoutError, OSError):
+            return False
+
     def _allowed(self, path: PurePosixPath, account: Account) -> Path | None:
         roots = self._named_by(path)
         folder = _folder(path) if roots else None
@@ -73,6 +83,11 @@ class EnteredFolders(FolderCheck):
         except OSError as error:
             raise BackendUnavailable(_AWAY) from error
         return False not in told and (self._as_account or None not in told)
+
+
+def _is_empty(folder: Path) -> bool:
+    with os.scandir(folder) as inside:
+        return next(inside, None) is None
 
 
 def _whole(root: Path) -> Path | None:
