@@ -120,7 +120,7 @@ def _certificate(located: Located, now: float) -> Iterator[Finding]:
 
 
 def _adapters(located: Located) -> Iterator[Finding]:
-    from facility_agent.composition import adapters
+    from facility_agent.building import adapters
 
     state = located.path(located.config.agent.state)
     if not _can_write(state):
@@ -154,6 +154,13 @@ def _places(located: Located) -> Iterator[Finding]:
             yield Finding(
                 f"{name}.root",
                 f"{table.root} is no folder that this user can read.",
+                "Mount it, or mend the path.",
+            )
+    for root in located.config.archive.entered_below:
+        if not (root.is_dir() and os.access(root, os.X_OK)):
+            yield Finding(
+                "archive.entered_below",
+                f"{root} is no folder that this user can enter.",
                 "Mount it, or mend the path.",
             )
 

@@ -7,25 +7,27 @@ import logging
 import os
 import time
 from contextlib import AsyncExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from facility_agent.adapters.places.entered import EnteredFolders
 from facility_agent.adapters.places.rules import mounts_of, places_of
-from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
-from facility_agent.core.access import Both, CatalogueRules
+from facility_agent.building import adapters
+from facility_agent.config import Config, ConfigError, Located
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.caveats import Caveats
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
+from facility_agent.core.entered import EnteredPlaces
 from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
+from facility_agent.core.place_page import PlacePage
 from facility_agent.core.reports import report
 from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
@@ -36,7 +38,6 @@ from facility_agent.link.client import AgentLink
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
-from facility_agent.plugins import GROUPS, Site, find
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import CatalogueBackend, RestorableCatalogue
 from facility_agent.ports.moments import At
@@ -59,55 +60,6 @@ PROBE_WITHIN = 5.0
 """So long the first Hello waits for what really runs here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Adapters:
-    """The facility's own systems; `access` is None where accounts or catalogue have the word on it."""
-
-    catalogue: Any
-    compute: Any
-    accounts: Any
-    access: Any = None
-
-    def rules(self, named: str) -> AccessRules:
-        """The access rules that `[access] adapter` names."""
-        accounts: AccessRules = self.accounts
-        if named == "accounts":
-            return accounts
-        return Both(accounts, CatalogueRules(self.catalogue) if named == "catalogue" else self.access)
-
-
-OTHERS_WORD = ("accounts", "catalogue")
-"""Values of `[access] adapter` that name no adapter of their own."""
-
-
-def adapters(located: Located, below: Path | None = None) -> Adapters:
-    """Build the adapters, whose own folders are `below`, the agent's state by default. Raises ConfigError."""
-    config, made = located.config, {}
-    below = below or located.path(config.agent.state)
-    for port in GROUPS:
-        name, settings = adapter_settings(getattr(config, port), port)
-        if port == "access" and name in OTHERS_WORD:
-            if settings:
-                raise ConfigError(f'access.{name}: adapter = "{name}" has no settings of its own')
-            continue
-        try:
-            plugin = find(port, name)
-            parsed = plugin.settings.model_validate(settings)
-        except LookupError as error:
-            raise ConfigError(f"{port}.adapter: {error}") from None
-        except ValidationError as error:
-            raise ConfigError(explain(error, f"{port}.{name}")) from None
-        state = below / f"{port}-{name}"
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            made[port] = plugin.build(parsed, Site(config.facility.id, state, located.folder))
-        except ValueError as error:
-            raise ConfigError(f"{port}.{name}: {error}") from None
-    if config.access["adapter"] == "catalogue" and not made["catalogue"].proposals_give_data:
-        raise ConfigError("access.adapter: this catalogue shows proposals to people who may not read their data")
-    return Adapters(**made)
-
-
 def certificates(located: Located) -> Certificates | None:
     """The enrolled identity; None when the link is set up by hand."""
     if located.config.centre.hub:
@@ -123,8 +75,7 @@ class Agent:
         if os.getuid() == 0:
             raise ConfigError("The agent does not run as root; start it as an ordinary user.")
         self._located, config = located, located.config
-        state = located.path(config.agent.state)
-        state.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (state := located.path(config.agent.state)).mkdir(mode=0o700, parents=True, exist_ok=True)
         self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
         self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time
@@ -136,10 +87,10 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue = self._catalogue(shelf, rules)
+        catalogue, entered, folders = self._catalogue(shelf, rules)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
-            config.limits.workspaces_per_account, clock, self._changed, at,
+            config.limits.workspaces_per_account, clock, self._changed, at, Caveats(catalogue, folders),
         )  # fmt: skip
         self.orders = Orders(
             self._store, grants, means(accounts, self.workspaces, self._restores), LinkCodec(), clock, self._metrics, at,
@@ -151,8 +102,9 @@ class Agent:
             config.facility.id, grants, accounts, catalogue, self._feed, self.workspaces, self.describe, self._events,
         )  # fmt: skip
         doorkeeper = CoreDoorkeeper(
-            self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder
-        )
+            self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder,
+            PlacePage(self._store, accounts, catalogue, entered),
+        )  # fmt: skip
         self._standing = Standing(
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
         )  # fmt: skip
@@ -160,10 +112,14 @@ class Agent:
         self._certificates = certificates(located)
         self._socket = self._serving(doorkeeper, state)
 
-    def _catalogue(self, shelf: CatalogueBackend, rules: AccessRules) -> Catalogue:
+    def _catalogue(
+        self, shelf: CatalogueBackend, rules: AccessRules
+    ) -> tuple[Catalogue, EnteredPlaces, EnteredFolders]:
         config = self._located.config
+        folders = EnteredFolders(config.archive.entered_below, self._made.isolation == "account")
+        entered, unknown = EnteredPlaces(self._store, folders, time.time), config.archive.mount_unknown
         places, mounts = places_of(config.places), mounts_of(config.mounts)
-        return Catalogue(shelf, rules, places, self._restores.seen, config.archive.mount_unknown, mounts)
+        return Catalogue(shelf, rules, places, self._restores.seen, unknown, entered, mounts), entered, folders
 
     def _restoring(self, accounts: Accounts, rules: AccessRules) -> Restores:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
@@ -182,8 +138,7 @@ class Agent:
         return self._metrics.shown(await self._standing.status())
 
     def _offers(self, config: Any) -> Offers:
-        isolation = getattr(self._made.compute, "isolation", "account")
-        advertised = {e.id: e for e in environments(config, isolation)}
+        advertised = {e.id: e for e in environments(config, self._made.isolation)}
         offers = {
             e.id: Offer(advertised[e.id], e.command, tuple(e.variables.items()), tuple(e.headers.items()))
             for e in config.environments

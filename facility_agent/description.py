@@ -55,8 +55,10 @@ class Description:
         sign_on = self._config.gateway.sign_on
         restores = isinstance(self._catalogue, RestorableCatalogue)
         restore = Capability("restore", "restore", "Restoring archived data", "By the catalogue's archive.")
+        entering = Capability("places", "places", "Entering where data lie", "On a page of its gateway.")
         return (
             *([restore] if restores else []),
+            *([entering] if self._config.archive.entered_below else []),
             Capability(
                 "catalogue", "catalogue", "Search of datasets", catalogue or "Live search of its catalogue."
             ),

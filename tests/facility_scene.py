@@ -14,16 +14,20 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from facility_agent.adapters.places.entered import EnteredFolders
 from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.caveats import Caveats
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
+from facility_agent.core.entered import EnteredPlaces
 from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
+from facility_agent.core.place_page import PlacePage
 from facility_agent.core.reports import report
 from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
@@ -125,6 +129,7 @@ class FacilityScene:
         )
         self.told: list[Event] = []
         self.policy = Policy()
+        self.roots: tuple[Path, ...] = ()
         self.open()
 
     def clock(self) -> float:
@@ -149,14 +154,20 @@ class FacilityScene:
             every=10.0,
             per_account=3,
         )
-        catalogue = Catalogue(shelf, self.people, seen=self.restores.seen, mounts=[self.processed()])
+        folders = EnteredFolders(self.roots, as_account=False)
+        self.entered = EnteredPlaces(self.store, folders, self.clock)
+        catalogue = Catalogue(
+            shelf, self.people, seen=self.restores.seen, entered=self.entered, mounts=[self.processed()]
+        )
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)
         self.workspaces = Workspaces(
-            self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed
-        )
+            self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed,
+            caveats=Caveats(catalogue, folders),
+        )  # fmt: skip
         self.doorkeeper = CoreDoorkeeper(
-            self.store, self.accounts, self.grants, self.workspaces, self.revoked, self.clock
-        )
+            self.store, self.accounts, self.grants, self.workspaces, self.revoked, self.clock,
+            pages=PlacePage(self.store, self.accounts, catalogue, self.entered),
+        )  # fmt: skip
         self.orders = Orders(
             self.store, self.grants, means(self.accounts, self.workspaces, self.restores), LinkCodec(), self.clock,
             pause=0.02,

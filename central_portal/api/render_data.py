@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from central_portal.api.ids import global_id
 from central_portal.api.render import Data, page_info, problem, technique
@@ -38,10 +39,17 @@ def dataset(value: Dataset, home: Data) -> Data:
         "licence": value.licence or None,
         "releasedAt": value.released,
         "archiveState": value.state,
-        "isRestorable": any(capability["kind"] == "restore" for capability in home["capabilities"]),
+        "isRestorable": _has(home, "restore"),
+        "placePage": f"{home['gateway']}/places?{urlencode({'dataset': value.pid})}"
+        if _has(home, "places")
+        else None,
         "environments": _suiting(value, home),
         "facility": home,
     }
+
+
+def _has(home: Data, kind: str) -> bool:
+    return any(capability["kind"] == kind for capability in home["capabilities"])
 
 
 def _suiting(value: Dataset, home: Data) -> list[Data]:

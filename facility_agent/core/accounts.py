@@ -75,7 +75,7 @@ class Accounts:
         return LinkInfo(identity, row.generation)
 
     def unlinking(self, asker: Asker) -> Effect:
-        """Remove the link with its grants, codes and sessions; open sockets are cut once that is durable.
+        """Remove the link with its grants, codes, sessions and entered places; open sockets are cut once that is durable.
 
         A link that was made anew since this was asked stays.
         """
@@ -86,6 +86,7 @@ class Accounts:
             if row is not None and row.active and row.generation == asker.generation:
                 tx.put_link(replace(row, active=False, generation=row.generation + 1))
                 tx.put_consent(asker.subject, "")
+                tx.drop_entered(row.immutable_id)
                 ended.extend(tx.end_link(asker.subject))
             return Done()
 

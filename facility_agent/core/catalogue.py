@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from facility_agent.core.entered import EnteredPlaces
 from facility_agent.core.own_proposals import own_proposals
 from facility_agent.core.whereabouts import whereabouts
 from facility_agent.ports.access_rules import AccessRules
@@ -23,7 +25,7 @@ from shared.catalogue import (
     SearchQuery,
 )
 from shared.commands import GetDataset, GetFiles
-from shared.errors import DataNotOnline, NotFound, ProposalDenied
+from shared.errors import BackendUnavailable, DataNotOnline, NotFound, ProposalDenied
 from shared.limits import LIMITS
 
 PAGES = 10
@@ -36,10 +38,10 @@ class Catalogue:
     def __init__(
         self, backend: CatalogueBackend, rules: AccessRules, places: Places | None = None,
         seen: Callable[[Dataset], Dataset] = lambda dataset: dataset, mounts_unknown: bool = False,
-        mounts: Sequence[MountRule] = (),
+        entered: EnteredPlaces | None = None, mounts: Sequence[MountRule] = (),
     ) -> None:  # fmt: skip
         self._backend, self._rules, self._places, self._seen = backend, rules, places, seen
-        self._mounts = tuple(mounts)
+        self._entered, self._mounts = entered, tuple(mounts)
         self._mountable = {ArchiveState.ONLINE, *([ArchiveState.UNKNOWN] if mounts_unknown else [])}
 
     async def answer(
@@ -51,7 +53,7 @@ class Catalogue:
             case SearchQuery():
                 return await self._search(question, reader)
             case GetDataset(pid):
-                return self._seen(await self._backend.get(pid, reader))
+                return await self._where(self._seen(await self._backend.get(pid, reader)), account)
             case GetFiles():
                 return await self._backend.files(question, reader)
             case ProposalQuery(own=True):
@@ -85,7 +87,8 @@ class Catalogue:
         """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says; and
         what the site shows beside them: of a proposal only when it is the account's own.
 
-        `dataset` is the one of them that they are wanted for, empty for none. Raises ProposalDenied, also for a proposal
+        `dataset` is the one of them that they are wanted for, empty for none; where its data lie may be a place that the account
+        entered, also instead of a proposal's place that there is none of. Raises ProposalDenied, also for a proposal
         that does not exist; NotFound; DataNotOnline when that dataset is not on disk; BackendUnavailable.
         """
         reader = await self._reader(account)
@@ -95,22 +98,50 @@ class Catalogue:
                 raise ProposalDenied(
                     f"Your account is not a member of {proposal}.", metadata={"proposal": proposal}
                 )
-        if dataset:
-            self._require_online(self._seen(await self._backend.get(dataset, reader)))
-        try:
-            data = [place for proposal in proposals for place in await self.places_of(proposal, reader)]
-        except NotFound:
-            raise NotFound("The data of a proposal are not on this facility's disks.") from None
+        entered = await self._entered_location(dataset, reader, account) if dataset else None
+        found = list[Location]()
+        for proposal in proposals:
+            try:
+                found += await self.places_of(proposal, reader)
+            except NotFound:
+                if entered is None or entered.proposal != proposal:
+                    enter = _ENTER if dataset and self._takes_places else ""
+                    said = f"The data of {proposal} are not on this facility's disks.{enter}"
+                    raise NotFound(said, metadata={"proposal": proposal}) from None
+        if entered is not None and not any(entered.folder.is_relative_to(place.folder) for place in found):
+            found.append(entered)
         own = [proposal for proposal in proposals if proposal in reader.proposals]
-        return [
-            *data,
-            *[place for rule in self._mounts for place in await self._shown(rule, own, account, reader)],
-        ]
+        for rule in self._mounts:
+            found += await self._shown(rule, own, account, reader)
+        return found
+
+    @property
+    def _takes_places(self) -> bool:
+        return self._entered is not None and bool(self._entered.roots)
+
+    async def _entered_location(self, pid: str, reader: Reader, account: Account) -> Location | None:
+        """Where the account says that a dataset's data lie. Raises DataNotOnline when it says nothing and they are not on disk."""
+        dataset = self._seen(await self._backend.get(pid, reader))
+        folder = await self._entered.find(account, pid) if self._entered is not None else None
+        if folder is not None:
+            return Location(dataset.proposal, folder)
+        self._require_online(dataset)
+        return None
 
     def _require_online(self, dataset: Dataset) -> None:
         """Raises DataNotOnline: an archived file that is mounted looks like an empty or a hanging one."""
         if dataset.state not in self._mountable:
-            raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
+            said = _NOT_ONLINE[dataset.state] + (_ENTER if self._takes_places else "")
+            raise DataNotOnline(said, metadata={"state": dataset.state.value})
+
+    async def _where(self, dataset: Dataset, account: Account | None) -> Dataset:
+        """The dataset, ONLINE for an account that entered where its data lie."""
+        if account is None or self._entered is None or dataset.state is ArchiveState.ONLINE:
+            return dataset
+        folder: Path | None = None
+        with suppress(BackendUnavailable):  # then what the catalogue says stands
+            folder = await self._entered.find(account, dataset.pid)
+        return dataset if folder is None else replace(dataset, state=ArchiveState.ONLINE)
 
     async def places_of(self, proposal: str, reader: Reader) -> list[Location]:
         """One proposal's, for somebody whose access was checked. Raises NotFound, BackendUnavailable."""
@@ -140,6 +171,7 @@ class Catalogue:
         return Reader(account, await self._rules.proposals(account)) if account is not None else STRANGER
 
 
+_ENTER = " If you know the folder where they lie, enter it on the facility's own page; this dataset's page in the portal links to it."
 _NOT_ONLINE = {
     ArchiveState.ARCHIVED: "This dataset is in the archive; have it restored first, and start once it is there.",
     ArchiveState.RESTORING: "This dataset is on its way back from the archive; start once it is there.",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.grants import Grants
+from facility_agent.core.place_page import NoPlaces
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.doorkeeper import (
     Doorkeeper,
@@ -16,6 +17,8 @@ from facility_agent.ports.doorkeeper import (
     IssuedCode,
     LinkInfo,
     LocalIdentity,
+    PlaceDoor,
+    PlaceSheet,
     Revocation,
     WorkspaceDoor,
 )
@@ -107,10 +110,11 @@ class CoreDoorkeeper(Doorkeeper):
 
     def __init__(
         self, store: Store, accounts: Accounts, grants: Grants, workspaces: Workspaces, revoked: Revocations,
-        clock: Callable[[], float], egress: Egress | None = None,
+        clock: Callable[[], float], egress: Egress | None = None, pages: PlaceDoor | None = None,
     ) -> None:  # fmt: skip
         self._store, self._accounts, self._grants, self._workspaces = store, accounts, grants, workspaces
         self._revoked, self._clock, self._egress = revoked, clock, egress or NoEgress()
+        self._pages = pages or NoPlaces()
 
     async def check_password(self, username: str, password: str) -> LocalIdentity:
         """Who this is."""
@@ -241,6 +245,19 @@ class CoreDoorkeeper(Doorkeeper):
         await self._egress.record(
             Entry("gateway.bytes", Kind.DONE, whose, about=workspace_id, fields=counts, size=sent + received)
         )
+
+    async def places(self, subject: Subject, pid: str) -> PlaceSheet:
+        """What was entered."""
+        return await self._pages.places(subject, pid)
+
+    async def enter_place(self, subject: Subject, pid: str, path: str) -> None:
+        """Keep where a dataset's data lie; recorded without saying where, or of what."""
+        await self._done("places.enter", subject)
+        await self._pages.enter_place(subject, pid, path)
+
+    async def forget_place(self, subject: Subject, pid: str) -> None:
+        """Take it back."""
+        await self._pages.forget_place(subject, pid)
 
     def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on."""

@@ -96,7 +96,7 @@ class Runs:
     async def _start_again(self, row: WorkspaceRow) -> None:
         try:
             account = await self._accounts.owner_of(row)
-            mounts = (await self.mounts(row.proposals, account)).mounts
+            mounts = (await self.mounts(row.proposals, account, row.dataset)).mounts
             secret = self._vault.unseal(f"workspace {row.workspace_id}", row.secret).decode()
             if row.environment not in self._offers.environments or row.flavour not in self._offers.flavours:
                 raise NotFound("The facility does not offer this environment any more.")

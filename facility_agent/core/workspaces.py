@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.caveats import Caveats
 from facility_agent.core.effects import Effect
 from facility_agent.core.mounting import results_folder
 from facility_agent.core.offers import Offers
@@ -16,7 +17,7 @@ from facility_agent.core.reports import report
 from facility_agent.core.rows import Rows
 from facility_agent.core.runs import Runs
 from facility_agent.core.watching import Watcher
-from facility_agent.ports.compute import ComputeBackend, Endpoint
+from facility_agent.ports.compute import ComputeBackend, Endpoint, Mount
 from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, nothing
 from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Vault, WorkspaceRow
@@ -42,9 +43,9 @@ class Workspaces:
     def __init__(
         self, store: Store, vault: Vault, accounts: Accounts, catalogue: Catalogue, compute: ComputeBackend,
         offers: Offers, per_account: int, clock: Callable[[], float], changed: Callable[[WorkspaceRow], None],
-        at: At = nothing,
+        at: At = nothing, caveats: Caveats | None = None,
     ) -> None:  # fmt: skip
-        self._vault, self._accounts, self._offers = vault, accounts, offers
+        self._vault, self._accounts, self._offers, self._caveats = vault, accounts, offers, caveats
         self._compute, self._most, self._clock = compute, per_account, clock
         self._rows = Rows(store, changed, clock)
         self._watcher = Watcher(self._rows, compute, clock)
@@ -82,10 +83,11 @@ class Workspaces:
         offer, flavour = self._offers.choose(request)
         account = await self._accounts.account_by(link, order)
         shown = await self._runs.mounts(request.proposals, account, request.dataset)
+        caveat = await self._caveat(request, account, shown.mounts)
         now, secret, results = self._clock(), secrets.token_urlsafe(32), ""
         if offer.environment.used_as is UsedAs.TASK:
             results = results_folder(shown.results, offer.environment.id, request.proposals, order.order_id, now)
-        steps = json.dumps([[name, now, ""] for name in _AT_ONCE])
+        steps = json.dumps([[name, now, caveat if name is StepName.DATA else ""] for name in _AT_ONCE])
         row = WorkspaceRow(
             order.order_id, order.subject, account.immutable_id, order.order_hash, offer.environment.id, flavour.id,
             request.proposals, request.title, request.lifetime_s, WorkspaceState.STARTING, 1, steps, "",
@@ -104,6 +106,12 @@ class Workspaces:
                 self._runs.begin(row, shown.mounts, secret, account)
 
         return Effect(write, after)
+
+    async def _caveat(self, request: LaunchRequest, account: Account, mounts: tuple[Mount, ...]) -> str:
+        """What its person should know of what it shows. Whoever starts from a dataset has had that one looked at."""
+        if self._caveats is None:
+            return ""
+        return await self._caveats.of(() if request.dataset else request.proposals, account, mounts)
 
     def _admit(self, tx: Transaction, order: OrderRow, row: WorkspaceRow, account: Account) -> WorkspaceRow:
         before = tx.workspace(row.workspace_id)

@@ -15,6 +15,7 @@ from facility_agent.config import Located
 from facility_agent.gateway.authorize import Authorize
 from facility_agent.gateway.front import Front, Place
 from facility_agent.gateway.pages import HERE, Pages
+from facility_agent.gateway.places import PlacePages
 from facility_agent.gateway.refusals import Refusals
 from facility_agent.gateway.sessions import Sessions
 from facility_agent.gateway.settings import GatewaySettings, gateway_settings
@@ -40,6 +41,7 @@ class Gateway:
         pages, sessions = Pages(settings.facility_name, settings.portal), Sessions(door)
         sign_in = SignIn(settings, door, sessions, pages)
         authorize = Authorize(settings, door, sessions, sign_in, pages)
+        places = PlacePages(settings, door, sessions, sign_in, pages)
         self._verdicts = Verdicts(door)
         inline = Pages(settings.facility_name, settings.portal, inline=True)
         self._doors = WorkspaceDoors(
@@ -60,6 +62,8 @@ class Gateway:
                 Route("/umbrella/callback", sign_in.callback),
                 Route("/umbrella/backchannel", sign_in.backchannel, methods=["POST"]),
                 Route("/open", self._doors.open),
+                Route("/places", places.show),
+                Route("/places", places.change, methods=["POST"]),
                 Mount("/static", StaticFiles(directory=HERE / "static")),
             ],
             exception_handlers={ParasolError: pages.unexpected, Exception: pages.unexpected},

@@ -12,7 +12,10 @@ from shared.oidc import OidcProvider
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
-    """`origin` and `portal` are exact origins; `zone` is the workspace zone with its port, if any."""
+    """`origin` and `portal` are exact origins; `zone` is the workspace zone with its port, if any.
+
+    `takes_places`: people may enter where data lie.
+    """
 
     facility_name: str
     origin: str
@@ -26,6 +29,7 @@ class GatewaySettings:
     sign_on: OidcProvider | None
     sign_on_title: str
     username_claim: str
+    takes_places: bool = False
 
     @property
     def scheme(self) -> str:
@@ -61,6 +65,7 @@ def gateway_settings(located: Located) -> GatewaySettings:
         sign_on=_client(located, sign_on, f"{gateway.url}/sign-on/callback") if sign_on else None,
         sign_on_title=sign_on.title if sign_on else "",
         username_claim=sign_on.username_claim if sign_on else "",
+        takes_places=bool(config.archive.entered_below),
     )
 
 

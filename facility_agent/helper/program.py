@@ -94,8 +94,13 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
         _begin_task(work / said["task"]["results"], said["task"]["facts"])
     os.chdir(work)
     if sandbox:
+        exact = {folder for _, folder, read_only in said["mounts"] if read_only}
         writable = [*said["writable"], place / "work", place / "tmp", place / "run", *packages.folders(variables)]
-        landlock.restrict(map(Path, said["readable"]), map(Path, writable))
+        landlock.restrict(
+            (Path(each) for each in said["readable"] if each not in exact),
+            map(Path, writable),
+            map(Path, exact),
+        )
     return variables
 
 

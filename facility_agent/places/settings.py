@@ -86,3 +86,15 @@ class ArchiveTable(Table):
         le=1000,
         description="Datasets on their way back from the archive that one account asked for.",
     )
+    entered_below: tuple[Path, ...] = Field(
+        default=(),
+        description="Folders below which people may enter, on a page of the gateway, where a dataset's data lie; without one there is no such page.",
+    )
+
+    @field_validator("entered_below")
+    @classmethod
+    def _absolute(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        for root in value:
+            if not root.is_absolute() or ".." in root.parts or root == Path("/"):
+                raise ValueError("entered_below: each must be an absolute path without .., and not /")
+        return value

@@ -74,6 +74,44 @@ class Revocation:
     workspace_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PlaceSheet:
+    """What the page shows on which a person enters where data lie. Nothing of it leaves the site.
+
+    `title` and `state` are the dataset's, empty without one. `roots` are the folders below which a place may lie; `entered` holds
+    (pid, folder, POSIX seconds) of all that the account entered, newest first.
+    """
+
+    title: str
+    state: str
+    roots: tuple[str, ...]
+    entered: tuple[tuple[str, str, float], ...]
+
+
+class PlaceDoor(ABC):
+    """Where data lie, as people enter it for their own account.
+
+    Every method raises Unsupported at a site that wants none entered, AccountNotLinked, AccessDenied, IdentityRefused, BackendUnavailable;
+    NotFound for a dataset that the account may not read.
+    """
+
+    @abstractmethod
+    async def places(self, subject: Subject, pid: str) -> PlaceSheet:
+        """What was entered, and the dataset that is asked about, if `pid` names one."""
+
+    @abstractmethod
+    async def enter_place(self, subject: Subject, pid: str, path: str) -> None:
+        """Keep that the dataset's data lie there.
+
+        Raises InvalidRequest for what is no path, NotFound for every other path that is not allowed, without telling why;
+        QuotaExceeded.
+        """
+
+    @abstractmethod
+    async def forget_place(self, subject: Subject, pid: str) -> None:
+        """Take it back, also when the dataset can no longer be read; no error when there is none."""
+
+
 class AccountDoor(ABC):
     """Sign-in and account links."""
 
@@ -173,5 +211,5 @@ class WorkspaceAccess(ABC):
         """Every revocation from now on. Ends when the connection to the agent is lost: then nothing cached holds for long."""
 
 
-class Doorkeeper(AccountDoor, GrantDoor, SessionDoor, WorkspaceAccess):
+class Doorkeeper(AccountDoor, GrantDoor, SessionDoor, WorkspaceAccess, PlaceDoor):
     """All of it, as the agent offers it on its socket."""

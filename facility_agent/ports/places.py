@@ -1,11 +1,13 @@
-"""Where the data of a proposal lie, by the site's own rules, whatever its catalogue knows of paths; and what else is shown."""
+"""Where data lie, by the site's own rules, whatever its catalogue knows of paths, and where a person says they do; what else is shown."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from facility_agent.ports.directory import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,25 @@ class MountRule:
     read_only: bool
     of_proposals: bool
     places: Places
+
+
+class FolderCheck(ABC):
+    """Judges folders that people name. What it says of one that it does not allow never tells why, nor what lies there."""
+
+    @property
+    @abstractmethod
+    def roots(self) -> Sequence[Path]:
+        """The site's folders, as it wrote them, below which alone a folder is allowed; none when nobody may name any."""
+
+    @abstractmethod
+    async def allowed(self, path: PurePosixPath, account: Account) -> Path | None:
+        """The folder at an absolute path without `..`, resolved; None for one that is not allowed.
+
+        Allowed is what exists, is a folder, lies below a root with all links followed and is none itself, and may be read by the account.
+        Nothing outside of the roots is looked at unless a link within leads there. Bounded in time. Raises
+        BackendUnavailable when the file system does not say: then nobody knows.
+        """
+
+    @abstractmethod
+    async def is_empty(self, folder: Path) -> bool:
+        """Whether nothing lies in a folder; False when that cannot be told. Bounded in time."""

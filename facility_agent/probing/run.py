@@ -12,7 +12,7 @@ from typing import Any
 
 from facility_agent import recording
 from facility_agent.adapters.places.rules import places_of
-from facility_agent.composition import Adapters, adapters
+from facility_agent.building import Adapters, adapters
 from facility_agent.config import Located
 from facility_agent.core.access import CatalogueRules
 from facility_agent.core.catalogue import Catalogue

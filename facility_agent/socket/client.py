@@ -15,6 +15,7 @@ from facility_agent.ports.doorkeeper import (
     IssuedCode,
     LinkInfo,
     LocalIdentity,
+    PlaceSheet,
     Revocation,
     WorkspaceDoor,
 )
@@ -135,6 +136,18 @@ class DoorkeeperClient(Doorkeeper):
     async def carried(self, workspace_id: str, sent: int, received: int) -> None:
         """Record bytes that passed the gateway."""
         await self._call("carried", workspace_id, sent, received)
+
+    async def places(self, subject: Subject, pid: str) -> PlaceSheet:
+        """What was entered."""
+        return codec.to_sheet(await self._call("places", codec.subject(subject), pid))
+
+    async def enter_place(self, subject: Subject, pid: str, path: str) -> None:
+        """Keep where a dataset's data lie."""
+        await self._call("enter_place", codec.subject(subject), pid, path)
+
+    async def forget_place(self, subject: Subject, pid: str) -> None:
+        """Take it back."""
+        await self._call("forget_place", codec.subject(subject), pid)
 
     async def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on; first `Revocation()` once the stream is open."""

@@ -12,6 +12,7 @@ from facility_agent.ports.doorkeeper import (
     IssuedCode,
     LinkInfo,
     LocalIdentity,
+    PlaceSheet,
     Revocation,
     WorkspaceDoor,
 )
@@ -108,6 +109,17 @@ def _endpoint(socket: str, headers: Json, owner: int | None = None, address: Jso
     pairs = tuple((str(key), str(value)) for key, value in headers)
     to = (str(address[0]), int(address[1])) if address else None
     return Endpoint(Path(socket) if socket else None, pairs, owner, to)
+
+
+def sheet(value: PlaceSheet) -> Json:
+    """What the page of entered places shows."""
+    return [value.title, value.state, list(value.roots), [list(each) for each in value.entered]]
+
+
+def to_sheet(value: Json) -> PlaceSheet:
+    """Its inverse."""
+    entered = tuple((str(pid), str(folder), float(at)) for pid, folder, at in value[3])
+    return PlaceSheet(str(value[0]), str(value[1]), tuple(map(str, value[2])), entered)
 
 
 def revocation(value: Revocation) -> Json:

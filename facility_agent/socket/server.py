@@ -47,6 +47,9 @@ CALLS: dict[str, Handler] = {
     "invite": lambda d, a: _nothing(d.invite(a[0], codec.to_subject(a[1]), a[2], a[3], a[4])),
     "admit": lambda d, a: _nothing(d.admit(a[0], a[1], a[2], a[3])),
     "carried": lambda d, a: _nothing(d.carried(a[0], int(a[1]), int(a[2]))),
+    "places": lambda d, a: _then(codec.sheet, d.places(codec.to_subject(a[0]), a[1])),
+    "enter_place": lambda d, a: _nothing(d.enter_place(codec.to_subject(a[0]), a[1], a[2])),
+    "forget_place": lambda d, a: _nothing(d.forget_place(codec.to_subject(a[0]), a[1])),
     "pass_of": lambda d, a: _then(codec.door, d.pass_of(a[0], a[1])),
 }
 

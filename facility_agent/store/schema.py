@@ -64,7 +64,13 @@ STEPS = (
     create table restore (pid text primary key, immutable_id text not null, asked_at real not null);
     """,
     """
+    create table entered_place (
+        immutable_id text not null, pid text not null, folder text not null, entered_at real not null, missed_at real,
+        primary key (immutable_id, pid)
+    ) without rowid;
     alter table workspace add column dataset text not null default '';
+    """,
+    """
     alter table workspace add column results text not null default '';
     """,
 )

@@ -20,6 +20,7 @@ from facility_agent.store.database import Database, Unusable, is_certain, is_dis
 from facility_agent.store.egress import EgressTables
 from facility_agent.store.grants import GrantTables
 from facility_agent.store.orders import OrderTables
+from facility_agent.store.places import EnteredTables
 from facility_agent.store.restores import RestoreTables
 from facility_agent.store.workspaces import WorkspaceTables
 from shared.errors import BackendUnavailable
@@ -43,7 +44,14 @@ class _Outcome:
 
 
 class SqliteTransaction(
-    AccountTables, GrantTables, BrowserTables, WorkspaceTables, OrderTables, RestoreTables, EgressTables
+    AccountTables,
+    GrantTables,
+    BrowserTables,
+    WorkspaceTables,
+    OrderTables,
+    RestoreTables,
+    EnteredTables,
+    EgressTables,
 ):
     """Implements `ports.store.Transaction`."""
 

@@ -28,6 +28,7 @@ from tests.standins.serving import serving
 pytestmark = [pytest.mark.needs("chromium", "node", "web-client"), pytest.mark.timeout(240)]
 TITLE = "Lysozyme, hour seven"
 MINE = "BE-26-11"
+BY_HAND, ELSEWHERE = "Insulin, brought back by hand", "BE-26-12"
 LOGIN = PEOPLE[0].accounts["beta"][0]
 
 
@@ -39,14 +40,21 @@ class Systems:
         self.scicat.add_user(KEEPER, "admin", strategy="local", password=PASSWORD)
         record(self.scicat, Known(TITLE, MINE, "WISH", started=1_780_000_000.0, files=(DataFile("a.nxs", 5),)))
         self.row["datasetlifecycle"] = lifecycle(isOnCentralDisk=False, retrievable=True)
-        self.office.put(LOGIN, MINE)
+        record(
+            self.scicat, Known(BY_HAND, ELSEWHERE, "WISH", started=1_780_000_000.0, files=(DataFile("b.nxs", 5),))
+        )
+        self._row(BY_HAND)["datasetlifecycle"] = lifecycle(isOnCentralDisk=False, retrievable=True)
+        self.office.put(LOGIN, MINE, ELSEWHERE)
         self.addresses: list[str] = []
         self._loop, self._up, self._end = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
 
     @property
     def row(self) -> dict[str, Any]:
         """The dataset's record."""
-        return next(row for row in self.scicat.datasets if row["pid"] == pid_for(TITLE))
+        return self._row(TITLE)
+
+    def _row(self, title: str) -> dict[str, Any]:
+        return next(row for row in self.scicat.datasets if row["pid"] == pid_for(title))
 
     def arrive(self) -> None:
         """The archive has brought it back."""
@@ -81,6 +89,11 @@ class ArchiveWorld(World):
         site, data = self.folder / "b", self.folder / "beta-disks"
         (data / "wish" / "2026" / MINE).mkdir(parents=True)
         (data / "wish" / "2026" / MINE / "a.nxs").write_text("12345")
+        self.restored = self.folder.resolve() / "beta-restored"
+        (self.restored / "insulin").mkdir(parents=True)
+        (self.restored / "insulin" / "b.nxs").write_text("12345")
+        for each in (self.restored, self.restored / "insulin"):
+            each.chmod(0o755)
         for name, secret in (("scicat", PASSWORD), ("office", self._systems.office.password)):
             path = site / f"{name}.password"
             path.write_text(secret)
@@ -107,6 +120,9 @@ password_file = "office.password"
 root = {json.dumps(str(data.resolve()))}
 path = "{{instrument:lower}}/{{year}}/{{proposal}}"
 
+[archive]
+entered_below = [{json.dumps(str(self.restored))}]
+
 [compute]{tail}""")
 
 
@@ -120,13 +136,54 @@ def systems() -> Iterator[Systems]:
 
 
 @pytest.fixture(scope="module")
-def world(systems: Systems) -> Iterator[World]:
+def world(systems: Systems) -> Iterator[ArchiveWorld]:
     with ArchiveWorld(systems) as running:
         yield running
 
 
+def test_what_was_brought_back_by_hand_is_started_from_where_a_person_says_it_lies(
+    world: ArchiveWorld, context: BrowserContext, watched: Any, artefacts: Path
+) -> None:
+    page = watched(context.new_page())
+    page.goto(f"{world.addresses.portal}/")
+    sign_in(page, world)
+    connect(page, world, "beta")
+    page.goto(f"{world.addresses.portal}/open?pid={pid_for(BY_HAND)}")
+    expect(page.get_by_role("heading", name=BY_HAND)).to_be_visible()
+    expect(page.get_by_role("link", name="Analyse")).to_have_count(0)
+    assert serious(page) == []
+    page.screenshot(path=artefacts / "archived-by-hand.png")
+    with context.expect_page() as opened:
+        page.get_by_role("link", name="Enter where the data lie").click()
+    gateway = opened.value  # its refusal below is an error to the console
+    expect(gateway.get_by_role("heading", name="Enter where the data lie")).to_be_visible()
+    gateway.get_by_label("Folder").fill("/etc")
+    gateway.get_by_role("button", name="Enter the folder").click()
+    expect(gateway.get_by_role("alert")).to_be_visible()
+    assert serious(gateway) == []
+    gateway.screenshot(path=artefacts / "place-refused.png")
+    gateway.get_by_label("Folder").fill(str(world.restored / "insulin"))
+    gateway.get_by_role("button", name="Enter the folder").click()
+    expect(gateway.get_by_text("The place that you entered on")).to_be_visible()
+    assert serious(gateway) == []
+    gateway.screenshot(path=artefacts / "place-entered.png")
+    expect(page.get_by_role("link", name="Analyse")).to_be_visible(timeout=40_000)
+    page.screenshot(path=artefacts / "place-online.png")
+    page.get_by_role("link", name="Analyse").click()
+    page.get_by_role("button", name="Start").click()
+    page.wait_for_url("**/workspaces")
+    expect(page.get_by_role("link", name="Open")).to_be_visible(timeout=60_000)
+    (mounted,) = (world.folder / "b" / "w").glob(f"*/*/proposals/{ELSEWHERE}")
+    assert mounted.resolve() == world.restored / "insulin"
+    gateway.get_by_role("button", name="Take back the place").click()
+    expect(gateway.get_by_text("The place that you entered on")).to_have_count(0)
+    page.goto(f"{world.addresses.portal}/open?pid={pid_for(BY_HAND)}")
+    expect(page.get_by_role("link", name="Enter where the data lie")).to_be_visible()
+    expect(page.get_by_role("link", name="Analyse")).to_have_count(0)
+
+
 def test_from_a_link_over_the_archive_to_a_workspace(
-    world: World, systems: Systems, context: BrowserContext, watched: Any, artefacts: Path
+    world: ArchiveWorld, systems: Systems, context: BrowserContext, watched: Any, artefacts: Path
 ) -> None:
     page = watched(context.new_page())
     link = f"{world.addresses.portal}/open?pid={pid_for(TITLE)}"

@@ -6,7 +6,7 @@ import http.client
 import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from websockets.sync.client import ClientConnection, connect
 
@@ -41,6 +41,22 @@ class Visitor:
                 cookies.pop(name, None)
                 if "max-age=0" not in line.lower():
                     cookies[name] = value
+            return answer.status, answer.headers["location"] or "", answer.read().decode()
+        finally:
+            connection.close()
+
+    def post(self, url: str, form: dict[str, str], **headers: str) -> tuple[int, str, str]:
+        """(status, location, body) of a form that is sent: from the gateway's own page, unless `headers` say otherwise."""
+        parts = urlsplit(url)
+        cookies = "; ".join(f"{k}={v}" for k, v in self.jar.setdefault(parts.netloc, {}).items())
+        sent = {
+            "Host": parts.netloc, "Origin": f"http://{parts.netloc}", "Sec-Fetch-Site": "same-origin", "Cookie": cookies,
+            "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Content-Type": "application/x-www-form-urlencoded",
+        } | {name.replace("_", "-"): value for name, value in headers.items()}  # fmt: skip
+        connection = http.client.HTTPConnection("127.0.0.1", self.site.port, timeout=10)
+        try:
+            connection.request("POST", parts.path, urlencode(form), {k: v for k, v in sent.items() if v})
+            answer = connection.getresponse()
             return answer.status, answer.headers["location"] or "", answer.read().decode()
         finally:
             connection.close()

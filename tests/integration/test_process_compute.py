@@ -144,6 +144,28 @@ print(tried(lambda: os.kill(os.getppid(), 9)))
 
 
 @ordinary
+@pytest.mark.needs("landlock")
+@pytest.mark.parametrize("swapped", ["itself", "above"])
+async def test_a_link_in_the_place_of_a_folder_that_was_looked_at_opens_nothing(
+    world: ProcessWorld, swapped: str
+) -> None:
+    data, private = world.folder / "data" / "run", world.folder / "private" / "run"
+    for folder in (data, private):
+        folder.mkdir(parents=True)
+        (folder / "file").write_text(folder.parent.name)
+    script = """
+try: print(open('proposals/P1/file').read())
+except OSError as error: print(type(error).__name__)
+"""
+    assert await run(world, script, Mount("P1", data)) == "data\n"
+    moved, target = (data, private) if swapped == "itself" else (data.parent, private.parent)
+    moved.rename(world.folder / "aside")
+    moved.symlink_to(target)
+    assert data.resolve() == private
+    assert await run(world, script, Mount("P1", data)) == "PermissionError\n"
+
+
+@ordinary
 async def test_children_are_ended_with_their_workspace(world: ProcessWorld) -> None:
     marker = f"parasol-stray-{os.getpid()}"
     script = f"""

@@ -191,3 +191,22 @@ async def test_a_facility_says_whether_its_archive_can_be_asked(
     await archive.connect()
     done = await archive.restore(await archive.portal.person("ada-able", "alpha"))
     assert done["dataset"] == {"archiveState": "RESTORING", "isRestorable": True}
+
+
+async def test_a_facility_that_takes_places_has_its_own_page_named(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.integration import portal as parts
+
+    cookie, plain = await archive.portal.person("ada-places", "alpha"), parts.description
+
+    async def page() -> Any:
+        asked = '{node(id:"Dataset:alpha:mine"){... on Dataset{placePage}}}'
+        return (await archive.portal.ask(asked, {}, cookie))["data"]["node"]["placePage"]
+
+    assert await page() is None
+    takes = lambda slug: replace(plain(slug), capabilities=(Capability("places", "places", "P", ""),))  # noqa: E731
+    monkeypatch.setattr(parts, "description", takes)
+    await archive.portal.disconnect("alpha")
+    await archive.connect()
+    assert await page() == "http://alpha.localhost:1/places?dataset=mine"

@@ -16,11 +16,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import h5py
+
 from facility_agent.composition import Agent
 from facility_agent.config import Located, load
+from facility_agent.ports.catalogue import Reader
 from facility_agent.ports.compute import Endpoint
 from facility_agent.ports.store import OrderRow
 from facility_agent.socket.client import DoorkeeperClient
+from shared.catalogue import SearchQuery
 from shared.commands import Verb
 from shared.identity import Subject
 from shared.wire.proof import hashed, token
@@ -42,6 +46,7 @@ class WholeFacility:
         self.port, self.workspace_port = free_port(), free_port()
         self.host = f"gw.localhost:{self.port}"
         self.zone = f"work.localhost:{self.port}"
+        self.restored = folder.resolve() / "restored"
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._gateway: subprocess.Popen[bytes] | None = None
@@ -136,6 +141,17 @@ class WholeFacility:
         until(lambda: self.state(workspace_id) is WorkspaceState.RUNNING, "the workspace runs", 20)
         return workspace_id
 
+    def dataset_of(self, name: str) -> str:
+        """The identifier of a person's only dataset."""
+
+        async def found() -> str:
+            catalogue = self.agent._made.catalogue
+            page = await catalogue.search(SearchQuery(), Reader(proposals=frozenset({f"P-{name}"})))
+            return str(page.datasets[0].pid) if page.datasets else ""
+
+        until(lambda: self.run(found()), "the catalogue has read its files")
+        return str(self.run(found()))
+
     async def _launch(self, workspace_id: str, name: str, program: str) -> None:
         link = await self.door.link_of(self.subject(name))
         assert link is not None
@@ -225,11 +241,18 @@ def _private(path: Path, text: str) -> Path:
 
 def _configuration(site: WholeFacility) -> Path:
     _private(site.folder / "umbrella.secret", site.op.client_secret)
-    (site.folder / "data").mkdir()
+    for name in PEOPLE:
+        (site.folder / "data" / f"P-{name}").mkdir(parents=True)
+        with h5py.File(site.folder / "data" / f"P-{name}" / f"{name}.nxs", "w") as file:
+            entry = file.create_group("entry")
+            entry.attrs["NX_class"] = "NXentry"
+            entry["title"] = f"<b>The data of {name}</b>"
+    site.restored.mkdir()
+    site.restored.chmod(0o755)
     hash_ = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2E$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
     accounts = [
         f'[[accounts]]\nusername = "{name}"\nimmutable_id = "{uid}"\ndisplay_name = "{name}"\npassword = "{hash_}"\n'
-        f'uid = {uid}\ngid = {uid}\ngroups = [40000]\nhome = "/home/{name}"\nproposals = []\n'
+        f'uid = {uid}\ngid = {uid}\ngroups = [40000]\nhome = "/home/{name}"\nproposals = ["P-{name}"]\n'
         for uid, name in enumerate(PEOPLE, 20_001)
     ]
     _private(site.folder / "accounts.toml", "\n".join(accounts))
@@ -271,6 +294,8 @@ path = "accounts.toml"
 adapter = "nexus_folder"
 [catalogue.nexus_folder]
 folder = "data"
+[archive]
+entered_below = [{json.dumps(str(site.restored))}]
 [compute]
 adapter = "process"
 [compute.process]

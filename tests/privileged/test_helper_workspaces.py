@@ -169,6 +169,25 @@ for path, mode in (("proposals/o/file", "r"), ("proposals/o/new", "w"), (sys.arg
     assert said == ["r yes", "w no", "r no", "w yes"]
 
 
+@pytest.mark.needs("landlock")
+async def test_a_link_in_the_place_of_a_folder_that_was_looked_at_opens_nothing(site: HelperSite) -> None:
+    data, other = site.ada.home.parent / "measured", site.ada.home.parent / "elsewhere"
+    with as_root():
+        for folder in (data, other):
+            folder.mkdir(mode=0o755)
+            (folder / "file").write_text(folder.name)
+            (folder / "file").chmod(0o644)
+    script = """
+try: print(open("proposals/data/file").read())
+except OSError as error: print(type(error).__name__)
+"""
+    assert (await run(site, script, Mount("data", data))).split() == ["measured"]
+    with as_root():
+        data.rename(data.with_name("aside"))
+        data.symlink_to(other)
+    assert (await run(site, script, Mount("data", data))).split() == ["PermissionError"]
+
+
 async def test_two_accounts_do_not_reach_each_other(site: HelperSite) -> None:
     handle = await serve(site, site.ada)
     place = site.workspaces / handle

@@ -10,7 +10,7 @@ import pytest
 from facility_agent.adapters.access.user_office import UserOffice
 from facility_agent.adapters.catalogue.scicat import Scicat
 from facility_agent.adapters.catalogue.scicat_restoring import RestorableScicat
-from facility_agent.composition import adapters
+from facility_agent.building import adapters
 from facility_agent.config import ConfigError
 from facility_agent.core.access import Both, CatalogueRules
 from facility_agent.description import Description

@@ -16,8 +16,9 @@ from argon2 import PasswordHasher
 
 from facility_agent import check
 from facility_agent.adapters.compute.process_settings import ProcessSettings
+from facility_agent.building import adapters
 from facility_agent.check import Finding, problems
-from facility_agent.composition import Agent, adapters
+from facility_agent.composition import Agent
 from facility_agent.config import ConfigError, Located, load
 from facility_agent.description import Description
 from facility_agent.egress.narrowing import NarrowedCatalogue

@@ -10,7 +10,7 @@ const ID = 'Dataset:alpha:1';
 const whole = (archiveState: string, more: object = {}) => ({
   __typename: 'Dataset', id: ID, pid: '1', title: 'Lysozyme', proposal: 'P-1', instrument: 'I22', sample: '', definition: '', startedAt: null,
   endedAt: null, sizeBytes: 10, files: 1, isOpen: false, techniques: [], keywords: [], parameters: [], doi: null, licence: null,
-  releasedAt: null, archiveState, isRestorable: true, environments: [], facility: facility('alpha'), ...more,
+  releasedAt: null, archiveState, isRestorable: true, placePage: null, environments: [], facility: facility('alpha'), ...more,
 });
 const noFiles = { nodes: [], totalCount: 0, pageInfo: { hasNextPage: false, hasPreviousPage: false, startCursor: null, endCursor: null } };
 
@@ -113,6 +113,43 @@ describe('a dataset in the archive', () => {
     expect(await screen.findByText(/Alpha Light Source cannot be asked from here/)).toBeTruthy();
     expect(screen.queryByRole('button', { name: 'Restore' })).toBeNull();
     expect(analyse()).toBeNull();
+  });
+});
+
+describe('a facility that takes places', () => {
+  const placePage = 'https://gw.alpha.example.org/places?dataset=1';
+  const links = () => screen.queryAllByRole('link', { name: /^Enter / }).map((each) => [each.textContent, each.getAttribute('href')]);
+
+  it.each([
+    ['ARCHIVED', false],
+    ['ARCHIVED', true],
+    ['UNKNOWN', false],
+  ])('has its page linked from a dataset that is %s (restorable: %s)', async (state, isRestorable) => {
+    const { centre } = centreWith(state, { isRestorable, placePage });
+    await page(centre);
+    await waitFor(() => expect(links()).toEqual([['Enter where the data lie (opens in a new tab)', placePage]]));
+    expect(screen.queryByRole('button', { name: 'Restore' }) !== null).toBe(isRestorable);
+  });
+
+  it('lets a person look at what they entered once it counts as on disk', async () => {
+    const { centre } = centreWith('ONLINE', { placePage });
+    await page(centre);
+    await waitFor(() => expect(links()).toEqual([['Enter another place (opens in a new tab)', placePage]]));
+    expect(analyse()).not.toBeNull();
+  });
+
+  it('has nothing to enter while the archive is at it', async () => {
+    const { centre } = centreWith('RESTORING', { placePage });
+    await page(centre);
+    expect(await screen.findByText(/This page shows it by itself/)).toBeTruthy();
+    expect(links()).toEqual([]);
+  });
+
+  it.each(['javascript:alert(1)', 'http://gw.example.org/places', ''])('is not followed to %s', async (address) => {
+    const { centre } = centreWith('ARCHIVED', { isRestorable: false, placePage: address });
+    await page(centre);
+    expect(await screen.findByText(/Alpha Light Source cannot be asked from here/)).toBeTruthy();
+    expect(links()).toEqual([]);
   });
 });
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import stat
 import struct
 from collections.abc import Iterable
 from pathlib import Path
@@ -42,10 +43,11 @@ def _handled(version: int) -> int:
     return (1 << bits) - 1
 
 
-def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
-    """From now on this process reads and executes only below `readable`, and does everything below `writable`.
+def restrict(readable: Iterable[Path], writable: Iterable[Path], exact: Iterable[Path] = ()) -> None:
+    """From now on this process reads and executes only below `readable` and `exact`, and does everything below `writable`.
 
-    Paths that do not exist are left out. Raises OSError when the kernel refuses; then nothing is restricted.
+    Paths that do not exist are left out, and of `exact`, which have no links in them, each that a link leads elsewhere by now: whoever
+    may write above a folder could put one there after it was looked at. Raises OSError when the kernel refuses; then nothing is restricted.
     """
     version = abi_version()
     handled = _handled(version)
@@ -55,6 +57,8 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
     try:
         for path in readable:
             _allow(ruleset, path, READ & handled)
+        for path in exact:
+            _allow(ruleset, path, READ & handled, exact=True)
         for path in writable:
             _allow(ruleset, path, handled)
         _checked(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
@@ -63,18 +67,28 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path]) -> None:
         os.close(ruleset)
 
 
-def _allow(ruleset: int, path: Path, access: int) -> None:
+def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:
     try:
         handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
     except OSError:
         return
     try:
-        if not path.is_dir():
+        if exact and _opened(handle) != str(path):
+            return
+        if not stat.S_ISDIR(os.fstat(handle).st_mode):
             access &= _OF_FILES
         rule = struct.pack("=Qi", access, handle)
         _checked(_libc.syscall(_ADD, ruleset, _RULE_PATH_BENEATH, rule, 0))
     finally:
         os.close(handle)
+
+
+def _opened(handle: int) -> str:
+    """Where what was opened lies, by the kernel's word; empty when it does not say."""
+    try:
+        return str(Path(f"/proc/self/fd/{handle}").readlink())
+    except OSError:
+        return ""
 
 
 def _checked(result: int) -> int:

@@ -134,7 +134,7 @@ class ProcessCompute(ComputeBackend):
         }  # fmt: skip
         program = Path(command[0])
         readable = [*SYSTEM, *program_folders(program), *self._settings.readable]
-        readable += [mount.folder for mount in spec.mounts if mount.read_only]
+        mounted = [mount.folder for mount in spec.mounts if mount.read_only]
         writable = [
             home,
             DEVICES,
@@ -145,7 +145,7 @@ class ProcessCompute(ComputeBackend):
             "meta": str(meta), "command": command, "variables": variables, "work": fill["work"],
             "log": str(home / "log"), "umask": tasks.UMASK if spec.task else 0o077, "grace_s": self._settings.grace_s, "cpus": spec.flavour.cpus,
             "memory": spec.flavour.memory, "sandbox": self._sandbox,
-            "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
+            "readable": [str(path) for path in readable], "mounted": [str(path) for path in mounted], "writable": [str(path) for path in writable],
         }  # fmt: skip
 
     def _spawn(self, order: Mapping[str, Any]) -> None:

@@ -1,7 +1,7 @@
 """Runs one workspace and records its end, whatever becomes of the agent. A script of its own, standard library only.
 
 Reads its orders as JSON from standard input: {"meta", "command", "variables", "work", "log", "grace_s", "cpus",
-"memory", "readable", "writable", "sandbox"}. Holds a lock on `<meta>.lock` while it runs, so that a workspace can
+"memory", "readable", "mounted", "writable", "sandbox"}. Holds a lock on `<meta>.lock` while it runs, so that a workspace can
 never run twice; writes `<meta>.run` when it has started and `<meta>.exit` when nothing of it runs any more.
 """
 
@@ -110,7 +110,7 @@ def prepare(order: dict[str, Any]) -> None:
         assert spec is not None and spec.loader is not None  # noqa: PT018
         landlock = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(landlock)
-        landlock.restrict([Path(p) for p in order["readable"]], [Path(p) for p in order["writable"]])
+        landlock.restrict(*([Path(p) for p in order[key]] for key in ("readable", "writable", "mounted")))
 
 
 def run(order: dict[str, Any], meta: Path) -> dict[str, Any]:

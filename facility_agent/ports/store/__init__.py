@@ -13,12 +13,13 @@ from facility_agent.ports.store.browsers import BrowserRows, DoorCodeRow, DoorRo
 from facility_agent.ports.store.egress import EgressRows
 from facility_agent.ports.store.grants import CodeRow, GrantRow, GrantRows, SeenRow, UsedRows
 from facility_agent.ports.store.orders import Asker, Memory, OrderCounts, OrderRow, OrderRows
+from facility_agent.ports.store.places import EnteredRow, EnteredRows
 from facility_agent.ports.store.restores import RestoreRow, RestoreRows
 from facility_agent.ports.store.workspaces import WorkspaceRow, WorkspaceRows
 from shared.errors import BackendUnavailable
 
 __all__ = [
-    "Asker", "CodeRow", "DoorCodeRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "RestoreRow", "SeenRow", "SessionRow", "Store",
+    "Asker", "CodeRow", "DoorCodeRow", "EnteredRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "RestoreRow", "SeenRow", "SessionRow", "Store",
     "Transaction", "Unsure", "Vault", "WorkspaceRow", "is_unsure",
 ]  # fmt: skip
 
@@ -35,6 +36,7 @@ class Transaction(
     OrderRows,
     Memory,
     RestoreRows,
+    EnteredRows,
     EgressRows,
     Protocol,
 ):

@@ -4,6 +4,7 @@ import { useMutation } from 'urql';
 import { doc } from '../api/doc';
 import type { WholeDataset } from '../search/queries';
 import { Notice } from '../ui/Notice';
+import { OutboundLink } from '../ui/OutboundLink';
 import { ProblemNotice } from '../ui/ProblemNotice';
 import { Status } from '../ui/Status';
 import { problemOf, type ProblemData } from '../words/problems';
@@ -25,6 +26,13 @@ export function RestorePanel({ dataset }: { dataset: WholeDataset }) {
   const state = dataset.archiveState;
   if (state === 'ONLINE') return null;
   const back = `/datasets/${encodeURIComponent(dataset.id)}`;
+  const page = dataset.placePage;
+  const enter = (className: string) =>
+    page ? (
+      <OutboundLink href={page} className={className}>
+        <Trans>Enter where the data lie</Trans>
+      </OutboundLink>
+    ) : null;
 
   async function press() {
     setOutcome({ kind: 'none' });
@@ -53,12 +61,14 @@ export function RestorePanel({ dataset }: { dataset: WholeDataset }) {
             <button type="button" className="btn primary" disabled={fetching} onClick={() => void press()}>
               {fetching ? <Trans>Asking …</Trans> : <Trans>Restore</Trans>}
             </button>
+            {enter('btn')}
           </div>
         </>
       ) : null}
       {state === 'ARCHIVED' && !dataset.isRestorable ? (
         <p>
-          <Trans>{name} cannot be asked from here to bring it back; its data portal or user support can help.</Trans>
+          <Trans>{name} cannot be asked from here to bring it back; its data portal or user support can help.</Trans>{' '}
+          {page ? <Trans>Once they have put its data into a folder for you, enter that folder on the facility’s own page.</Trans> : null}
         </p>
       ) : null}
       {state === 'RESTORING' ? (
@@ -69,9 +79,11 @@ export function RestorePanel({ dataset }: { dataset: WholeDataset }) {
       ) : null}
       {state === 'UNKNOWN' ? (
         <p>
-          <Trans>{name} cannot tell whether its data are on disk. It decides when you start from it.</Trans>
+          <Trans>{name} cannot tell whether its data are on disk. It decides when you start from it.</Trans>{' '}
+          {page ? <Trans>If you know the folder where they lie, enter it on the facility’s own page.</Trans> : null}
         </p>
       ) : null}
+      {page && (state === 'UNKNOWN' || (state === 'ARCHIVED' && !dataset.isRestorable)) ? <div className="row">{enter('btn primary')}</div> : null}
       {outcome.kind === 'refused' ? <ProblemNotice problem={outcome.problem} facility={dataset.facility} back={back} urgent /> : null}
       {outcome.kind === 'waiting' ? (
         <Notice tone="unknown" urgent title={<Trans>{name} is not connected at the moment.</Trans>}>

@@ -26,8 +26,22 @@ const ChangedDocument = doc(DatasetChanged);
 const named = (parameter: WholeDataset['parameters'][number]) =>
   `${parameter.name}: ${parameter.number ?? parameter.text ?? ''} ${parameter.unit}`.trim();
 
+function Where({ dataset }: { dataset: WholeDataset }) {
+  const { i18n } = useLingui();
+  return (
+    <>
+      {i18n._(ARCHIVE_STATES[dataset.archiveState].text)}{' '}
+      {dataset.archiveState === 'ONLINE' && dataset.placePage ? (
+        <OutboundLink href={dataset.placePage}>
+          <Trans>Enter another place</Trans>
+        </OutboundLink>
+      ) : null}
+    </>
+  );
+}
+
 function Facts({ dataset }: { dataset: WholeDataset }) {
-  const { t, i18n } = useLingui();
+  const { t } = useLingui();
   const facts: [string, ReactNode][] = [
     [t`Facility`, <Link key="facility" to="/facilities/$slug" params={{ slug: dataset.facility.slug }}>{dataset.facility.name}</Link>],
     [t`Identifier`, <code key="pid">{dataset.pid}</code>],
@@ -39,7 +53,7 @@ function Facts({ dataset }: { dataset: WholeDataset }) {
     [t`Ended`, dataset.endedAt ? <Instant key="end" iso={dataset.endedAt} /> : null],
     [t`Size`, volume(dataset.sizeBytes, formatLocale)],
     [t`Files`, dataset.files],
-    [t`Where its data are`, i18n._(ARCHIVE_STATES[dataset.archiveState].text)],
+    [t`Where its data are`, <Where key="where" dataset={dataset} />],
   ];
   const more: [string, ReactNode][] = [
     [t`Techniques`, dataset.techniques.map(({ title }) => title).join(', ')],

@@ -138,6 +138,7 @@ export const DatasetById = graphql(`
           }
           definitions
         }
+        placePage
       }
     }
   }

@@ -6,7 +6,7 @@ import { Icon } from '../ui/Icon';
 import { STEP_STATES, STEPS } from '../words/states';
 import type { Step } from './queries';
 
-/** The steps of a start: done, under way with the time it takes, to do. */
+/** The steps of a start: done, under way with the time it takes, to do. What the facility says of the data stays. */
 export function Steps({ steps }: { steps: readonly Step[] }) {
   const { i18n, t } = useLingui();
   const now = useNow();
@@ -24,7 +24,7 @@ export function Steps({ steps }: { steps: readonly Step[] }) {
               {i18n._(step.state === 'DONE' ? words.done : words.doing)}
               <span className="sr-only">: {i18n._(state.text)}</span>
               {active && elapsed !== null && elapsed >= 2 ? <span className="muted"> {duration(elapsed, formatLocale)}</span> : null}
-              {active && step.detail ? <span className="muted step-detail">{step.detail}</span> : null}
+              {step.detail && (active || step.name === 'DATA') ? <span className="muted step-detail">{step.detail}</span> : null}
             </span>
           </li>
         );
