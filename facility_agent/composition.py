@@ -12,22 +12,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.places.entered import EnteredFolders
-from facility_agent.adapters.places.rules import mounts_of, places_of
 from facility_agent.building import adapters
 from facility_agent.config import Config, ConfigError, Located
 from facility_agent.core.accounts import Accounts
-from facility_agent.core.catalogue import Catalogue
-from facility_agent.core.caveats import Caveats
 from facility_agent.core.commands import AgentCore, Events
 from facility_agent.core.doorkeeper import CoreDoorkeeper, Revocations
-from facility_agent.core.entered import EnteredPlaces
 from facility_agent.core.feed import Feed
 from facility_agent.core.grants import GrantLives, Grants
 from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
-from facility_agent.core.place_page import PlacePage
 from facility_agent.core.reports import report
 from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
@@ -38,8 +32,9 @@ from facility_agent.link.client import AgentLink
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
+from facility_agent.placing import Placing
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.catalogue import CatalogueBackend, RestorableCatalogue
+from facility_agent.ports.catalogue import RestorableCatalogue
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.recording import Recording
@@ -79,18 +74,18 @@ class Agent:
         self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
         self._store = SqliteStore(state / "agent.sqlite3", self._metrics.committed)
         vault, clock = KeyFileVault(state / "vault.key"), time.time
+        placing = Placing(config, self._store, self._made.isolation == "account", clock)
         self._recording = Recording(located, self._store, vault, clock)
         self._revoked, self._events = Revocations(), Events()
-        shelf = self._recording.narrowed(self._made.catalogue)
+        shelf, rules = self._recording.narrowed(self._made.catalogue), self._made.rules(config.access["adapter"])
         self.describe = Description(config, shelf, self._made.compute)
-        rules = self._made.rules(config.access["adapter"])
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue, entered, folders = self._catalogue(shelf, rules)
+        catalogue = placing.catalogue(shelf, rules, self._restores.seen)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
-            config.limits.workspaces_per_account, clock, self._changed, at, Caveats(catalogue, folders),
+            config.limits.workspaces_per_account, clock, self._changed, at, placing.caveats(catalogue),
         )  # fmt: skip
         self.orders = Orders(
             self._store, grants, means(accounts, self.workspaces, self._restores), LinkCodec(), clock, self._metrics, at,
@@ -103,23 +98,13 @@ class Agent:
         )  # fmt: skip
         doorkeeper = CoreDoorkeeper(
             self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder,
-            PlacePage(self._store, accounts, catalogue, entered),
+            placing.page(accounts, catalogue),
         )  # fmt: skip
         self._standing = Standing(
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
         )  # fmt: skip
-        self._shown = Page(CONTENT_TYPE, self._show_metrics)
-        self._certificates = certificates(located)
+        self._shown, self._certificates = Page(CONTENT_TYPE, self._show_metrics), certificates(located)
         self._socket = self._serving(doorkeeper, state)
-
-    def _catalogue(
-        self, shelf: CatalogueBackend, rules: AccessRules
-    ) -> tuple[Catalogue, EnteredPlaces, EnteredFolders]:
-        config = self._located.config
-        folders = EnteredFolders(config.archive.entered_below, self._made.isolation == "account")
-        entered, unknown = EnteredPlaces(self._store, folders, time.time), config.archive.mount_unknown
-        places, mounts = places_of(config.places), mounts_of(config.mounts)
-        return Catalogue(shelf, rules, places, self._restores.seen, unknown, entered, mounts), entered, folders
 
     def _restoring(self, accounts: Accounts, rules: AccessRules) -> Restores:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None

@@ -112,7 +112,7 @@ def is_name(text: str) -> bool:
 
 def parse(text: str, separator: str = "") -> Template:
     """The template of a place that a text writes. Raises ValueError with one sentence for anything else."""
-    template = parse_mount(text, separator)
+    template = _template(text, separator)
     if "username" in template.names:
         raise ValueError("the data of a proposal are the same for everybody: {username} is for mounts")
     if not template.of_proposals:
@@ -122,11 +122,16 @@ def parse(text: str, separator: str = "") -> Template:
 
 def parse_mount(text: str, separator: str = "") -> Template:
     """The template of a mount that a text writes. Raises ValueError with one sentence for anything else."""
+    template = _template(text, separator)
+    if template.names & OF_PROPOSALS and not template.of_proposals:
+        raise ValueError("what a proposal has names it: by {proposal}, or by {code} and {visit}")
+    return template
+
+
+def _template(text: str, separator: str) -> Template:
     template = Template(tuple(_parts(text)), separator)
     if template.names & {"code", "visit"} and not separator:
         raise ValueError("{code} and {visit} need a separator")
-    if template.names & OF_PROPOSALS and not template.of_proposals:
-        raise ValueError("what a proposal has names it: by {proposal}, or by {code} and {visit}")
     return template
 
 

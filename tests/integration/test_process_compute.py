@@ -43,7 +43,7 @@ def supervised(folder: Path, name: str, script: str) -> Iterator[subprocess.Pope
     order = {
         "meta": str(folder / name), "command": [sys.executable, "-S", "-c", script], "variables": {}, "work": str(folder),
         "log": str(folder / "log"), "grace_s": 1, "cpus": 1, "memory": 2**30, "readable": [], "writable": [],
-        "sandbox": False,
+        "mounted": [], "umask": 0o077, "sandbox": False,
     }  # fmt: skip
     process = subprocess.Popen([sys.executable, supervisor.__file__], stdin=subprocess.PIPE)
     assert process.stdin is not None

@@ -237,7 +237,7 @@ async def state(at: FacilityScene, held: Held, pid: str = "d-1") -> ArchiveState
 async def mounts(at: FacilityScene, pid: str = "d-1", *proposals: str) -> dict[str, Path]:
     account = await at.people.account("ada")
     found = await at.workspaces._runs.mounts(proposals or ("P-1",), account, pid)
-    return {mount.name: mount.folder for mount in found if mount.read_only}
+    return {mount.name: mount.folder for mount in found.mounts if mount.read_only and mount.within == "proposals"}
 
 
 def kept(at: FacilityScene) -> list[tuple[str, str, str]]:

@@ -199,22 +199,24 @@ async def test_a_place_and_a_time_are_told_when_they_are_known() -> None:
 
 SPEC: dict[str, Any] = {
     "image": "", "home": "/home/ada", "username": "ada", "modules": [], "variables": {"TOKEN": "{secret}", "AT": "{socket}"}, "gpus": False,
-    "apptainer": "/usr/bin/apptainer", "mounts": [["p1", "/data/p1", True], ["p2", "/data/p2", False]], "modules_from": "",
+    "apptainer": "/usr/bin/apptainer", "mounts": [["p1", "/data/p1", True], ["p2", "/data/p2", False]], "modules_from": "", "own": {},
 }  # fmt: skip
 FILL = {"socket": "/tmp/x/s", "work": "/w", "secret": "of-nobody"}
 
 
 def test_an_image_gets_its_folders_and_never_the_secret_as_an_argument() -> None:
-    spec = {**SPEC, "image": "/images/a.sif", "gpus": True}
+    own = {"PYTHONUSERBASE": "/own", "PIP_USER": "1"}
+    spec = {**SPEC, "image": "/images/a.sif", "gpus": True, "own": own}
     words = slurm_job.contained(spec, ["/opt/server", "/tmp/x/s"], "/w", "/tmp/x")
     assert words == [
         "/usr/bin/apptainer", "exec", "--containall", "--no-eval", "--home", "/home/ada", "--pwd", "/w", "--nv",
-        "--bind", "/w:/w:rw", "--bind", "/tmp/x:/tmp/x:rw", "--bind", "/data/p1:/data/p1:ro", "--bind", "/data/p2:/data/p2:rw",
+        "--bind", "/w:/w:rw", "--bind", "/tmp/x:/tmp/x:rw", "--bind", "/own:/own:rw", "--bind", "/data/p1:/data/p1:ro", "--bind", "/data/p2:/data/p2:rw",
         "/images/a.sif", "/opt/server", "/tmp/x/s",
     ]  # fmt: skip
     made = slurm_job.environment(spec, "/tmp/x", FILL)
     assert made["APPTAINERENV_TOKEN"] == "of-nobody"
     assert "TOKEN" not in made
+    assert (made["APPTAINERENV_PYTHONUSERBASE"], made["APPTAINERENV_APPEND_PATH"]) == ("/own", "/own/bin")
     with pytest.raises(SystemExit, match="colon or a comma"):
         slurm_job.contained({**spec, "mounts": [["p", "/data,rw:/etc", True]]}, ["/x"], "/w", "/tmp/x")
     assert slurm_job.contained(SPEC, ["/x"], "/w", "/t") == ["/x"]
