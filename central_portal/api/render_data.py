@@ -12,7 +12,6 @@ from central_portal.catalogue.logic import Facet, facets
 from central_portal.catalogue.merging import FacilityAnswer, Merged
 from central_portal.catalogue.suiting import suiting
 from shared.catalogue import Dataset, FilePage, Parameter, Proposal
-from shared.facilities import Environment
 
 
 def dataset(value: Dataset, home: Data) -> Data:
@@ -54,8 +53,8 @@ def _has(home: Data, kind: str) -> bool:
 
 def _suiting(value: Dataset, home: Data) -> list[Data]:
     """The facility's environments that suit a dataset."""
-    offered: dict[Environment, Data] = {each["said"]: each for each in home["environments"]}
-    return [offered[each] for each in suiting(offered, value)]
+    offered: dict[str, Data] = {each["slug"]: each for each in home["environments"]}
+    return [offered[each.id] for each in suiting((each["said"] for each in offered.values()), value)]
 
 
 def _parameter(value: Parameter) -> Data:

@@ -11,12 +11,12 @@ from central_portal.facilities.services import Facilities
 from central_portal.identity.services import Caller, Identity
 from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, GetDataset, Verb
+from shared.dois import canonical, plain
 from shared.errors import FacilityUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.facilities import Outcome
 from shared.limits import LIMITS
 
 LONGEST = 200
-_RESOLVERS = ("https://doi.org/", "http://doi.org/", "https://dx.doi.org/", "http://dx.doi.org/", "doi:")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class OpenIndex(Protocol):
         ...
 
     async def by_doi(self, slugs: Collection[str], doi: str) -> Sequence[Found]:
-        """Those that have this DOI: as it is written, or all in lower or all in upper case."""
+        """Those that have this DOI, however it is written here or there."""
         ...
 
 
@@ -57,7 +57,7 @@ class Finding:
         if bool(pid) == bool(doi) or max(len(pid), len(doi)) > LONGEST:
             raise InvalidRequest(f"Name either an identifier or a DOI, of at most {LONGEST} characters.")
         slugs = [self._facilities.get(facility_id).slug] if facility_id else list(self._facilities.slugs())
-        pids, doi = spellings(pid), plain_doi(doi)
+        pids, doi = spellings(pid), plain(doi)
         found = await (self._index.by_doi(slugs, doi) if doi else self._index.by_pid(slugs, pids))
         if not found and caller is not None:
             found = await self._ask(caller, slugs, pids, doi)
@@ -110,7 +110,7 @@ async def _by_pid(ask: Ask, pids: Sequence[str]) -> list[Dataset]:
 async def _by_doi(ask: Ask, doi: str) -> list[Dataset]:
     answer = await ask(Verb.SEARCH, SearchQuery(text=doi, limit=LIMITS.page))
     if isinstance(answer.payload, SearchPage):
-        return [d for d in answer.payload.datasets if d.doi.casefold() == doi.casefold()]
+        return [d for d in answer.payload.datasets if canonical(d.doi) == canonical(doi)]
     _require_denied(answer)
     return []
 
@@ -124,10 +124,3 @@ def _require_denied(answer: Answer) -> None:
 def spellings(pid: str) -> tuple[str, ...]:
     """An identifier as a facility's portal writes it, as Parasol's pids may: a slash is %2F in some catalogues' ones."""
     return tuple(dict.fromkeys((pid, pid.replace("%", "%25").replace("/", "%2F")))) if pid else ()
-
-
-def plain_doi(text: str) -> str:
-    """A DOI without a resolver's address."""
-    folded = text.strip().casefold()
-    prefix = next((each for each in _RESOLVERS if folded.startswith(each)), "")
-    return text.strip()[len(prefix) :]

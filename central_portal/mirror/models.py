@@ -23,8 +23,8 @@ class OpenRecord(models.Model):
     """An open dataset (`d`) or proposal (`p`), or the tombstone of one. `payload` is `shared.wire`'s.
 
     `proposal`, `instrument`, `sample` and `terms` (techniques between line breaks, which none contains), `rank` (by `shared.catalogue.key`), `year` (of its
-    start, in UTC), `term_set` (a digest of `terms`) and the words (folded, a space before each) repeat what a dataset says, to find and
-    count it by.
+    start, in UTC), `term_set` (a digest of `terms`), the words (folded, a space before each) and `doi` (by `shared.dois.canonical`, null for
+    none) repeat what a dataset says, to find and count it by.
     """
 
     facility = models.CharField(max_length=40)
@@ -43,6 +43,7 @@ class OpenRecord(models.Model):
     words = models.TextField(blank=True)
     sample_words = models.TextField(blank=True)
     title_words = models.TextField(blank=True)
+    doi = models.CharField(max_length=300, null=True)
     payload = models.BinaryField()
 
     class Meta:
@@ -55,6 +56,9 @@ class OpenRecord(models.Model):
             models.Index(fields=["facility", "gone", "changed_at"], name="open_record_changed"),
             models.Index(fields=["facility", "kind", "rank"], name="open_record_rank"),
             models.Index(fields=["kind", "changed_at", "id"], name="open_record_order"),
+            models.Index(
+                fields=["doi", "kind", "facility"], name="open_record_doi", condition=models.Q(doi__isnull=False)
+            ),
             # Holds all that is counted: the table's wide rows are not read for it.
             models.Index(
                 fields=["kind", "facility", "instrument", "year", "term_set", "id", "gone"],

@@ -15,6 +15,7 @@ from django.db.models.functions import Collate
 from central_portal.database import DatabaseClock
 from central_portal.mirror.models import MirroredFacility, OpenRecord
 from shared.catalogue import Changes, Dataset, Proposal
+from shared.dois import canonical
 from shared.wire.catalogue import decode_dataset, encode_dataset
 from shared.wire.proposals import decode_proposal, encode_proposal
 
@@ -25,7 +26,7 @@ SETTLED = 1.0
 KEPT = 90 * 86_400.0
 """How long a tombstone stays, in seconds."""
 _FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words", "title_words", "term_set")
-_FIELDS = ("generation", "changed_at", "gone", "rank", "year", *_FOUND_BY, "payload")
+_FIELDS = ("generation", "changed_at", "gone", "rank", "year", "doi", *_FOUND_BY, "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,14 +127,14 @@ def _of_dataset(dataset: Dataset) -> OpenRecord:
     return OpenRecord(
         proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample, terms=terms,
         term_set=term_set(terms), payload=encode_dataset(dataset),
-        rank=rank_of(dataset.started), year=year_of(dataset.started),
+        rank=rank_of(dataset.started), year=year_of(dataset.started), doi=canonical(dataset.doi) or None,
         sample_words=folded(dataset.sample), title_words=folded(dataset.title),
         words=folded(f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"),
     )  # fmt: skip
 
 
 def _bury(rows: object, now: float) -> None:
-    rows.update(gone=True, changed_at=now, payload=b"", **dict.fromkeys(_FOUND_BY, ""))  # type: ignore[attr-defined]
+    rows.update(gone=True, changed_at=now, payload=b"", doi=None, **dict.fromkeys(_FOUND_BY, ""))  # type: ignore[attr-defined]
 
 
 def standings(slugs: Collection[str]) -> list[Standing]:

@@ -6,35 +6,42 @@ import asyncio
 import os
 import secrets
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
-from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
+from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader, RestorableCatalogue
 from facility_agent.probing import rules
+from facility_agent.probing.hostile import PAGE, PATIENCE, hostile
 from facility_agent.probing.results import FAULT, Place, Probes, short
-from shared.catalogue import Belonging, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import ArchiveState, Belonging, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 
-PAGE, SMALL, PAGES, FOLDERS, AT_ONCE = 50, 7, 8, 3, 4
-PATIENCE = 0.7
-"""The part of its time after which a probe of many questions asks no more of them."""
+SMALL, PAGES, FOLDERS = 7, 8, 3
 LOOK_AGAIN = 0.25
 Locate = Callable[[str, Reader], Coroutine[Any, Any, Sequence[Location]]]
 
 
-class CatalogueProbes:
-    """Asks in the name of `reader`; nothing of what it asks changes anything.
-
-    `locate` says where a proposal's data are, as a launch would ask it.
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """A catalogue as the agent asks it: `locate` says where a proposal's data are, as a launch asks it; `archive` is what
+    brings data back, None without; `mounts_unknown` whether data are mounted of which nobody can tell where they are.
     """
 
-    def __init__(
-        self, backend: CatalogueBackend, reader: Reader, place: Place, seconds: float, locate: Locate
-    ) -> None:
-        self._backend, self._reader, self._place, self._locate = backend, reader, place, locate
+    backend: CatalogueBackend
+    locate: Locate
+    archive: RestorableCatalogue | None = None
+    mounts_unknown: bool = False
+
+
+class CatalogueProbes:
+    """Asks in the name of `reader`; nothing of what it asks changes anything."""
+
+    def __init__(self, shelf: Shelf, reader: Reader, place: Place, seconds: float) -> None:
+        self._shelf, self._backend, self._reader, self._place = shelf, shelf.backend, reader, place
         self._probes, self._seconds = Probes(place, seconds), seconds
         self._is_stranger = reader.account is None
         self._page = SearchPage()
@@ -53,14 +60,15 @@ class CatalogueProbes:
         if self._page.datasets:
             await self._probes.run("dataset", self._dataset)
             await self._probes.run("files", self._files)
+            await self._probes.run("archive", self._archive)
             await self._probes.run("folders", self._folders)
         else:
-            self._place.skip("dataset, files and folders", "there is no dataset to try them with.")
+            self._place.skip("dataset, files, archive and folders", "there is no dataset to try them with.")
         await self._probes.run("proposals", self._proposals)
         await self._probes.run("unknown names", self._unknown)
         if self._is_stranger:
             await self._probes.run("open data", self._public)
-            await self._probes.run("hostile text", self._hostile)
+            await self._probes.run("hostile text", lambda: hostile(self._backend, self._place, self._seconds))
         else:
             await self._probes.run("own data", self._own)
 
@@ -156,13 +164,30 @@ class CatalogueProbes:
         said = f"{len(page.files)} of {page.total if page.total is not None else 'some'}, with relative paths and in order."
         self._place.judge("files", broken, said)
 
+    async def _archive(self) -> None:
+        """Where the data of the first page are, and whether the archive says so too when it is asked itself."""
+        states, known = Counter(d.state for d in self._page.datasets), self._page.datasets[0]
+        if self._shelf.archive is not None:
+            told = await self._shelf.archive.restore_state(known.pid)
+            if told is not known.state and ArchiveState.RESTORING not in (told, known.state):
+                said = (
+                    f"{short(repr(known.pid))} is {known.state} in a search, and {told} when the archive is asked."
+                )
+                self._place.warn("archive", said, "See whether it has just changed; else what of both is right.")
+        said = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        if states[ArchiveState.UNKNOWN] and not self._shelf.mounts_unknown:
+            mend = "Nobody can start from what is unknown; if all data are on disk, set [archive] mount_unknown."
+            self._place.warn("archive", f"{said}.", mend)
+        else:
+            self._place.ok("archive", f"{said}.")
+
     async def _folders(self) -> None:
         """Whether what can be found can be mounted."""
         names = list(dict.fromkeys(d.proposal for d in self._page.datasets if d.proposal))[:FOLDERS]
         missing, closed = list[str](), list[str]()
         for name in names:
             try:
-                places = await self._locate(name, self._reader)
+                places = await self._shelf.locate(name, self._reader)
             except NotFound:
                 missing.append(name)
                 continue
@@ -212,47 +237,6 @@ class CatalogueProbes:
         said = f"{len(instruments)} instruments; {len(proposals)} proposals whose data anyone with an account may mount."
         self._place.ok("open data", said)
 
-    async def _hostile(self) -> None:
-        """In each filter, some at once; afterwards what was there before still is."""
-        questions, end = rules.strange_questions(), time.monotonic() + PATIENCE * self._seconds
-        before, asked = await self._first(), 0
-        for begin in range(0, len(questions), AT_ONCE):
-            if time.monotonic() > end:
-                break
-            part = questions[begin : begin + AT_ONCE]
-            for broken in await asyncio.gather(*(self._strange(name, query) for name, query in part)):
-                if broken:
-                    self._place.fail("hostile text", broken, FAULT)
-                    return
-            asked += len(part)
-        await self._still_there(before)
-        if asked < len(questions):
-            said = f"Only {asked} of {len(questions)} questions could be asked in the time."
-            self._place.warn("hostile text", said, "Probe again with a larger --within.")
-        self._place.ok("hostile text", f"{asked} questions with text such as {rules.STRANGE[0]!r} are only text.")
-
-    async def _still_there(self, before: Sequence[str]) -> None:
-        after = set(await self._first())
-        for pid in [pid for pid in before if pid not in after][:AT_ONCE]:
-            try:
-                await self._backend.get(pid, self._reader)
-            except NotFound:
-                said = f"{pid!r} was there before these questions and is not any more."
-                self._place.warn("hostile text", said, "See whether somebody removed it just now.")
-
-    async def _first(self) -> list[str]:
-        return [d.pid for d in (await self._backend.search(SearchQuery(limit=PAGE), self._reader)).datasets]
-
-    async def _strange(self, name: str, query: SearchQuery) -> str:
-        """What is wrong with the answer, empty for nothing."""
-        try:
-            page = await self._backend.search(query, self._reader)
-        except InvalidRequest:
-            return ""
-        except ParasolError as error:
-            return f"The filter `{name}` with {_text(name, query)!r} ends in {error.reason}: {error.message}"
-        return next(rules.of_strange(name, query, page), "")
-
     async def _own(self) -> None:
         """What is the person's own belongs to them; of it what is not open is nothing to a stranger."""
         query = SearchQuery(limit=PAGE, belonging=Belonging.OWN)
@@ -277,8 +261,3 @@ _SAME = ("pid", "title", "proposal", "instrument", "started", "is_open")
 
 def _is_readable(folder: os.PathLike[str]) -> bool:
     return os.access(folder, os.R_OK | os.X_OK)
-
-
-def _text(name: str, query: SearchQuery) -> str:
-    said = getattr(query, name)
-    return said if isinstance(said, str) else str(said[0])

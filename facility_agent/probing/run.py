@@ -17,9 +17,9 @@ from facility_agent.config import Located
 from facility_agent.core.access import CatalogueRules
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.description import flavours
-from facility_agent.ports.catalogue import STRANGER, Reader
+from facility_agent.ports.catalogue import STRANGER, Reader, RestorableCatalogue
 from facility_agent.probing import machine, people
-from facility_agent.probing.catalogue import CatalogueProbes
+from facility_agent.probing.catalogue import CatalogueProbes, Shelf
 from facility_agent.probing.results import Place, Probes, Result
 
 WITHIN = 20.0
@@ -116,6 +116,9 @@ class _Probing:
         shelf = recording.shelf(self._made.catalogue, recording.policy(self._located))
         rules = self._made.rules(self._located.config.access["adapter"])
         places = Catalogue(shelf, rules, places_of(self._located.config.places))
+        archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
+        unknown = self._located.config.archive.mount_unknown
+        asked = Shelf(shelf, places.places_of, archive, unknown)
         place, username = self._place("catalogue"), self._wish.username
         asking = [(STRANGER, place)]
         if reader is not None:
@@ -123,7 +126,7 @@ class _Probing:
         elif username:
             place.skip(f"as {username}", "who that is could not be established.")
         for who, told in asking:
-            probes = CatalogueProbes(shelf, who, told, self._wish.seconds, places.places_of)
+            probes = CatalogueProbes(asked, who, told, self._wish.seconds)
             await probes.run()
             self._hung |= probes.hung
 

@@ -206,7 +206,7 @@ def test_from_a_link_over_the_archive_to_a_workspace(
     assert serious(page) == []
     page.screenshot(path=artefacts / "restored.png")
     page.get_by_role("link", name="Show the dataset").click()
-    page.get_by_role("link", name="Analyse").click()
+    page.get_by_role("link", name="Analyse", exact=True).click()
     page.get_by_role("button", name="Start").click()
     page.wait_for_url("**/workspaces")
     expect(page.get_by_role("link", name="Open")).to_be_visible(timeout=60_000)

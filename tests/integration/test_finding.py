@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from central_portal.catalogue.finding import plain_doi, spellings
+from central_portal.catalogue.finding import spellings
 from shared.catalogue import Changes, Dataset, SearchPage
 from shared.commands import Answer, Problem, Verb
 from shared.facilities import Outcome
@@ -76,10 +76,33 @@ async def test_open_data_are_found_by_either_and_no_facility_is_asked(link: Link
         "doi:10.5072/abc-1",
         "https://doi.org/10.5072/Abc-1",
         " 10.5072/Abc-1 ",
+        "DOI: 10.5072/aBC-1",
+        "HTTP://DX.doi.org/10.5072%2FABC-1",
+        "info:doi/10.5072/abc-1",
     ):
         assert await link.find(doi=doi) == here
     assert await link.find(doi="10.5072/abc-12") == f"Dataset:{link.alpha}:other"
     assert link.portal.agents.asked == []
+
+
+async def test_a_facilitys_own_spelling_does_not_matter(link: Link) -> None:
+    await link.open(
+        link.alpha, dataset("a", doi="https://doi.org/10.5072/ÄBC"), dataset("b", doi="10.5072/None"), dataset("c")
+    )
+    for doi in ("10.5072/Äbc", "doi:10.5072/ÄBC"):
+        assert await link.find(doi=doi) == f"Dataset:{link.alpha}:a"
+    assert await link.find(doi="10.5072/äbc") == "NOT_FOUND", "only the case of ASCII letters says nothing"
+    for nothing in ("doi:", "https://doi.org/", " "):
+        assert await link.find(doi=nothing) in {"NOT_FOUND", "INVALID_REQUEST"}
+
+
+async def test_a_doi_is_looked_up_in_an_index() -> None:
+    from django.db.models import Q
+
+    from central_portal.mirror.lookup import rows
+
+    plan = await in_db(lambda: rows(["alpha", "beta"], Q(doi="10.5072/a")).explain())
+    assert "open_record_doi" in plan, plan
 
 
 async def test_what_was_withdrawn_is_not_found(link: Link) -> None:
@@ -147,4 +170,3 @@ async def test_a_facility_that_takes_no_part_is_none(link: Link) -> None:
 def test_spellings() -> None:
     assert spellings("a/b%2F") == ("a/b%2F", "a%2Fb%252F")
     assert spellings("plain") == ("plain",)
-    assert plain_doi("DOI:10.1/x") == "10.1/x"

@@ -45,3 +45,24 @@ def test_what_is_held_already_learns_its_title_and_year(monkeypatch: pytest.Monk
     found = _search(slug, SearchQuery(text="silver", order=Order.RELEVANCE))
     assert found is not None
     assert [d.pid for d in found.page.datasets] == ["b", "a", "c"]
+
+
+def test_what_is_held_already_learns_its_doi(monkeypatch: pytest.MonkeyPatch) -> None:
+    from importlib import import_module
+
+    from django.apps import apps
+
+    from central_portal.mirror.models import OpenRecord
+
+    slug = fresh()
+    rows = [dataset(f"d{n}", doi=f"https://doi.org/10.5072/D{n}" if n % 2 else "") for n in range(5)]
+    apply(slug, "", Changes((*rows, dataset("gone", doi="10.1/g")), (Proposal("P1", doi="10.1/p"),), token="t:1"))
+    apply(slug, "t:1", Changes(gone_datasets=("gone",), token="t:2"))
+    wanted = list(OpenRecord.objects.filter(facility=slug).order_by("id").values())
+    OpenRecord.objects.filter(facility=slug).update(doi=None)
+    module = import_module("central_portal.mirror.migrations.0003_doi")
+    monkeypatch.setattr(module, "BATCH", 2)
+    module.learn(apps, None)
+    held = list(OpenRecord.objects.filter(facility=slug).order_by("id").values())
+    assert held == wanted, "and nothing else has changed"
+    assert {row["pid"]: row["doi"] for row in held if row["doi"]} == {"d1": "10.5072/d1", "d3": "10.5072/d3"}

@@ -224,7 +224,7 @@ async def test_a_catalogue_without_open_data_is_no_failure(folder: Path) -> None
     found = await probed(located)
     assert not of(found, State.FAILED)
     assert of(found, State.WARNING)["catalogue.nexus_folder search"] == "There are no open datasets."
-    assert "catalogue.nexus_folder dataset, files and folders" in of(found, State.UNTRIED)
+    assert "catalogue.nexus_folder dataset, files, archive and folders" in of(found, State.UNTRIED)
 
 
 async def test_a_flavour_that_no_machine_has_is_a_warning(folder: Path) -> None:  # noqa: F811

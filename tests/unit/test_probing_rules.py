@@ -11,12 +11,13 @@ import pytest
 
 from facility_agent.ports.catalogue import STRANGER, Location, Reader
 from facility_agent.probing import rules
-from facility_agent.probing.catalogue import CatalogueProbes
+from facility_agent.probing.catalogue import CatalogueProbes, Shelf
 from facility_agent.probing.people import access, directory, nobody
 from facility_agent.probing.results import Place, Result, State, short
 from facility_agent.testing.catalogue_world import ADA
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from shared.catalogue import (
+    ArchiveState,
     Belonging,
     DataFile,
     Dataset,
@@ -54,7 +55,9 @@ async def probed(kind: type[MemoryCatalogue], folder: Path, reader: Reader = STR
     async def locate(proposal: str, reader: Reader) -> list[Location]:
         return [await backend.locate(proposal)]
 
-    await CatalogueProbes(backend, reader, Place("catalogue.it", found.append), WITHIN, locate).run()
+    await CatalogueProbes(
+        Shelf(backend, locate, backend), reader, Place("catalogue.it", found.append), WITHIN
+    ).run()
     return found
 
 
@@ -215,11 +218,37 @@ async def test_text_that_cannot_be_sent_is_told(tmp_path: Path) -> None:
     async def locate(proposal: str, reader: Reader) -> list[Location]:
         raise NotFound
 
-    await CatalogueProbes(backend, STRANGER, Place("c", found.append), WITHIN, locate).run()
+    await CatalogueProbes(Shelf(backend, locate), STRANGER, Place("c", found.append), WITHIN).run()
     told = [r.said for r in found if r.state is State.WARNING]
     assert any("cannot be sent" in said for said in told)
     assert "A dataset or proposal is named by what looks like an e-mail address." in told
     assert "The data of 'P-open' are not found on this machine." in told
+
+
+@pytest.mark.parametrize(
+    ("states", "told", "mounts_unknown", "warns"),
+    [
+        ("ONLINE", "ONLINE", False, ""), ("ARCHIVED", "ARCHIVED", False, ""), ("UNKNOWN", "UNKNOWN", True, ""),
+        ("ARCHIVED", "RESTORING", False, ""), ("UNKNOWN", "UNKNOWN", False, "1 ONLINE, 1 UNKNOWN."),
+        ("ONLINE", "ARCHIVED", False, "'d2' is ONLINE in a search, and ARCHIVED when the archive is asked."),
+    ],
+)  # fmt: skip
+async def test_where_data_are_is_told_and_compared(
+    tmp_path: Path, states: str, told: str, mounts_unknown: bool, warns: str
+) -> None:
+    found: list[Result] = []
+    backend, archive = MemoryCatalogue({"P-open"}, {"P-open": tmp_path}), MemoryCatalogue({"P-open"})
+    for catalogue_, state in ((backend, states), (archive, told)):
+        catalogue_.put([dataset(1), dataset(2, state=ArchiveState(state))])
+
+    async def locate(proposal: str, reader: Reader) -> list[Location]:
+        return [await backend.locate(proposal)]
+
+    shelf = Shelf(backend, locate, archive, mounts_unknown)
+    await CatalogueProbes(shelf, STRANGER, Place("c", found.append), WITHIN).run()
+    said = [r.said for r in found if r.where == "c archive" and r.state is State.WARNING]
+    assert said == ([warns] if warns else [])
+    assert archive.asked == [], "nothing is brought back"
 
 
 @pytest.mark.parametrize(
