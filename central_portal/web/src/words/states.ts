@@ -3,6 +3,7 @@ import type { MessageDescriptor } from '@lingui/core';
 import type {
   ArchiveState, CarriedBy, FacilityState, LinkState, Scope, StepName, StepState, UsedAs, WorkspaceState,
 } from '../gql/graphql';
+import { hasFinished, isTask } from '../tasks/task';
 import type { Tone } from '../ui/Icon';
 
 interface Word {
@@ -37,6 +38,18 @@ export const WORKSPACE_STATES: Record<WorkspaceState, Word> = {
   FAILED: { tone: 'bad', text: msg`Did not start` },
   UNKNOWN: { tone: 'unknown', text: msg`State unknown` },
 };
+
+/** A task's states where they mean something else than a workspace's. */
+const TASK_STATES: Partial<Record<WorkspaceState, Word>> = {
+  FAILED: { tone: 'bad', text: msg`Failed` },
+};
+const FINISHED: Word = { tone: 'ok', text: msg`Finished` };
+
+/** What the state of a workspace or task is called. */
+export function stateWord(workspace: Parameters<typeof isTask>[0]): Word {
+  if (hasFinished(workspace)) return FINISHED;
+  return (isTask(workspace) ? TASK_STATES[workspace.state] : null) ?? WORKSPACE_STATES[workspace.state];
+}
 
 /** A step while it is not yet, or just now, being done; and once it is. */
 export const STEPS: Record<StepName, { doing: MessageDescriptor; done: MessageDescriptor }> = {
