@@ -18,17 +18,19 @@ export function forgetNews(): void {
 
 /** News of what this person waits for; its code is loaded once there is something to wait for. */
 export function PersonNews({ person }: { person: string }) {
+  const [owner, setOwner] = useState('');
   useEffect(() => {
     restores.belongsTo(person);
     tasks.belongsTo(person);
+    setOwner(person);
   }, [person]);
   const isWaiting = [
     useSyncExternalStore(restores.ids.subscribe, restores.ids.get),
     useSyncExternalStore(tasks.ids.subscribe, tasks.ids.get),
   ].some((ids) => ids.length > 0);
   // News may be on the page after the last wait.
-  const [isWanted, setWanted] = useState(isWaiting);
-  if (isWaiting && !isWanted) setWanted(true);
+  const [isWanted, setWanted] = useState(false);
+  if (owner === person && isWaiting && !isWanted) setWanted(true);
   return isWanted ? (
     <Suspense fallback={null}>
       <AllNews />
