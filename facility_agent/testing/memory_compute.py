@@ -12,7 +12,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from facility_agent.adapters.compute import tasks
 from facility_agent.ports.compute import (
     Capacity,
     ComputeBackend,
@@ -145,7 +144,10 @@ class MemoryCompute(ComputeBackend):
         if spec.task:
             results = Path(spec.task.results)
             mount = next(each for each in spec.mounts if Path(each.place) == results.parent)
-            tasks.begin(mount.folder / results.name, spec.task.facts)
+            folder = mount.folder / results.name
+            folder.mkdir()
+            (folder / "task.json").write_text(spec.task.facts)
+            (folder / "log.txt").touch()
         run = _Run(self._owner, spec.workspace_id, spec.environment, account.username, socket, headers, spec.task)
         await machine.begin(run)
         return spec.workspace_id
