@@ -35,7 +35,7 @@ const LIFETIME = { code: 'LIFETIME', message: 'It reached its end.', retryable: 
 let sequence = 0;
 const task = (state: WorkspaceState, more: object = {}) => ({
   __typename: 'Workspace', id: ID, uuid: UUID, title: 'Lysozyme', state, sequence: (sequence += 1), facility: { ...alpha, gateway: 'https://a.example', connectUrl: '/connect/alpha' },
-  environment: reduction, environmentTitle: 'Azimuthal integration', flavour: reduction.flavours[0], proposals: ['P-1'], steps: [], requestedAt: NOW,
+  environment: reduction, environmentTitle: 'Azimuthal integration', flavour: reduction.flavours[1], proposals: ['P-1'], dataset: 'Dataset:alpha:1', steps: [], requestedAt: NOW,
   changedAt: NOW, seenAt: NOW, endsAt: TOMORROW, waitsUntil: null, stopRequestedAt: null, openUrl: null, problem: null, ...more,
 });
 
@@ -153,7 +153,10 @@ describe('the page of a task', () => {
     await lookAt(centreWith(task('FAILED', { problem: EXITED })));
     expect(await screen.findByText(EXITED.message)).toBeTruthy();
     expect(screen.getByText('Failed')).toBeTruthy();
-    expect(screen.getByRole('link', { name: 'Start it again' })).toBeTruthy();
+    const again = screen.getByRole('link', { name: 'Start it again' }).getAttribute('href') ?? '';
+    expect(Object.fromEntries(new URL(again, 'https://portal.test').searchParams)).toEqual({
+      facility: 'alpha', dataset: 'Dataset:alpha:1', environment: 'reduction', flavour: 'medium', proposal: 'P-1', title: 'Lysozyme',
+    });
   });
 
   it('whose time was over says so, and not that it finished', async () => {
