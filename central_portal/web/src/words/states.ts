@@ -3,7 +3,7 @@ import type { MessageDescriptor } from '@lingui/core';
 import type {
   ArchiveState, CarriedBy, FacilityState, LinkState, Scope, StepName, StepState, UsedAs, WorkspaceState,
 } from '../gql/graphql';
-import { hasFinished, isTask } from '../tasks/task';
+import { hasFinished, isTask, type SeenTask } from '../tasks/task';
 import type { Tone } from '../ui/Icon';
 
 interface Word {
@@ -39,16 +39,18 @@ export const WORKSPACE_STATES: Record<WorkspaceState, Word> = {
   UNKNOWN: { tone: 'unknown', text: msg`State unknown` },
 };
 
-/** A task's states where they mean something else than a workspace's. */
-const TASK_STATES: Partial<Record<WorkspaceState, Word>> = {
-  FAILED: { tone: 'bad', text: msg`Failed` },
-};
 const FINISHED: Word = { tone: 'ok', text: msg`Finished` };
+const FAILED: Word = { tone: 'bad', text: msg`Failed` };
 
-/** What the state of a workspace or task is called. */
-export function stateWord(workspace: Parameters<typeof isTask>[0]): Word {
+interface Seen extends SeenTask {
+  steps: readonly { name: StepName; state: StepState }[];
+}
+
+/** What the state of a workspace is called: what has run did not fail to start, and a task may be over before anybody saw it run. */
+export function stateWord(workspace: Seen): Word {
   if (hasFinished(workspace)) return FINISHED;
-  return (isTask(workspace) ? TASK_STATES[workspace.state] : null) ?? WORKSPACE_STATES[workspace.state];
+  const hasRun = isTask(workspace) || workspace.steps.some((step) => step.name === 'READY' && step.state === 'DONE');
+  return workspace.state === 'FAILED' && hasRun ? FAILED : WORKSPACE_STATES[workspace.state];
 }
 
 /** A step while it is not yet, or just now, being done; and once it is. */
