@@ -171,6 +171,7 @@ def workspace(value: WorkspaceView, facilities: Facilities, home: Data) -> Data:
         "environmentTitle": value.environment_title,
         "flavour": _offered(home["flavours"], value.flavour),
         "proposals": list(value.proposals),
+        "dataset": global_id("Dataset", value.facility, value.dataset) if value.dataset else None,
         "state": state,
         "sequence": value.sequence,
         "steps": [

@@ -18,6 +18,18 @@ function preloadFont(): Plugin {
   };
 }
 
+/**
+ * Small modules that many pages share, in one chunk each: a chunk of its own for every one weighs more than it holds.
+ * None of `common` is needed by the entry, or every page would wait for all of it; `base` is.
+ */
+const GROUPS = [
+  {
+    name: 'common',
+    test: /\/src\/(words\/|tasks\/task\.|api\/read|lib\/format|launch\/FlavourText|facilities\/(ConnectLink|links|queries|useFacilities)|ui\/(ProblemNotice|ReadError|SignInNotice|Time)\.)/,
+  },
+  { name: 'base', test: /\/src\/(lib\/(kept|paths|store)|restore\/asked|tasks\/started)\./ },
+];
+
 export default defineConfig({
   plugins: [
     { ...optimizeLocales.vite({ locales: ['en-US'] }), enforce: 'pre' },
@@ -31,6 +43,7 @@ export default defineConfig({
     // A data: URL would need a hole in the content security policy.
     assetsInlineLimit: 0,
     manifest: true,
+    rolldownOptions: { output: { codeSplitting: { groups: GROUPS, includeDependenciesRecursively: false } } },
   },
   test: {
     environment: 'jsdom',

@@ -162,19 +162,22 @@ class ShownStep:
 
 
 def shown_steps(state: WorkspaceState, steps: Sequence[Step], requested_at: float) -> tuple[ShownStep, ...]:
-    """All steps of a launch: those before the last entered are done; the last is active, done or failed."""
+    """All steps of a launch: those before the last entered are done; the last is active, done or failed.
+
+    What failed once it was ready has started all the same.
+    """
     entered = {step.name: step for step in steps}
     entered.setdefault(StepName.ASK, Step(StepName.ASK, requested_at))
     last = max(STEPS.index(name) for name in entered)
     at_last = StepState.ACTIVE
-    if state is WorkspaceState.FAILED:
-        at_last = StepState.FAILED
-    elif last == len(STEPS) - 1 or state in (
+    if last == len(STEPS) - 1 or state in (
         WorkspaceState.RUNNING,
         WorkspaceState.STOPPING,
         WorkspaceState.ENDED,
     ):
         at_last = StepState.DONE
+    elif state is WorkspaceState.FAILED:
+        at_last = StepState.FAILED
     shown = []
     for index, name in enumerate(STEPS):
         step = entered.get(name)

@@ -215,6 +215,16 @@ async def test_a_launch_that_cannot_be_changes_nothing(changes: dict[str, Any], 
     assert listed["data"]["workspaces"]["totalCount"] == 0
 
 
+@pytest.mark.parametrize("dataset", [None, "Dataset:alpha:20.500/a:b"])
+async def test_a_workspace_tells_the_dataset_that_it_was_started_from(dataset: str | None) -> None:
+    centre, number = portal(), str(uuid.uuid4())
+    await centre.connect("alpha", started)
+    cookie = await centre.person(f"dora{dataset is None}", "alpha")
+    await centre.ask(LAUNCH, wish(number, dataset=dataset), cookie)
+    (told,) = (await centre.ask("{workspaces{nodes{uuid dataset}}}", cookie=cookie))["data"]["workspaces"]["nodes"]
+    assert told == {"uuid": number, "dataset": dataset}
+
+
 async def test_strangers_and_the_ungranted_start_nothing() -> None:
     centre = portal()
     await centre.connect("alpha", started)

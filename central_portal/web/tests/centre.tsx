@@ -33,7 +33,7 @@ export class Centre {
   /** An event of every open subscription of this field whose variables are these. */
   async tell(field: string, event: unknown, variables: Record<string, unknown> = {}): Promise<void> {
     for (const watcher of this.watching) {
-      if (!watcher.query.includes(`${field}(`) || !Object.entries(variables).every(([name, value]) => watcher.variables[name] === value)) continue;
+      if (!new RegExp(`\\b${field}\\b`).test(watcher.query) || !Object.entries(variables).every(([name, value]) => watcher.variables[name] === value)) continue;
       const result = await graphql({ schema, source: watcher.query, variableValues: watcher.variables, rootValue: { [field]: event } });
       watcher.next(result as never);
     }
@@ -60,7 +60,7 @@ export class Centre {
 export async function show(element: ReactNode, centre: Centre, path = '/', at = '/') {
   const root = createRootRoute();
   const here = createRoute({ getParentRoute: () => root, path: at as '/', component: () => element });
-  const paths = ['/workspaces', '/launch', '/connect/$slug', '/search', '/proposals', '/proposals/$id', '/facilities/$slug', '/datasets/$id'];
+  const paths = ['/workspaces', '/workspaces/$id', '/launch', '/connect/$slug', '/search', '/proposals', '/proposals/$id', '/facilities/$slug', '/datasets/$id'];
   const others = paths.filter((each) => each !== at).map((each) =>
     createRoute({ getParentRoute: () => root, path: each as '/', component: () => <p>at {each}</p> }),
   );

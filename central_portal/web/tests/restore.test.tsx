@@ -1,7 +1,7 @@
 import { act, screen, waitFor } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { asked, forgetRestores, watchRestore } from '../src/restore/asked';
+import { restores } from '../src/restore/asked';
 import { RestoreNews } from '../src/restore/RestoreNews';
 import { DatasetPage } from '../src/search/DatasetPage';
 import { Centre, facility, show } from './centre';
@@ -40,8 +40,8 @@ const page = (centre: Centre) =>
 const analyse = () => screen.queryByRole('link', { name: 'Analyse' });
 
 beforeEach(() => {
-  sessionStorage.clear();
-  forgetRestores();
+  restores.belongsTo('Person:1');
+  restores.forgetAll();
 });
 
 describe('a dataset in the archive', () => {
@@ -61,7 +61,7 @@ describe('a dataset in the archive', () => {
     await act(() => centre.tell('datasetChanged', whole('ONLINE')));
     await waitFor(() => expect(analyse()).not.toBeNull());
     expect(screen.getByText('Lysozyme is on disk at Alpha Light Source now.')).toBeTruthy();
-    expect(asked.get()).toEqual([]);
+    expect(restores.ids.get()).toEqual([]);
   });
 
   it('that did not come back is said to be so, and can be asked for again', async () => {
@@ -83,7 +83,7 @@ describe('a dataset in the archive', () => {
     await userEvent.click(await screen.findByRole('button', { name: 'Restore' }));
     expect(await screen.findByRole('alert')).toBeTruthy();
     expect(screen.getByText(/You have not allowed the portal to do this at Alpha Light Source/)).toBeTruthy();
-    expect(asked.get()).toEqual([]);
+    expect(restores.ids.get()).toEqual([]);
     expect(screen.getByRole('button', { name: 'Restore' })).toBeTruthy();
   });
 
@@ -92,10 +92,10 @@ describe('a dataset in the archive', () => {
     await page(centre);
     await userEvent.click(await screen.findByRole('button', { name: 'Restore' }));
     expect(await screen.findByText('What you asked waits for it, at most ten minutes.')).toBeTruthy();
-    await waitFor(() => expect(asked.get()).toEqual([ID]));
+    await waitFor(() => expect(restores.ids.get()).toEqual([ID]));
     await act(() => centre.tell('datasetChanged', whole('ARCHIVED')));
     expect(screen.queryByText(/did not come back/)).toBeNull();
-    expect(asked.get()).toEqual([ID]);
+    expect(restores.ids.get()).toEqual([ID]);
   });
 
   it('that nobody knows was asked for says so', async () => {
@@ -171,21 +171,21 @@ describe('other places', () => {
   });
 
   it('are news on any page, until they are dismissed', async () => {
-    watchRestore(ID);
+    restores.keep(ID);
     const centre = new Centre({});
     await show(<RestoreNews />, centre);
     await waitFor(() => expect(centre.watching.length).toBe(1));
     await act(() => centre.tell('datasetChanged', whole('ONLINE', { title: '<b>Lysozyme</b>' }), { dataset: ID }));
     expect(await screen.findByText('<b>Lysozyme</b> is on disk at Alpha Light Source now.')).toBeTruthy();
     expect(centre.watching).toEqual([]);
-    expect(sessionStorage.getItem('parasol.restores')).toBe('[]');
+    expect(restores.ids.get()).toEqual([]);
     await userEvent.click(screen.getByRole('button', { name: 'Dismiss' }));
     expect(screen.queryByText(/is on disk/)).toBeNull();
   });
 
   it('at most ten are watched, the newest ones', () => {
-    for (let n = 0; n < 12; n += 1) watchRestore(`Dataset:alpha:${n}`);
-    expect(asked.get().length).toBe(10);
-    expect(asked.get()[0]).toBe('Dataset:alpha:2');
+    for (let n = 0; n < 12; n += 1) restores.keep(`Dataset:alpha:${n}`);
+    expect(restores.ids.get().length).toBe(10);
+    expect(restores.ids.get()[0]).toBe('Dataset:alpha:2');
   });
 });

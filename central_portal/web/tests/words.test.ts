@@ -7,7 +7,7 @@ import { i18n } from '../src/i18n';
 import { COMPLETENESS, OUTCOMES, OWN_OUTCOMES, partOfCopy, PROPOSAL_OUTCOMES, VISITS } from '../src/words/outcomes';
 import { PROBLEMS, problemOf, REASONS, SIGN_IN_FAILURES, wordingOf } from '../src/words/problems';
 import {
-  ARCHIVE_STATES, CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, USED_AS, WORKSPACE_STATES,
+  ARCHIVE_STATES, CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, stateWord, USED_AS, WORKSPACE_STATES,
 } from '../src/words/states';
 
 const read = (path: string) => readFileSync(new URL(path, `file://${process.cwd()}/`), 'utf8');
@@ -35,6 +35,24 @@ describe('every value of the schema has its words', () => {
     ['Scope', SCOPES], ['ArchiveState', ARCHIVE_STATES],
   ])('%s', (name, words) => {
     expect(Object.keys(words).sort()).toEqual(valuesOf(name));
+  });
+});
+
+describe('the state of a workspace', () => {
+  const word = (state: 'FAILED' | 'ENDED' | 'RUNNING', ready: 'DONE' | 'WAITING', usedAs: 'TASK' | 'NOTEBOOK' = 'NOTEBOOK', code?: string) =>
+    i18n._(stateWord({ state, steps: [{ name: 'READY', state: ready }], environment: { usedAs }, problem: code ? { code } : null }).text);
+
+  it('says that it did not start only of what never ran', () => {
+    expect(word('FAILED', 'WAITING')).toBe('Did not start');
+    expect(word('FAILED', 'DONE')).toBe('Failed');
+    expect(word('FAILED', 'WAITING', 'TASK')).toBe('Failed');
+  });
+
+  it('says that a task has finished only when its facility says so', () => {
+    expect(word('ENDED', 'DONE', 'TASK', 'FINISHED')).toBe('Finished');
+    expect(word('ENDED', 'DONE', 'TASK', 'LIFETIME')).toBe('Ended');
+    expect(word('ENDED', 'DONE', 'TASK')).toBe('Ended');
+    expect(word('RUNNING', 'DONE', 'TASK', 'FINISHED')).toBe('Running');
   });
 });
 

@@ -2,11 +2,11 @@ import { Trans, useLingui } from '@lingui/react/macro';
 import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { Button } from 'react-aria-components';
 import { useSession } from '../api/session';
-import type { FacilityFull } from '../facilities/queries';
+import type { EnvironmentFull, FacilityFull } from '../facilities/queries';
 import { formatAddress } from '../lib/address';
 import { announce } from '../ui/announce';
 import { blockerOf } from './blocker';
-import { linkOf, LONGEST_TITLE, offerOf, settled, type Choice } from './choice';
+import { lacksProposal, linkOf, LONGEST_TITLE, offerOf, settled, type Choice } from './choice';
 import { EnvironmentField, LifetimeField, SizeField } from './fields';
 import { BlockedNotice, LaunchOutcome, Mending, WaitingNotice } from './LaunchOutcome';
 import { rememberEnvironment } from './memory';
@@ -30,10 +30,11 @@ function TitleField({ title, fallback, onChange }: { title: string; fallback: st
   );
 }
 
-function StartButton({ title, busy, isDisabled }: { title: string; busy: boolean; isDisabled: boolean }) {
+function StartButton({ environment, busy, isDisabled }: { environment: EnvironmentFull; busy: boolean; isDisabled: boolean }) {
+  const start = environment.usedAs === 'TASK' ? <Trans>Start task</Trans> : <Trans>Start {environment.title}</Trans>;
   return (
     <Button className="btn primary" type="submit" isPending={busy} isDisabled={isDisabled}>
-      {busy ? <Trans>Starting …</Trans> : <Trans>Start {title}</Trans>}
+      {busy ? <Trans>Starting …</Trans> : start}
     </Button>
   );
 }
@@ -66,11 +67,12 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
   // While it is not known who is signed in, only what holds for everybody is said.
   const found = blockerOf(!!me, facility);
   const blocker = unread && found !== 'OFFLINE' ? null : found;
+  const lacking = lacksProposal(choice, offer);
   const back = `/launch${formatAddress({ ...linkOf(facility, choice, dataset) })}`;
 
   async function submit(event: FormEvent) {
     event.preventDefault();
-    if (!offer || blocker || unread) return;
+    if (!offer || blocker || unread || lacking) return;
     const title = choice.title.trim() || offer.environment.title;
     const taken = await launching.start({
       environment: offer.environment.id,
@@ -94,7 +96,12 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
       <EnvironmentField facility={facility} offer={offer} onChange={(environment) => change({ environment, flavour: '' })} />
       <SizeField offer={offer} onChange={(flavour) => change({ flavour })} />
       <LifetimeField offer={offer} lifetime={choice.lifetime} onChange={(lifetime) => change({ lifetime })} />
-      <ProposalsField proposals={choice.proposals} known={facility.openProposals} onChange={(proposals) => change({ proposals })} />
+      <ProposalsField
+        proposals={choice.proposals}
+        known={facility.openProposals}
+        isTask={offer.environment.usedAs === 'TASK'}
+        onChange={(proposals) => change({ proposals })}
+      />
       <TitleField title={wanted.title} fallback={offer.environment.title} onChange={(title) => change({ title })} />
       <div ref={end} className="stack-tight">
         <LaunchOutcome result={result} facility={facility} back={back} />
@@ -108,7 +115,7 @@ export function LaunchForm({ facility, dataset, first, onStarted, onCancel }: La
         {blocker && blocker !== 'OFFLINE' ? (
           <Mending blocker={blocker} facility={facility} back={back} />
         ) : (
-          <StartButton title={offer.environment.title} busy={launching.busy} isDisabled={unread || blocker === 'OFFLINE'} />
+          <StartButton environment={offer.environment} busy={launching.busy} isDisabled={unread || lacking || blocker === 'OFFLINE'} />
         )}
       </div>
     </form>

@@ -3,17 +3,32 @@ import { useId, useState } from 'react';
 import { Button } from 'react-aria-components';
 import { announce } from '../ui/announce';
 import { Glyph } from '../ui/Icon';
+import { Status } from '../ui/Status';
 import { MOST_PROPOSALS, withProposals } from './choice';
 
 interface ProposalsFieldProps {
   proposals: string[];
   /** Offered while typing. */
   known: readonly string[];
+  /** A task's results go to the first of them, so it needs one. */
+  isTask: boolean;
   onChange: (proposals: string[]) => void;
 }
 
+function NoProposal({ isTask }: { isTask: boolean }) {
+  return isTask ? (
+    <Status tone="warn">
+      <Trans>A task needs a proposal: its results go there.</Trans>
+    </Status>
+  ) : (
+    <p className="muted">
+      <Trans>None: the workspace starts without data.</Trans>
+    </p>
+  );
+}
+
 /** Which proposals are mounted, read-only. */
-export function ProposalsField({ proposals, known, onChange }: ProposalsFieldProps) {
+export function ProposalsField({ proposals, known, isTask, onChange }: ProposalsFieldProps) {
   const { t } = useLingui();
   const [typed, setTyped] = useState('');
   const id = useId();
@@ -21,6 +36,7 @@ export function ProposalsField({ proposals, known, onChange }: ProposalsFieldPro
     onChange(withProposals(proposals, typed.split(/[\s,;]+/)));
     setTyped('');
   };
+  const [first] = proposals;
   const full = proposals.length >= MOST_PROPOSALS;
   return (
     <fieldset className="field">
@@ -45,9 +61,7 @@ export function ProposalsField({ proposals, known, onChange }: ProposalsFieldPro
           ))}
         </ul>
       ) : (
-        <p className="muted">
-          <Trans>None: the workspace starts without data.</Trans>
-        </p>
+        <NoProposal isTask={isTask} />
       )}
       {full ? null : (
         <div className="row">
@@ -78,7 +92,11 @@ export function ProposalsField({ proposals, known, onChange }: ProposalsFieldPro
         </div>
       )}
       <p className="muted">
-        <Trans>You can read them in the workspace; the facility checks that you may.</Trans>
+        {!isTask ? (
+          <Trans>You can read them in the workspace; the facility checks that you may.</Trans>
+        ) : first ? (
+          <Trans>The task can read them; its results go to {first}. The facility checks that you may.</Trans>
+        ) : null}
       </p>
     </fieldset>
   );

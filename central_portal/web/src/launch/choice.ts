@@ -75,6 +75,10 @@ export function settled(choice: Choice, offer: Offer): Choice {
   };
 }
 
+/** Whether it is a task without a proposal for its results, which every facility refuses. */
+export const lacksProposal = (choice: Choice, offer: Offer): boolean =>
+  offer.environment.usedAs === 'TASK' && choice.proposals.length === 0;
+
 /** `before` and the proposals named in `added`, each once, no more than a workspace mounts. */
 export function withProposals(before: readonly string[], added: readonly string[]): string[] {
   const names = added.map((each) => each.trim()).filter((each) => each && each.length <= LONGEST_PROPOSAL);

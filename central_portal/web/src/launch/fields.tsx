@@ -45,6 +45,11 @@ export function EnvironmentField({ facility, offer, onChange }: { facility: Faci
         {environment.software.length ? (
           <p className="muted">{environment.software.map((program) => `${program.name} ${program.version}`.trim()).join(', ')}</p>
         ) : null}
+        {environment.usedAs === 'TASK' ? (
+          <p>
+            <Trans>A task: it runs to its end, and nobody needs to watch. Its results go into the proposal’s folder “processed”.</Trans>
+          </p>
+        ) : null}
         {environment.isolation === 'NONE' ? (
           <Status tone="info">
             <Trans>Runs as the facility’s service user, not as your own account.</Trans>
@@ -85,12 +90,13 @@ export function SizeField({ offer, onChange }: { offer: Offer; onChange: (slug: 
   );
 }
 
-/** After how long it ends. */
+/** After how long it ends; a task may have finished before. */
 export function LifetimeField({ offer, lifetime, onChange }: { offer: Offer; lifetime: number; onChange: (seconds: number) => void }) {
+  const isTask = offer.environment.usedAs === 'TASK';
   return (
     <RadioGroup className="field" orientation="horizontal" value={String(lifetime)} onChange={(value) => onChange(Number(value))}>
       <Label className="field-label">
-        <Trans>Ends after</Trans>
+        {isTask ? <Trans>Ends at the latest after</Trans> : <Trans>Ends after</Trans>}
       </Label>
       <div className="row">
         {offer.lifetimes.map((seconds) => (
@@ -100,7 +106,11 @@ export function LifetimeField({ offer, lifetime, onChange }: { offer: Offer; lif
         ))}
       </div>
       <Text slot="description" className="muted">
-        <Trans>What lies in the workspace’s own folder goes with it; save results elsewhere before the end.</Trans>
+        {isTask ? (
+          <Trans>A task that has not finished by then is ended; what it wrote until then stays.</Trans>
+        ) : (
+          <Trans>What lies in the workspace’s own folder goes with it; save results elsewhere before the end.</Trans>
+        )}
       </Text>
     </RadioGroup>
   );

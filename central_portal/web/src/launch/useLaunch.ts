@@ -2,6 +2,8 @@ import { useRef, useState } from 'react';
 import { useMutation } from 'urql';
 import { doc } from '../api/doc';
 import type { LaunchWorkspaceInput } from '../gql/graphql';
+import { tasks } from '../tasks/started';
+import { isTask } from '../tasks/task';
 import { problemOf, type ProblemData } from '../words/problems';
 import { Launch } from './queries';
 
@@ -18,7 +20,7 @@ export type LaunchResult =
 export interface Launching {
   result: LaunchResult;
   busy: boolean;
-  /** Resolves with whether it was taken on. */
+  /** Resolves with whether it was taken on; a task is then watched, so that its end is told. */
   start: (wanted: Omit<LaunchWorkspaceInput, 'id'>) => Promise<boolean>;
 }
 
@@ -53,6 +55,7 @@ export function useLaunch(): Launching {
       setResult({ kind: 'unknown' });
       return false;
     }
+    if (isTask(payload.workspace)) tasks.keep(payload.workspace.id);
     return true;
   }
 

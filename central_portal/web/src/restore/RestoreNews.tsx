@@ -4,9 +4,8 @@ import { useEffect, useState, useSyncExternalStore } from 'react';
 import { useSubscription } from 'urql';
 import { doc } from '../api/doc';
 import type { DatasetChangedSubscription } from '../gql/graphql';
-import { announce } from '../ui/announce';
-import { Status } from '../ui/Status';
-import { asked, forgetRestore } from './asked';
+import { News } from '../ui/News';
+import { restores } from './asked';
 import { DatasetChanged } from './queries';
 
 const ChangedDocument = doc(DatasetChanged);
@@ -25,38 +24,33 @@ function Watched({ id, ended }: { id: string; ended: (dataset: Changed) => void 
   }, [state]);
   const refused = error?.graphQLErrors.length;
   useEffect(() => {
-    if (refused) forgetRestore(id);
+    if (refused) restores.forget(id);
   }, [refused, id]);
   return null;
 }
 
-function News({ dataset, dismiss }: { dataset: Changed; dismiss: () => void }) {
+function Told({ dataset, dismiss }: { dataset: Changed; dismiss: () => void }) {
   const { t } = useLingui();
   const isThere = dataset.archiveState === 'ONLINE';
   const title = dataset.title;
   const name = dataset.facility.name;
   // Not <Trans>: it would take what looks like markup in a title for its own.
   const said = isThere ? t`${title} is on disk at ${name} now.` : t`${title} did not come back from the archive of ${name}.`;
-  useEffect(() => announce(said), [said]);
   return (
-    <div className="strip" role="group" aria-label={t`News of a dataset that you had restored`}>
-      <Status tone={isThere ? 'ok' : 'bad'}>{said}</Status>
+    <News tone={isThere ? 'ok' : 'bad'} said={said} label={t`News of a dataset that you had restored`} dismiss={dismiss}>
       <Link className="btn small" to="/datasets/$id" params={{ id: dataset.id }} onClick={dismiss}>
         <Trans>Show the dataset</Trans>
       </Link>
-      <button type="button" className="btn small" onClick={dismiss}>
-        <Trans>Dismiss</Trans>
-      </button>
-    </div>
+    </News>
   );
 }
 
 /** On every page: what this tab's person had restored is watched, and said once it is there or has failed. */
 export function RestoreNews() {
-  const ids = useSyncExternalStore(asked.subscribe, asked.get);
+  const ids = useSyncExternalStore(restores.ids.subscribe, restores.ids.get);
   const [news, setNews] = useState<readonly Changed[]>([]);
   const ended = (dataset: Changed) => {
-    forgetRestore(dataset.id);
+    restores.forget(dataset.id);
     setNews((before) => [...before.filter((each) => each.id !== dataset.id), dataset]);
   };
   return (
@@ -65,7 +59,7 @@ export function RestoreNews() {
         <Watched key={id} id={id} ended={ended} />
       ))}
       {news.map((dataset) => (
-        <News key={dataset.id} dataset={dataset} dismiss={() => setNews((before) => before.filter((each) => each !== dataset))} />
+        <Told key={dataset.id} dataset={dataset} dismiss={() => setNews((before) => before.filter((each) => each !== dataset))} />
       ))}
     </>
   );

@@ -9,7 +9,7 @@ import { ProblemNotice } from '../ui/ProblemNotice';
 import { Status } from '../ui/Status';
 import { problemOf, type ProblemData } from '../words/problems';
 import { ARCHIVE_STATES } from '../words/states';
-import { asked, watchRestore } from './asked';
+import { restores } from './asked';
 import { RestoreDataset } from './queries';
 
 const RestoreDocument = doc(RestoreDataset);
@@ -21,7 +21,7 @@ export function RestorePanel({ dataset }: { dataset: WholeDataset }) {
   const { i18n } = useLingui();
   const [{ fetching }, restore] = useMutation(RestoreDocument);
   const [outcome, setOutcome] = useState<Outcome>({ kind: 'none' });
-  const isWatched = useSyncExternalStore(asked.subscribe, asked.get).includes(dataset.id);
+  const isWatched = useSyncExternalStore(restores.ids.subscribe, restores.ids.get).includes(dataset.id);
   const name = dataset.facility.name;
   const state = dataset.archiveState;
   if (state === 'ONLINE') return null;
@@ -42,7 +42,7 @@ export function RestorePanel({ dataset }: { dataset: WholeDataset }) {
     if (problem) setOutcome({ kind: 'refused', problem });
     else if (!payload) setOutcome({ kind: 'unknown' });
     else {
-      watchRestore(dataset.id);
+      restores.keep(dataset.id);
       setOutcome({ kind: payload.waiting ? 'waiting' : 'none' });
     }
   }

@@ -4,6 +4,7 @@ import { useEffect, useId, useRef, type ReactNode } from 'react';
 import type { SessionView } from '../api/session';
 import { signInPath } from '../lib/paths';
 import { Glyph } from '../ui/Icon';
+import { forgetNews } from './PersonNews';
 
 /** A button that opens a list of links in the browser's own popover: Escape and a press outside close it. */
 function Opener({ label, accent, children }: { label: ReactNode; accent?: boolean; children: ReactNode }) {
@@ -27,7 +28,7 @@ function Opener({ label, accent, children }: { label: ReactNode; accent?: boolea
 /** Signing out is a form, so that no other page can do it by a link. */
 export function SignOutButton({ className }: { className: string }) {
   return (
-    <form method="post" action="/signout">
+    <form method="post" action="/signout" onSubmit={forgetNews}>
       <button type="submit" className={className}>
         <Trans>Sign out</Trans>
       </button>

@@ -3,12 +3,11 @@ import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { useConnection } from '../api/connection';
 import { useSession, useSessionRenewal, type SessionView } from '../api/session';
-import { forgetRestores } from '../restore/asked';
-import { RestoreNews } from '../restore/RestoreNews';
 import { LiveRegion } from '../ui/announce';
 import { Status } from '../ui/Status';
 import { VisitNotice } from '../visits/VisitNotice';
 import { AccountMenu } from './AccountMenu';
+import { PersonNews } from './PersonNews';
 import { ThemeButton } from './ThemeButton';
 
 /** After a dialog closed: it would take the focus back to its opener otherwise. */
@@ -97,10 +96,6 @@ export function Shell() {
   const session = useSession();
   useSessionRenewal(session.me);
   const main = useFocusOnNavigation();
-  const isSignedOut = session.me === null;
-  useEffect(() => {
-    if (isSignedOut) forgetRestores();
-  }, [isSignedOut]);
   return (
     <>
       <a className="skip" href="#main">
@@ -122,7 +117,7 @@ export function Shell() {
       <div>
         <ConnectionStrip />
         <SessionStrip session={session} />
-        {session.me ? <RestoreNews /> : null}
+        {session.me ? <PersonNews key={session.me.id} person={session.me.id} /> : null}
       </div>
       <main id="main" ref={main} tabIndex={-1}>
         <VisitNotice />

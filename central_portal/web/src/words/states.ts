@@ -3,6 +3,7 @@ import type { MessageDescriptor } from '@lingui/core';
 import type {
   ArchiveState, CarriedBy, FacilityState, LinkState, Scope, StepName, StepState, UsedAs, WorkspaceState,
 } from '../gql/graphql';
+import { hasFinished, isTask, type SeenTask } from '../tasks/task';
 import type { Tone } from '../ui/Icon';
 
 interface Word {
@@ -37,6 +38,20 @@ export const WORKSPACE_STATES: Record<WorkspaceState, Word> = {
   FAILED: { tone: 'bad', text: msg`Did not start` },
   UNKNOWN: { tone: 'unknown', text: msg`State unknown` },
 };
+
+const FINISHED: Word = { tone: 'ok', text: msg`Finished` };
+const FAILED: Word = { tone: 'bad', text: msg`Failed` };
+
+interface Seen extends SeenTask {
+  steps: readonly { name: StepName; state: StepState }[];
+}
+
+/** What the state of a workspace is called: what has run did not fail to start, and a task may be over before anybody saw it run. */
+export function stateWord(workspace: Seen): Word {
+  if (hasFinished(workspace)) return FINISHED;
+  const hasRun = isTask(workspace) || workspace.steps.some((step) => step.name === 'READY' && step.state === 'DONE');
+  return workspace.state === 'FAILED' && hasRun ? FAILED : WORKSPACE_STATES[workspace.state];
+}
 
 /** A step while it is not yet, or just now, being done; and once it is. */
 export const STEPS: Record<StepName, { doing: MessageDescriptor; done: MessageDescriptor }> = {

@@ -3,6 +3,7 @@ import { useState } from 'react';
 import { useMutation } from 'urql';
 import { doc } from '../api/doc';
 import { outboundLink } from '../lib/paths';
+import { isTask } from '../tasks/task';
 import { Confirm } from '../ui/Confirm';
 import { Glyph } from '../ui/Icon';
 import { Notice } from '../ui/Notice';
@@ -15,6 +16,23 @@ const StopDocument = doc(Stop);
 const STOPPABLE: readonly Workspace['state'][] = ['REQUESTED', 'STARTING', 'RUNNING', 'UNKNOWN'];
 
 type Failure = { kind: 'problem'; problem: ProblemData } | { kind: 'unreached' };
+
+/** What a stop means for what runs. */
+function Loss({ workspace }: { workspace: Workspace }) {
+  const waits = workspace.state === 'REQUESTED';
+  if (isTask(workspace)) {
+    return waits ? (
+      <Trans>It has not started yet. Should the facility have begun meanwhile, the task ends unfinished.</Trans>
+    ) : (
+      <Trans>It ends unfinished, and cannot go on from there. What it wrote so far stays in the proposal’s folder “processed”.</Trans>
+    );
+  }
+  return waits ? (
+    <Trans>It has not started yet. Should the facility have begun meanwhile, what runs in it ends.</Trans>
+  ) : (
+    <Trans>Everything that runs in it ends, and what lies in its own folder is lost.</Trans>
+  );
+}
 
 function StopButton({ workspace, onFailure }: { workspace: Workspace; onFailure: (failure: Failure | null) => void }) {
   const [{ fetching }, stop] = useMutation(StopDocument);
@@ -35,15 +53,11 @@ function StopButton({ workspace, onFailure }: { workspace: Workspace; onFailure:
         </>
       }
       question={<Trans>Stop “{title}”?</Trans>}
-      action={<Trans>Stop workspace</Trans>}
+      action={isTask(workspace) ? <Trans>Stop task</Trans> : <Trans>Stop workspace</Trans>}
       onConfirm={() => void confirmed()}
     >
       <p>
-        {workspace.state === 'REQUESTED' ? (
-          <Trans>It has not started yet. Should the facility have begun meanwhile, what runs in it ends.</Trans>
-        ) : (
-          <Trans>Everything that runs in it ends, and what lies in its own folder is lost.</Trans>
-        )}
+        <Loss workspace={workspace} />
       </p>
     </Confirm>
   );
@@ -52,7 +66,7 @@ function StopButton({ workspace, onFailure }: { workspace: Workspace; onFailure:
 /** Open and Stop, with what went wrong below. */
 export function WorkspaceActions({ workspace }: { workspace: Workspace }) {
   const [failure, setFailure] = useState<Failure | null>(null);
-  const openUrl = outboundLink(workspace.openUrl);
+  const openUrl = isTask(workspace) ? null : outboundLink(workspace.openUrl);
   const stoppable = STOPPABLE.includes(workspace.state) && !stopIsWaiting(workspace);
   if (!openUrl && !stoppable && !failure) return null;
   return (

@@ -1,17 +1,19 @@
 import { Trans } from '@lingui/react/macro';
-import { Link } from '@tanstack/react-router';
 import { formatLocale } from '../i18n';
 import { formatAddress } from '../lib/address';
 import { clock, duration } from '../lib/format';
 import { useNow } from '../lib/now';
+import { isTask } from '../tasks/task';
 import { Notice } from '../ui/Notice';
 import { ProblemNotice } from '../ui/ProblemNotice';
 import { Status } from '../ui/Status';
 import { Ago } from '../ui/Time';
+import { launchAgain } from './again';
 import { endsSoon, stopIsWaiting } from './order';
 import type { Workspace } from './queries';
+import { StartAgain } from './StartAgain';
 import { Steps } from './Steps';
-import { launchAgain } from './again';
+import { EndIsTold, TaskEnded, TaskRuns } from './TaskBody';
 
 function Ending({ workspace }: { workspace: Workspace }) {
   const now = useNow();
@@ -36,17 +38,12 @@ function Ending({ workspace }: { workspace: Workspace }) {
 
 function Failure({ workspace }: { workspace: Workspace }) {
   if (!workspace.problem) return null;
-  const again = launchAgain(workspace);
   return (
     <ProblemNotice
       problem={workspace.problem}
       facility={workspace.facility}
-      back={`/launch${formatAddress({ ...again })}`}
-      actions={
-        <Link className="btn" to="/launch" search={again}>
-          <Trans>Start it again</Trans>
-        </Link>
-      }
+      back={`/launch${formatAddress({ ...launchAgain(workspace) })}`}
+      actions={<StartAgain workspace={workspace} />}
     />
   );
 }
@@ -74,11 +71,15 @@ export function WorkspaceBody({ workspace }: { workspace: Workspace }) {
   }
   switch (workspace.state) {
     case 'REQUESTED':
-      return <Waiting workspace={workspace} />;
     case 'STARTING':
-      return <Steps steps={workspace.steps} />;
+      return (
+        <>
+          <Waiting workspace={workspace} />
+          {isTask(workspace) ? <EndIsTold workspace={workspace} /> : null}
+        </>
+      );
     case 'RUNNING':
-      return <Ending workspace={workspace} />;
+      return isTask(workspace) ? <TaskRuns workspace={workspace} /> : <Ending workspace={workspace} />;
     case 'STOPPING':
       return (
         <p className="muted">
@@ -89,7 +90,11 @@ export function WorkspaceBody({ workspace }: { workspace: Workspace }) {
       if (workspace.problem) return <Notice tone="unknown" title={workspace.problem.message} />;
       return (
         <Notice tone="unknown" title={<Trans>{name} is not connected to the portal, so its state is not known.</Trans>}>
-          <Trans>It is most likely still running; it can be opened directly.</Trans>{' '}
+          {isTask(workspace) ? (
+            <Trans>It most likely goes on; the portal hears how it ended once {name} is back.</Trans>
+          ) : (
+            <Trans>It is most likely still running; it can be opened directly.</Trans>
+          )}{' '}
           {workspace.seenAt ? (
             <Trans>
               Last heard of <Ago iso={workspace.seenAt} />.
@@ -105,6 +110,7 @@ export function WorkspaceBody({ workspace }: { workspace: Workspace }) {
         </>
       );
     case 'ENDED':
+      if (isTask(workspace)) return <TaskEnded workspace={workspace} />;
       return (
         <p className="muted">
           <Trans>

@@ -4,7 +4,7 @@ import { FlavourText } from '../launch/FlavourText';
 import { formatLocale } from '../i18n';
 import { listed } from '../lib/format';
 import { Status } from '../ui/Status';
-import { WORKSPACE_STATES } from '../words/states';
+import { stateWord } from '../words/states';
 import type { Workspace } from './queries';
 import { WorkspaceActions } from './WorkspaceActions';
 import { WorkspaceBody } from './WorkspaceBody';
@@ -36,7 +36,7 @@ export function WorkspaceFacts({ workspace }: { workspace: Workspace }) {
 /** The state as a word with its icon. */
 export function WorkspaceStatus({ workspace }: { workspace: Workspace }) {
   const { i18n } = useLingui();
-  const word = WORKSPACE_STATES[workspace.state];
+  const word = stateWord(workspace);
   return (
     <Status tone={word.tone} strong>
       {i18n._(word.text)}

@@ -5,6 +5,7 @@ import { doc } from '../api/doc';
 import { useRead } from '../api/read';
 import { useSession } from '../api/session';
 import { Missing } from '../shell/fallbacks';
+import { isTask } from '../tasks/task';
 import { ReadError } from '../ui/ReadError';
 import { SignInNotice } from '../ui/SignInNotice';
 import { Skeleton } from '../ui/Skeleton';
@@ -47,7 +48,7 @@ function Times({ workspace }: { workspace: Workspace }) {
       {workspace.endsAt ? (
         <div>
           <dt>
-            <Trans>Ends</Trans>
+            {isTask(workspace) ? <Trans>Ends at the latest</Trans> : <Trans>Ends</Trans>}
           </dt>
           <dd>
             <Instant iso={workspace.endsAt} />

@@ -5,6 +5,7 @@ import type { Workspace } from './queries';
 export function launchAgain(workspace: Workspace): LaunchAddress {
   return {
     facility: workspace.facility.slug,
+    dataset: workspace.dataset ?? undefined,
     environment: workspace.environment?.slug,
     flavour: workspace.flavour?.slug,
     proposal: workspace.proposals.length ? workspace.proposals : undefined,

@@ -1,4 +1,5 @@
-import type { WorkspaceState } from '../gql/graphql';
+import type { UsedAs, WorkspaceState } from '../gql/graphql';
+import { isTask } from '../tasks/task';
 
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
@@ -9,15 +10,16 @@ interface Aged {
   endsAt?: string | null;
   changedAt: string;
   requestedAt: string;
+  environment?: { usedAs: UsedAs } | null;
 }
 
 /** Where in the list a workspace stands: what needs attention comes first, what is over last. */
 export type Group = 'attention' | 'starting' | 'running' | 'over';
 export const GROUPS: readonly Group[] = ['attention', 'starting', 'running', 'over'];
 
-/** Whether it ends within the hour, so that a person should act. */
+/** Whether it ends within the hour, so that a person should act. In a task there is nothing to save. */
 export function endsSoon(workspace: Aged, now: number): boolean {
-  return workspace.state === 'RUNNING' && !!workspace.endsAt && Date.parse(workspace.endsAt) - now < HOUR_MS;
+  return !isTask(workspace) && workspace.state === 'RUNNING' && !!workspace.endsAt && Date.parse(workspace.endsAt) - now < HOUR_MS;
 }
 
 /** Whether its facility is away and has yet to hear that it is to be stopped. */

@@ -10,6 +10,7 @@ export const WorkspaceFields = graphql(`
     sequence
     environmentTitle
     proposals
+    dataset
     requestedAt
     changedAt
     seenAt

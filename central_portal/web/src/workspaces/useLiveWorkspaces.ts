@@ -2,8 +2,10 @@ import { useLingui } from '@lingui/react/macro';
 import { useEffect, useRef } from 'react';
 import { useSubscription } from 'urql';
 import { doc } from '../api/doc';
+import { tasks } from '../tasks/started';
+import { endOf, isTask } from '../tasks/task';
 import { announce } from '../ui/announce';
-import { STEPS, WORKSPACE_STATES } from '../words/states';
+import { stateWord, STEPS } from '../words/states';
 import { WorkspaceChanged, type Workspace } from './queries';
 
 const ChangedDocument = doc(WorkspaceChanged);
@@ -21,12 +23,13 @@ export function useLiveWorkspaces(workspaces: readonly Workspace[], pause: boole
   const told = useRef(new Map<string, string>());
   useEffect(() => {
     for (const workspace of workspaces) {
+      if (isTask(workspace) && !endOf(workspace)) tasks.keepIfRoom(workspace.id);
       const before = told.current.get(workspace.id);
       const after = news(workspace);
       told.current.set(workspace.id, after);
       if (before === undefined || before === after) continue;
       const step = workspace.steps.find((each) => each.state === 'ACTIVE');
-      const word = after.includes(' ') && step ? STEPS[step.name].doing : WORKSPACE_STATES[workspace.state].text;
+      const word = after.includes(' ') && step ? STEPS[step.name].doing : stateWord(workspace).text;
       announce(`${workspace.title}: ${i18n._(word)}.`);
     }
   }, [workspaces, i18n]);
