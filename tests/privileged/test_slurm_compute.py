@@ -1,4 +1,4 @@
-"""The compute suite over Slurm."""
+"""The compute suite over Slurm, by its commands and by slurmrestd."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ pytestmark = pytest.mark.needs("root", "slurm")
 
 
 class TestSlurmCompute(ComputeContract):
-    @pytest.fixture
-    async def world(self, tmp_path: Path) -> AsyncIterator[ComputeWorld]:
+    @pytest.fixture(params=["slurm", pytest.param("slurm by slurmrestd", marks=pytest.mark.needs("slurmrestd"))])
+    async def world(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ComputeWorld]:
         assert os.getuid() != 0, "the agent is not root"
-        async with WORLDS["parasol.compute"]["slurm"](tmp_path) as world:
+        async with WORLDS["parasol.compute"][request.param](tmp_path) as world:
             yield world

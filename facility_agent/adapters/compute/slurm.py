@@ -1,4 +1,4 @@
-"""Workspaces as Slurm jobs of their people, by the command line: submitted, cancelled and read through the helper.
+"""Workspaces as Slurm jobs of their people: submitted, cancelled and read through the helper, and looked at by the agent.
 
 A handle is the workspace's id, and the job's name bears it; so a job is found again whatever became of an answer. What the agent
 needs lies in `state`: `<id>.json` what was asked, `<id>.stop` why it was told to end, `<id>.exit` the end that was seen.
@@ -19,10 +19,10 @@ from typing import Any
 from facility_agent.adapters.compute import slurm_reasons
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
-from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of
+from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of, queue_of
 from facility_agent.adapters.compute.slurm_orders import address_of, known_of, order_of, wanted_of
 from facility_agent.adapters.compute.slurm_places import Places
-from facility_agent.adapters.compute.slurm_queue import Job, Queue
+from facility_agent.adapters.compute.slurm_queue import Job
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.adapters.compute.supervisor import read_record, write_json
 from facility_agent.plugins import Fault, Site
@@ -54,7 +54,7 @@ class SlurmCompute(ComputeBackend):
 
     def __init__(self, settings: SlurmSettings, state: Path, helper: Helper) -> None:
         self._settings, self._state, self._helper = settings, state, helper
-        self._queue = Queue(str(settings.programs), str(settings.conf or ""))
+        self._queue = queue_of(settings, helper)
         self._places, self._looks = Places(self._queue), Looks(self._queue, settings.poll_s)
         self._starting: dict[str, asyncio.Lock] = {}
         self._ready: dict[str, tuple[str, int]] = {}
@@ -63,7 +63,7 @@ class SlurmCompute(ComputeBackend):
 
     def faults(self) -> Iterator[Fault]:
         """Whether the helper answers and does Slurm, and Slurm answers."""
-        return faults(self._helper, self._queue, self._settings)
+        return faults(self._helper, self._queue)
 
     # --- starting
 

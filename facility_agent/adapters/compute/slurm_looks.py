@@ -8,14 +8,23 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from facility_agent.adapters.compute.process_helper import Helper
+from facility_agent.adapters.compute.slurm_commands import CommandQueue
 from facility_agent.adapters.compute.slurm_orders import wanted_of
 from facility_agent.adapters.compute.slurm_queue import Job, Queue
+from facility_agent.adapters.compute.slurm_rest import RestQueue
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.plugins import Fault
 from shared.errors import ParasolError
 
 YOUNG_S, POLL_YOUNG_S = 20.0, 0.2
 """At first a workspace is looked at more often."""
+
+
+def queue_of(settings: SlurmSettings, helper: Helper) -> Queue:
+    """The way that the site has chosen."""
+    if settings.rest:
+        return RestQueue(settings.rest, helper, settings.rest_ca_file)
+    return CommandQueue(str(settings.programs), str(settings.conf or ""))
 
 
 async def jobs_of(known: Mapping[str, Mapping[str, Any]], queue: Queue) -> tuple[dict[str, Job], Set[str]]:
@@ -59,7 +68,7 @@ class Looks:
         return {name: job for name, job in jobs.items() if name in known}, told & known.keys()
 
 
-def faults(helper: Helper, queue: Queue, settings: SlurmSettings) -> Iterator[Fault]:
+def faults(helper: Helper, queue: Queue) -> Iterator[Fault]:
     """Whether the helper answers and does Slurm, and Slurm answers."""
     try:
         if asyncio.run(helper.ask("describe")).get("slurm") is None:
@@ -69,9 +78,4 @@ def faults(helper: Helper, queue: Queue, settings: SlurmSettings) -> Iterator[Fa
     except ParasolError as error:
         what = f"{helper.path}: {error.message}"
         yield Fault("helper", what, "Start parasol-helper.service, and run this as the agent's user.")
-    for program, words in (("squeue", ("--noheader",)), ("sinfo", ("--noheader",)), ("sacct", ("--noheader",))):
-        try:
-            asyncio.run(queue.ask(program, *words))
-        except ParasolError:
-            mend = f"Run {settings.programs}/{program} as the agent's user, and see what it says."
-            yield Fault("programs", f"{program} does not answer.", mend)
+    yield from queue.faults()
