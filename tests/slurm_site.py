@@ -254,6 +254,20 @@ class SlurmSite:
                 timeout=30, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
+    def ask_rest(self, path: str, uid: int) -> str:
+        """What slurmrestd answers an account."""
+        name = {ADA: "ada", BEN: "ben"}[uid]
+        token = self.run("scontrol", "token", "lifespan=60", uid=uid).stdout.strip().removeprefix("SLURM_JWT=")
+        head = f"GET /{path} HTTP/1.1\r\nHost: x\r\nX-SLURM-USER-NAME: {name}\r\nX-SLURM-USER-TOKEN: {token}\r\n"
+        answer = b""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(30)
+            connection.connect(str(self.rest))
+            connection.sendall(f"{head}Connection: close\r\n\r\n".encode())
+            while part := connection.recv(65536):
+                answer += part
+        return answer.decode()
+
     def _environment(self) -> dict[str, str]:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SLURM_CONF": str(self.conf), "LANG": "C.UTF-8"}
 

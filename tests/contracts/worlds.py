@@ -15,14 +15,14 @@ from tests.contracts.icat_worlds import icat
 from tests.contracts.panosc_worlds import panosc
 from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
-from tests.privileged.slurm_world import slurm, slurm_rest
+from tests.privileged.slurm_world import slurm
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 
-PRIVILEGED = {"slurm", "slurm by slurmrestd"}
+PRIVILEGED = {"slurm"}
 """Those whose suites run as root, in tests/privileged."""
 WORLDS: dict[str, dict[str, Open]] = {
-    "parasol.compute": {"memory": memory_compute, "process": process, "slurm": slurm, "slurm by slurmrestd": slurm_rest},
+    "parasol.compute": {"memory": memory_compute, "process": process, "slurm": slurm},
     "parasol.catalogue": {
         "memory": memory_catalogue,
         "nexus_folder": nexus_folder,

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.slurm import SlurmCompute
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
@@ -18,6 +20,8 @@ from tests.privileged.site import HelperSite, helper_site
 from tests.slurm_site import ACCOUNT, SlurmSite, rootly, shared_slurm
 
 PYTHON = "/usr/bin/python3"
+WAYS = ("commands", pytest.param("rest", marks=pytest.mark.needs("slurmrestd")))
+"""What is tested both ways."""
 
 
 class SlurmWorld(ComputeWorld):
