@@ -101,8 +101,9 @@ def slurm_world(*around: str, way: str = "commands", at: str = "", **changes: st
     if rest:
         table |= {"rest": rest, **dict.fromkeys(("sbatch", "scancel"), "/nowhere/of/slurm")}
     if way == "key":
-        table |= {"jwt_key": str(slurm.jwt_key), "scontrol": "/nowhere/of/slurm", "conf": "/dev/null"}
-    with helper_site(nss=True, slurm=table | changes) as site:
+        table |= {"jwt_key": str(slurm.jwt_key), "scontrol": "/nowhere/of/slurm", "conf": None}
+    table = {key: value for key, value in (table | changes).items() if value is not None}
+    with helper_site(nss=True, slurm=table) as site:
         site.start(*slurm.around, *around)
         try:
             yield SlurmWorld(slurm, site, rest)

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from facility_agent.adapters.compute import slurm_commands, slurm_queue, slurm_reasons
+from facility_agent.adapters.compute.slurm_commands import CommandQueue
 from facility_agent.adapters.compute.slurm_orders import address_of
 from facility_agent.adapters.compute.slurm_places import Places
-from facility_agent.adapters.compute.slurm_commands import CommandQueue
 from facility_agent.adapters.compute.slurm_queue import Job, Wanted
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.gateway.upstreams import Upstreams

@@ -51,6 +51,7 @@ def submission(version: str, order: Mapping[str, Any], script: str) -> dict[str,
         "standard_output": f"{order['folder']}/log", "tasks": 1, "cpus_per_task": order["cpus"],
         "memory_per_node": order["memory"] // 2**20, "time_limit": order["minutes"],
     }  # fmt: skip
+    variables = {**order["variables"], "SLURM_UMASK": "0077"}  # sbatch would say its own
     words = {name: order[name] for name in ("partition", "account", "qos", "reservation") if order[name]}
     job |= words | ({"constraints": order["constraint"]} if order["constraint"] else {})
     if version == OLD:
@@ -59,12 +60,12 @@ def submission(version: str, order: Mapping[str, Any], script: str) -> dict[str,
             "no_requeue": True,
             "nodes": [1, 1],
             "open_mode": "append",
-            "environment": dict(order["variables"]),
+            "environment": variables,
         }
         job |= {"gres": order["gres"]} if order["gres"] else {}
         return {"job": job, "script": script}
     job |= {"requeue": False, "minimum_nodes": 1, "maximum_nodes": 1, "open_mode": ["APPEND"], "script": script}
-    job["environment"] = [f"{name}={value}" for name, value in order["variables"].items()]
+    job["environment"] = [f"{name}={value}" for name, value in variables.items()]
     if order["gres"]:
         job["tres_per_node"] = ",".join(f"gres/{each}" for each in order["gres"].split(","))
     return {"job": job}

@@ -146,7 +146,7 @@ class RestQueue(Queue):
     async def _told(
         self, system: str, path: str, query: Mapping[str, str] | None, token: Token, harmless: Set[int]
     ) -> Mapping[str, Any]:
-        answer = await self._answer(system, path, query, token)
+        version, answer = await self._answer(system, path, query, token)
         try:
             said = await answer.json()
             faults = [fault for fault in slurm_api.faults(said) if fault[0] not in harmless]
@@ -156,10 +156,13 @@ class RestQueue(Queue):
         if faults or answer.status >= 400:
             log.warning("slurmrestd, %s: %s %s", path, answer.status, faults)
             raise BackendUnavailable(AWAY) from Failed(f"status {answer.status}, {faults}", faults)
+        self._version = version
         found: Mapping[str, Any] = said
         return found
 
-    async def _answer(self, system: str, path: str, query: Mapping[str, str] | None, token: Token) -> Answer:
+    async def _answer(
+        self, system: str, path: str, query: Mapping[str, str] | None, token: Token
+    ) -> tuple[str, Answer]:
         headers = {"X-SLURM-USER-NAME": token.username, "X-SLURM-USER-TOKEN": token.text}
         unix = self._address.startswith("unix:")
         upstream = Upstream(
@@ -167,13 +170,11 @@ class RestQueue(Queue):
             socket=self._address.removeprefix("unix:") if unix else None,
         )  # fmt: skip
         try:
-            for version in [self._version] if self._version else slurm_api.VERSIONS:
+            for version in (*filter(None, [self._version]), *slurm_api.VERSIONS):
                 answer = await upstream.send("GET", f"/{system}/{version}/{path}", query=query, headers=headers)
                 if answer.status == 404 and not answer.body.lstrip().startswith(b"{"):
-                    self._version = ""  # it may be another slurmrestd by now
-                    continue
-                self._version = version if answer.status < 400 else self._version
-                return answer
+                    continue  # it does not have this version, or no longer
+                return version, answer
         except ParasolError as error:
             raise BackendUnavailable(AWAY) from error
         finally:
