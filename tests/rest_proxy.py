@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -107,18 +108,23 @@ def _whole(visitor: socket.socket) -> tuple[str, bytes]:
 
 @contextmanager
 def proxy(upstream: Path, certificate: tuple[Path, Path] | None = None) -> Iterator[Proxy]:
-    """One on a free port of this machine, with TLS when it has a certificate and key."""
+    """One on a Unix socket for everybody; or with TLS on a free port of this machine, when it has a certificate and key."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if certificate else None
     if tls and certificate:
         tls.load_cert_chain(*certificate)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(0.1)
-        port = listener.getsockname()[1]
-        made = Proxy(upstream, f"https://localhost:{port}" if tls else f"http://127.0.0.1:{port}")
-        thread = threading.Thread(target=made.serve, args=(listener, tls))
-        thread.start()
-        try:
-            yield made
-        finally:
-            made.ended.set()
-            thread.join()
+    with tempfile.TemporaryDirectory(prefix="rp-", dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        with socket.socket(socket.AF_INET if tls else socket.AF_UNIX) as listener:
+            listener.bind(("127.0.0.1", 0) if tls else f"{folder}/s")
+            if not tls:
+                Path(f"{folder}/s").chmod(0o777)
+            listener.listen(64)
+            listener.settimeout(0.1)
+            made = Proxy(upstream, f"https://localhost:{listener.getsockname()[1]}" if tls else f"unix:{folder}/s")
+            thread = threading.Thread(target=made.serve, args=(listener, tls))
+            thread.start()
+            try:
+                yield made
+            finally:
+                made.ended.set()
+                thread.join()

@@ -129,7 +129,7 @@ def load(path: Path) -> Config:
 
 def _slurm(table: dict[str, Any]) -> Slurm:
     programs, images = table.pop("programs", None), table.pop("images", [])
-    rest = table.pop("rest", "")
+    rest = table.pop("rest", None)
     known = {
         "sbatch",
         "scancel",
@@ -150,7 +150,7 @@ def _slurm(table: dict[str, Any]) -> Slurm:
     if any(not isinstance(each, str) or each[:1] != "/" for each in images):
         raise Misconfigured("slurm: images are absolute paths of folders.")
     try:
-        rest = slurm_api.checked(rest) if rest != "" else ""
+        rest = "" if rest is None else slurm_api.checked(rest)
     except (ValueError, AttributeError, TypeError) as error:
         raise Misconfigured(f"slurm: rest: {error}.") from None
     images = tuple(map(Path, images))

@@ -75,8 +75,6 @@ def _connection(address: str, ca: str) -> http.client.HTTPConnection:
         return _Unix(address.removeprefix("unix:"))
     parts = urlsplit(address)
     assert parts.hostname is not None
-    if parts.scheme == "http":
-        return http.client.HTTPConnection(parts.hostname, parts.port, timeout=WITHIN_S)
     trust = ssl.create_default_context(cafile=ca or None)
     return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=WITHIN_S, context=trust)
 

@@ -122,7 +122,8 @@ def _no_json(folder: Path, said: dict[str, Any], port: int) -> None:
         _of_another, _fifo, _folder_link, _no_json,
     ],
 )  # fmt: skip
-async def test_a_false_endpoint_leads_nowhere(world: SlurmWorld, change: Change) -> None:
+async def test_a_false_endpoint_leads_nowhere(commands: SlurmWorld, change: Change) -> None:
+    world = commands  # what reads the file is the same both ways
     with trap() as (port, heard):
         settings = {"ports": (1024, 65535)}
         spec, handle = await running(world)

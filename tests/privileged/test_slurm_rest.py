@@ -6,6 +6,7 @@ import asyncio
 import base64
 import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +22,9 @@ from facility_agent.ports.compute import RunState
 from facility_agent.testing.patience import eventually
 from shared.errors import BackendUnavailable
 from tests.certificates import self_signed
-from tests.privileged.site import as_root
-from tests.privileged.slurm_world import SlurmWorld, slurm_world
+from tests.components import ROOT
+from tests.privileged.site import as_root, helper_site
+from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
 from tests.privileged.test_slurm_workspaces import look, running, seen
 from tests.rest_proxy import HTML, Proxy, Request, answer, proxy
 from tests.slurm_site import ADA, shared_slurm
@@ -324,3 +326,21 @@ async def test_by_https_and_only_to_whom_the_site_trusts() -> None:
                 await world.adapter(rest_ca_file=good).start(spec, world.account)
             assert [each for each in between.requests if each.username == "ada"] == [], "no token was sent"
             assert world.jobs(spec.workspace_id) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"rest": "http://127.0.0.1:6820"}, "write unix:/path"), ({"rest": "https://x/y"}, "without a path"), ({"rest": ""}, "write unix:"),
+        ({"rest": 5}, "slurm: rest"), ({"rest_ca": "ca.pem"}, "absolute path"), ({"jwt_key": "/nowhere"}, "No such file"),
+        ({"jwt_key": "/etc/passwd"}, "can be read by others"), ({"scontrol": "/nowhere"}, "No such file"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_mistake_in_the_helpers_file_is_one_sentence(changes: dict[str, Any], sentence: str) -> None:
+    slurm = {"programs": [{"path": PYTHON}], "rest": "unix:/run/s", **changes}
+    with helper_site(slurm=slurm) as site, as_root():
+        done = subprocess.run([*site.command(), "--check"], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert len(done.stderr.splitlines()) == 1

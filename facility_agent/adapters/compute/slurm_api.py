@@ -27,16 +27,17 @@ _LIVING = ("COMPLETING", "CONFIGURING", "STOPPED", "REVOKED")
 
 
 def checked(address: str) -> str:
-    """An address of slurmrestd: `unix:/path`, `https://host[:port]`, or `http://` on this machine. Raises ValueError."""
+    """An address of slurmrestd: `unix:/path` or `https://host[:port]`. Raises ValueError for any other.
+
+    Not `http://`, not even on this machine: there, whoever listens first on a port gets people's tokens.
+    """
     if address.startswith("unix:/"):
         return address
     parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+    if parts.scheme != "https" or not parts.hostname or parts.path.strip("/") or parts.query:
         raise ValueError("write unix:/path of a socket, or https://host:port, without a path")
-    if parts.username is not None or parts.fragment or not re.fullmatch(r"[\w.:\[\]-]+", parts.netloc):
+    if parts.port == 0 or parts.fragment or not re.fullmatch(r"[A-Za-z0-9.:\[\]-]+", parts.netloc):
         raise ValueError("write a host and a port, and nothing more")
-    if parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
-        raise ValueError("http:// is for this machine alone, since tokens cross it; use https://")
     return address.rstrip("/")
 
 
