@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks [graphql data launch gateway link egress]`: run them, print the table, keep it as JSON."""
+"""`python -m tests.benchmarks [graphql data launch gateway link egress slurm]`: run them, print the table, keep it as JSON.
+
+`slurm` needs root, and the others must not have it: it runs by itself.
+"""
 
 from __future__ import annotations
 

@@ -165,7 +165,7 @@ BROKEN: list[tuple[str, bytes]] = [
 async def test_a_broken_answer_is_not_an_end(through: tuple[SlurmWorld, Proxy], monkeypatch: Any) -> None:
     world, between = through
     _, handle = await running(world)
-    monkeypatch.setattr(agents, "BOUNDS", Bounds(seconds=5.0, size=4_000_000))
+    monkeypatch.setattr(agents, "BOUNDS", Bounds(seconds=5.0, size=4_000_000, depth=0))
     name = f"parasol-{handle}"
     lies = [
         ("another's", answer("200 OK", _jobs(name=name, user_id=ADA + 1))), ("text", answer("200 OK", _jobs(name=name, user_id=str(ADA)))),

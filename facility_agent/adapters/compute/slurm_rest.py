@@ -25,7 +25,7 @@ from facility_agent.ports.compute import Capacity
 from shared.errors import BackendUnavailable, ParasolError
 
 log = logging.getLogger(__name__)
-BOUNDS = Bounds(seconds=15.0, size=32 * 2**20)
+BOUNDS = Bounds(seconds=15.0, size=32 * 2**20, depth=0)
 AT_ONCE = 100
 """Names in one question to the accounting: they are in its address."""
 AGAIN_S = 60.0
