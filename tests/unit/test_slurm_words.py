@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from facility_agent.adapters.compute import slurm_commands, slurm_queue, slurm_reasons
 from facility_agent.adapters.compute.slurm_commands import CommandQueue
+from facility_agent.adapters.compute.slurm_looks import pause_of
 from facility_agent.adapters.compute.slurm_orders import address_of
 from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_queue import Job, Wanted
@@ -196,6 +197,19 @@ async def test_a_place_and_a_time_are_told_when_they_are_known() -> None:
         == "It waits. It is number 3 in the queue. It is expected to start at 15:11 UTC on 2026-11-25."
     )
     assert places.told(Job(8, "PENDING", partition="main", start="N/A"), "It waits.") == "It waits."
+
+
+@pytest.mark.parametrize(
+    ("poll_s", "young", "took", "pause"),
+    [
+        (5.0, False, 0.01, 5.0), (5.0, True, 0.01, 0.2), (0.1, True, 0.01, 0.1), (5.0, True, 0.5, 1.5), (5.0, False, 3.0, 9.0),
+        (5.0, True, 60.0, 30.0), (0.0, False, 9.0, 0.0), (60.0, False, 60.0, 60.0),
+    ],
+)  # fmt: skip
+def test_a_scheduler_that_is_slow_is_asked_less_often(
+    poll_s: float, young: bool, took: float, pause: float
+) -> None:
+    assert pause_of(poll_s, young=young, took=took) == pytest.approx(pause)
 
 
 SPEC: dict[str, Any] = {

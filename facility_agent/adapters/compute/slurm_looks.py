@@ -17,7 +17,9 @@ from facility_agent.plugins import Fault
 from shared.errors import ParasolError
 
 YOUNG_S, POLL_YOUNG_S = 20.0, 0.2
-"""At first a workspace is looked at more often."""
+"""At first a workspace is looked at more often …"""
+SHARE, LONGEST_S = 3, 30.0
+"""… but a question that takes long is asked less often: a third of the time at most is spent on it."""
 
 
 def queue_of(settings: SlurmSettings, helper: Helper) -> Queue:
@@ -47,23 +49,30 @@ async def jobs_of(known: Mapping[str, Mapping[str, Any]], queue: Queue) -> tuple
     return found | past, wanted.keys()
 
 
+def pause_of(poll_s: float, *, young: bool, took: float) -> float:
+    """Seconds from one question to the next; `took`: of the last one. With `poll_s` 0 each look is a question."""
+    wanted = min(poll_s, POLL_YOUNG_S) if young else poll_s
+    return max(wanted, min(SHARE * took, LONGEST_S)) if wanted else 0.0
+
+
 class Looks:
     """Asks about all workspaces at once, at most every `poll_s` seconds, and more often while one is young."""
 
     def __init__(self, queue: Queue, poll_s: float) -> None:
         self._queue, self._poll_s = queue, poll_s
         self._asked: Set[str] = frozenset()
-        self._at = 0.0
+        self._at = self._took = 0.0
         self._said: tuple[dict[str, Job], Set[str]] = {}, frozenset()
 
     async def jobs(self, known: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Job], Set[str]]:
         """As `jobs_of`, perhaps a moment old. Raises BackendUnavailable."""
         now, wall = asyncio.get_running_loop().time(), time.time()
         young = any(wall - each["asked"] < YOUNG_S for each in known.values())
-        pause = min(self._poll_s, POLL_YOUNG_S) if young else self._poll_s
+        pause = pause_of(self._poll_s, young=young, took=self._took)
         if not known.keys() <= self._asked or now - self._at >= pause:
             self._said = await jobs_of(known, self._queue)
             self._asked, self._at = frozenset(known), now
+            self._took = asyncio.get_running_loop().time() - now
         jobs, told = self._said
         return {name: job for name, job in jobs.items() if name in known}, told & known.keys()
 
