@@ -92,6 +92,12 @@ def _slurm() -> str | None:
     return found[0] if all(found) else None
 
 
+def _slurmrestd() -> str | None:
+    """The program; tokens need a plugin of their own."""
+    plugins = list(Path("/usr/lib").glob("*/slurm-wlm/auth_jwt.so"))
+    return shutil.which("slurmrestd", path="/usr/sbin:/usr/bin") if plugins else None
+
+
 def _memory_cgroups() -> str | None:
     folder = Path("/sys/fs/cgroup/memory")
     return "kernel" if (folder / "memory.limit_in_bytes").exists() or (folder / "cgroup.procs").exists() else None
@@ -123,6 +129,7 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
     "root": (_root, "root: the helper starts processes as other accounts (run tests/privileged as root)"),
     "slurm": (_slurm, "Debian's packages slurm-wlm, slurmdbd, munge and mariadb-server"),
+    "slurmrestd": (_slurmrestd, "Debian's packages slurmrestd and slurm-wlm-jwt-plugin"),
     "memory-cgroups": (
         _memory_cgroups,
         "memory control groups of version 1 (Slurm ends what uses too much by them)",

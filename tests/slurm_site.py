@@ -1,4 +1,5 @@
-"""Slurm of one node: munged, MariaDB, slurmdbd, slurmctld and slurmd, in a folder of their own, on free ports of 127.0.0.1.
+"""Slurm of one node: munged, MariaDB, slurmdbd, slurmctld, slurmd and, where it is installed, slurmrestd, in a folder of their own, on free
+ports of 127.0.0.1.
 
 All of it, and a helper that submits there, runs in a mount namespace whose password file knows two accounts that the
 machine does not know. It needs root.
@@ -7,6 +8,7 @@ machine does not know. It needs root.
 from __future__ import annotations
 
 import atexit
+import http.client
 import os
 import pwd
 import shutil
@@ -15,7 +17,7 @@ import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -25,7 +27,7 @@ from tests.privileged.site import as_root
 from tests.waiting import free_port, until
 
 CPUS, MEMORY_MB = 16, 32_000
-ADA, BEN = 61_201, 61_202
+ADA, BEN, RESTD = 61_201, 61_202, 61_250
 ACCOUNT, QOS, ONE = "facility", "workspaces", "one"
 CLUSTER = "parasoltest"
 SLURM = """
@@ -38,6 +40,7 @@ SlurmdPort={d}
 AuthType=auth/munge
 AuthInfo=socket={s}/munge.socket
 CredType=cred/munge
+{jwt}
 CommunicationParameters=NoAddrCache,NoCtldInAddrAny,NoInAddrAny
 StateSaveLocation={s}/state
 SlurmdSpoolDir={s}/spool
@@ -72,6 +75,7 @@ PartitionName=main Nodes={host} Default=YES MaxTime=08:00:00 DefMemPerCPU=100 Pr
 PartitionName=short Nodes={host} MaxTime=00:30:00 DefMemPerCPU=100 PriorityTier=1 State=UP
 PartitionName=urgent Nodes={host} MaxTime=08:00:00 DefMemPerCPU=100 PriorityTier=9 State=UP
 """
+JWT = "AuthAltTypes=auth/jwt\nAuthAltParameters=jwt_key={s}/jwt.key"
 CGROUP = """
 CgroupPlugin=cgroup/v1
 CgroupAutomount=no
@@ -82,6 +86,7 @@ AllowedSwapSpace=0
 SLURMDBD = """
 AuthType=auth/munge
 AuthInfo=socket={s}/munge.socket
+{jwt}
 DbdHost=localhost
 DbdAddr=127.0.0.1
 DbdPort={dbd}
@@ -129,7 +134,11 @@ class SlurmSite:
             "s": self.folder, "host": self.host, "cluster": CLUSTER, "ctld": free_port(), "d": free_port(),
             "dbd": free_port(), "cpus": CPUS, "memory": MEMORY_MB, "age": finished_jobs_s,
             "task": "task/none" if missing("memory-cgroups") else "task/cgroup",
+            "jwt": "" if missing("slurmrestd") else JWT.format(s=self.folder),
         }  # fmt: skip
+        self.jwt_key, self.rest = self.folder / "jwt.key", self.folder / "rest" / "s"
+        self.jwt_key.write_bytes(os.urandom(32))
+        self.jwt_key.chmod(0o600)
         self.conf.write_text(SLURM.format(**words))
         (self.folder / "cgroup.conf").write_text(CGROUP)
         (self.folder / "slurmdbd.conf").write_text(SLURMDBD.format(**words))
@@ -145,6 +154,8 @@ class SlurmSite:
         self.start_controller()
         self._start("slurmd", "/usr/sbin/slurmd", "-D", "-N", self.host)
         until(lambda: self.run("sinfo", "-h", "-o", "%T").stdout.split()[:1] == ["idle"], "a node is idle", 30)
+        if not missing("slurmrestd"):
+            self._slurmrestd()
 
     # --- parts
 
@@ -212,6 +223,16 @@ class SlurmSite:
         until(lambda: self.run(*client, "select 1").returncode == 0, "MariaDB answers", 30)
         subprocess.run([*client, GRANT], check=True, capture_output=True)
 
+    def _slurmrestd(self) -> None:
+        """As a user of its own: it refuses to be root or SlurmUser."""
+        self.rest.parent.mkdir(mode=0o755)
+        os.chown(self.rest.parent, RESTD, RESTD)
+        self._start(
+            "slurmrestd", "setpriv", f"--reuid={RESTD}", f"--regid={RESTD}", "--clear-groups",
+            "/usr/sbin/slurmrestd", "-a", "rest_auth/jwt", f"unix:{self.rest}", SLURM_JWT="daemon",
+        )  # fmt: skip
+        until(self.rest.exists, "slurmrestd listens")
+
     def _associations(self) -> None:
         for words in (
             f"add cluster {CLUSTER}",
@@ -251,6 +272,18 @@ class SlurmSite:
                 timeout=30, stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
+    def ask_rest(self, path: str, name: str, token: str = "") -> str:
+        """What slurmrestd answers an account that shows this token, or its own."""
+        uid = {"ada": ADA, "ben": BEN}.get(name, 0)
+        token = token or self.run("scontrol", "token", "lifespan=60", uid=uid).stdout.strip()[len("SLURM_JWT=") :]
+        connection = http.client.HTTPConnection("localhost", timeout=30)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.settimeout(30)
+        connection.sock.connect(str(self.rest))
+        connection.request("GET", f"/{path}", headers={"X-SLURM-USER-NAME": name, "X-SLURM-USER-TOKEN": token})
+        with closing(connection):
+            return connection.getresponse().read().decode()
+
     def _environment(self) -> dict[str, str]:
         return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SLURM_CONF": str(self.conf), "LANG": "C.UTF-8"}
 
@@ -273,7 +306,7 @@ class SlurmSite:
         """End its jobs and it, and remove its folder."""
         with suppress(subprocess.TimeoutExpired, AssertionError):
             self.clear()
-        for name in ("slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged", "namespace"):
+        for name in ("slurmrestd", "slurmd", "slurmctld", "slurmdbd", "mariadbd", "munged", "namespace"):
             if name in self._daemons:
                 self._end(name, signal.SIGKILL)
         with rootly():

@@ -21,7 +21,7 @@ _LONG = 256 * 1024
 @dataclass(frozen=True, slots=True)
 class Bounds:
     """The most that one answer may take: `seconds` from the first byte sent to the last one read, `size` bytes of
-    body, `depth` of arrays and objects within each other.
+    body, `depth` of arrays and objects within each other; with 0 it is not looked at, and orjson's own 1,024 holds.
     """
 
     seconds: float = 4.0
@@ -33,7 +33,8 @@ class Upstream:
     """Requests to one system, which `name` says to people ("catalogue").
 
     Redirects are not followed, cookies not kept, compressed answers refused, the environment's proxies not used: what
-    goes out goes to `base` alone, and what comes in is never larger than was read. Safe to use concurrently.
+    goes out goes to `base` alone (by a Unix socket, when one is given), and what comes in is never larger than was read.
+    Safe to use concurrently.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class Upstream:
         *,
         ca_file: Path | None = None,
         connections: int = 16,
+        socket: str | None = None,
     ) -> None:
+        self._socket = socket
         self._base, self._name, self._bounds = base.rstrip("/"), name, bounds or Bounds()
         self._ca_file, self._connections = ca_file, connections
         self._session: aiohttp.ClientSession | None = None
@@ -94,8 +97,10 @@ class Upstream:
     def _http(self) -> aiohttp.ClientSession:
         if self._session is None or self._session.closed:
             trust = ssl.create_default_context(cafile=self._ca_file) if self._ca_file else True
+            limit = self._connections
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=self._connections, ssl=trust),
+                connector=aiohttp.UnixConnector(self._socket, limit=limit) if self._socket
+                else aiohttp.TCPConnector(limit=limit, ssl=trust),
                 cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False, timeout=aiohttp.ClientTimeout(total=None),
             )  # fmt: skip
         return self._session
@@ -132,6 +137,8 @@ class Answer:
 
     def _parsed(self) -> Any:
         value = orjson.loads(self.body)
+        if self.depth == 0:
+            return value
         level = [value] if isinstance(value, dict | list) else []
         for _ in range(self.depth):
             if not level:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facility_agent.adapters.compute import slurm_api
 from facility_agent.helper.messages import Refused
 
 KEYS = {
@@ -34,6 +35,9 @@ class Slurm:
 
     `folder` is the account's private folder for workspaces on a file system that the nodes share, of `{home}` or
     `{username}`. `modules_from` is the file that defines `module` in a shell. Images lie below `images`.
+
+    With `rest`, an address of slurmrestd (`rest_ca`: who signs its certificate), orders go there, and the agent gets tokens
+    of its own account. Tokens are Slurm's (`scontrol`) for who asks, or are signed with `jwt_key`, which root alone can read.
     """
 
     programs: Mapping[str, frozenset[str]]
@@ -45,6 +49,10 @@ class Slurm:
     apptainer: str = "/usr/bin/apptainer"
     modules_from: str = "/etc/profile.d/modules.sh"
     images: tuple[Path, ...] = ()
+    scontrol: str = "/usr/bin/scontrol"
+    rest: str = ""
+    rest_ca: str = ""
+    jwt_key: str = ""
 
     def folder_of(self, username: str, home: str) -> str:
         """Where an account's workspaces lie. Raises Refused for one that sbatch would read as a pattern."""
@@ -142,7 +150,19 @@ def load(path: Path) -> Config:
 
 def _slurm(table: dict[str, Any]) -> Slurm:
     programs, images = table.pop("programs", None), table.pop("images", [])
-    known = {"sbatch", "scancel", "conf", "python", "folder", "apptainer", "modules_from"}
+    rest = table.pop("rest", None)
+    known = {
+        "sbatch",
+        "scancel",
+        "scontrol",
+        "conf",
+        "python",
+        "folder",
+        "apptainer",
+        "modules_from",
+        "rest_ca",
+        "jwt_key",
+    }
     if not isinstance(programs, list) or not programs or not isinstance(images, list) or set(table) - known:
         raise Misconfigured("slurm: name programs; only its documented keys may stand there.")
     for key, value in table.items():
@@ -150,12 +170,28 @@ def _slurm(table: dict[str, Any]) -> Slurm:
             raise Misconfigured(f"slurm: {key} is an absolute path.")
     if any(not isinstance(each, str) or each[:1] != "/" for each in images):
         raise Misconfigured("slurm: images are absolute paths of folders.")
-    made = Slurm(dict(_program(each, here=False) for each in programs), images=tuple(map(Path, images)), **table)
-    for each in (made.sbatch, made.scancel, *([made.conf] if made.conf else [])):
-        only_roots(Path(each))
+    try:
+        rest = "" if rest is None else slurm_api.checked(rest)
+    except (ValueError, AttributeError, TypeError) as error:
+        raise Misconfigured(f"slurm: rest: {error}.") from None
+    images = tuple(map(Path, images))
+    made = Slurm(dict(_program(each, here=False) for each in programs), images=images, rest=rest, **table)
+    for path in _needed(made):
+        only_roots(Path(path))
+    if made.jwt_key and Path(made.jwt_key).stat().st_mode & 0o077:
+        raise Misconfigured(
+            f"{made.jwt_key} can be read by others than root, so anybody could be anybody at Slurm."
+        )
     if re.search(r"\s", made.python) or not names_account(made.folder):
         raise Misconfigured("slurm: python is a path without spaces; folder has {home} or {username}.")
     return made
+
+
+def _needed(slurm: Slurm) -> list[str]:
+    """The files that root or an account is to trust; none that is not used."""
+    tokens = [slurm.jwt_key or slurm.scontrol]
+    used = [*tokens, slurm.rest_ca] if slurm.rest else [slurm.sbatch, slurm.scancel]
+    return [path for path in (*used, slurm.conf) if path]
 
 
 def _program(table: Any, *, here: bool = True) -> tuple[str, frozenset[str]]:

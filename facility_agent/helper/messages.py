@@ -111,6 +111,7 @@ VERBS: dict[str, dict[str, Callable[[Any], bool]]] = {
         "door": lambda value: isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None,
     },
     "slurm_cancel": _ID,
+    "slurm_token": {},
     "slurm_read": {**_ID, "what": lambda value: value in ("endpoint", "log")},
 }  # fmt: skip
 

@@ -122,6 +122,7 @@ def share(config: Config, said: dict[str, Any]) -> object:
 VERBS: dict[str, Callable[[Config, dict[str, Any]], object]] = {
     "describe": describe, "start": start, "look": look, "stop": stop, "share": share,
     "slurm_submit": slurm.submit, "slurm_cancel": slurm.cancel, "slurm_read": slurm.read,
+    "slurm_token": slurm.token,
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
-"""Slurm by its command line, as the account: submit, cancel, and read what the job handed back. No shell, no text of others as an option.
+"""Slurm as the account: submit, cancel, and read what the job handed back; by its commands, or by slurmrestd.
 
-What runs is the job's own script (`slurm_job`), the same for everybody, by standard input; everything about one
-workspace lies in a folder that the account owns and nobody else can enter. Root itself touches only its own records.
+What runs is the job's own script (`slurm_job`), the same for everybody; everything about one workspace lies in a folder
+that the account owns and nobody else can enter. Root itself touches only its own records, and the key that signs tokens.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import contextlib
 import fcntl
 import json
 import os
-import re
+import pwd
 import stat
-import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,13 +19,15 @@ from typing import Any
 from facility_agent.adapters.compute import tasks
 from facility_agent.adapters.compute.packages import prepared
 from facility_agent.adapters.compute.supervisor import read_record, show, write_json
+from facility_agent.helper import slurm_commands, slurm_rest
 from facility_agent.helper.config import Config, Slurm
 from facility_agent.helper.identity import Account, allowed, become
 from facility_agent.helper.messages import Refused
 
-WITHIN_S, ANSWER, LOG_TAIL = 15, 128 * 1024, 64 * 1024
+ANSWER, LOG_TAIL = 128 * 1024, 64 * 1024
 FILES = {"endpoint": ("endpoint.json", 4096), "log": ("log", LOG_TAIL)}
-OPTIONS = ("partition", "account", "qos", "reservation", "constraint", "gres")
+AGENTS_S = 300
+"""How long a token of the agent's own account is good."""
 
 
 def submit(config: Config, said: dict[str, Any]) -> object:
@@ -56,7 +57,8 @@ def submit(config: Config, said: dict[str, Any]) -> object:
         known = {**who, "folder": slurm.folder_of(account.username, said["home"])}
         write_json(record, known)
         said = {**said, "own": config.packages_of(account.username, said["home"])}
-        answer = _as_account(account, lambda: _submit(slurm, said, Path(known["folder"])))
+        token = _signed(slurm, account.username, slurm_rest.LIFE_S)
+        answer = _apart(account, lambda: _submit(slurm, said, Path(known["folder"]), account, token))
         if "job" in answer:
             write_json(record, {**known, "job": answer["job"]})
         elif "refused" in answer:
@@ -71,8 +73,26 @@ def cancel(config: Config, said: dict[str, Any]) -> object:
     slurm, known = _slurm(config), _known(config, said["id"])
     if known is None:
         return {"asked": True}
-    words = [slurm.scancel, f"--name=parasol-{said['id']}", f"--user={known['username']}"]
-    return _as_account(_account(known), lambda: {"asked": _run(slurm, words, "").returncode == 0})
+    name, username, job = f"parasol-{said['id']}", known["username"], known.get("job")
+    if not slurm.rest:
+        return _apart(_account(known), lambda: slurm_commands.cancel(slurm, name, username))
+    token = _signed(slurm, username, slurm_rest.LIFE_S)
+    do = lambda rest: slurm_rest.cancel(rest, name, known["uid"], job)  # noqa: E731
+    return {"asked": False} | _apart(_account(known), lambda: slurm_rest.speak(slurm, username, token, do))
+
+
+def token(config: Config, said: dict[str, Any]) -> object:
+    """{"username", "token", "seconds"}: of the agent's own account, whoever asks; there is no field for another."""
+    slurm = _slurm(config)
+    if not slurm.rest:
+        raise Refused("INVALID_REQUEST", "The helper's configuration has no slurmrestd.")
+    agent = Account(
+        pwd.getpwuid(config.agent_uid).pw_name, config.agent_uid, config.agent_gid, frozenset({config.agent_gid})
+    )
+    signed = _signed(slurm, agent.username, AGENTS_S)
+    if not signed:
+        signed = _apart(agent, lambda: {"token": slurm_commands.token(slurm, AGENTS_S)})["token"]
+    return {"username": agent.username, "token": signed, "seconds": AGENTS_S}
 
 
 def read(config: Config, said: dict[str, Any]) -> object:
@@ -81,7 +101,7 @@ def read(config: Config, said: dict[str, Any]) -> object:
     known = _known(config, said["id"])
     if known is None:
         return {"state": "none"}
-    return _as_account(_account(known), lambda: _read(Path(known["folder"]) / said["id"], *FILES[said["what"]]))
+    return _apart(_account(known), lambda: _read(Path(known["folder"]) / said["id"], *FILES[said["what"]]))
 
 
 def _slurm(config: Config) -> Slurm:
@@ -98,21 +118,31 @@ def _account(known: Mapping[str, Any]) -> Account:
     return Account(known["username"], known["uid"], known["gid"], frozenset(known["groups"]))
 
 
-def _as_account(account: Account, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Its answer, from a process that is the account. Raises Refused when that did not work."""
+def _signed(slurm: Slurm, username: str, seconds: int) -> str:
+    """A token by the site's key; empty without one. The key is never in the memory of a process that becomes somebody."""
+    if not slurm.rest or not slurm.jwt_key:
+        return ""
+    key = Path(slurm.jwt_key)
+    return str(_apart(None, lambda: {"token": slurm_rest.signed(key, username, seconds)})["token"])
+
+
+def _apart(account: Account | None, do: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Its answer, from a process that is the account, or root still. Raises Refused when that did not work."""
     hear, tell = os.pipe()
     child = os.fork()
     if child == 0:
         try:
             os.closerange(3, hear)  # the connection, the listening socket, the lock
-            become(account)
+            if account is not None:
+                become(account)
             os.umask(0o077)
             body = json.dumps(do()).encode()
             while body:
                 body = body[os.write(tell, body) :]
             os._exit(0)
         except Exception as error:  # noqa: BLE001 (whatever it is, it is the operator's)
-            os.write(2, f"as {account.username}: {error!r}\n".encode(errors="replace"))
+            who = account.username if account is not None else "root"
+            os.write(2, f"as {who}: {error!r}\n".encode(errors="replace"))
         finally:
             os._exit(1)
     os.close(tell)
@@ -127,7 +157,7 @@ def _as_account(account: Account, do: Callable[[], dict[str, Any]]) -> dict[str,
 # --- as the account
 
 
-def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path) -> dict[str, Any]:
+def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path, account: Account, token: str) -> dict[str, Any]:
     if why := _unusable(said):
         return {"refused": "", "why": why}
     try:
@@ -135,16 +165,18 @@ def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path) -> dict[str, Any]
     except OSError as error:
         os.write(2, f"{said['id']}: {error}\n".encode(errors="replace"))
         return {"refused": "", "why": f"Your folders cannot be made at the facility ({error.strerror})."}
-    script = Path(__file__).with_name("slurm_job.py").read_text()
-    try:
-        done = _run(slurm, options(slurm, said, folder), f"#!{slurm.python} -I\n{script}")
-    except subprocess.TimeoutExpired:
-        return {}
-    if done.returncode == 0 and (job := re.fullmatch(r"(\d{1,10})(;.*)?\s*", done.stdout)):
-        return {"job": int(job[1])}
-    # Slurm may have taken what it did not answer in time.
-    unsure = done.returncode == 0 or "timed out" in done.stderr
-    return {} if unsure else {"refused": done.stderr[-2000:]}
+    script = f"#!{slurm.python} -I\n{Path(__file__).with_name('slurm_job.py').read_text()}"
+    order = {
+        **said,
+        "name": f"parasol-{said['id']}",
+        "folder": str(folder),
+        "variables": slurm_commands.VARIABLES,
+    }
+    if slurm.rest:
+        return slurm_rest.speak(
+            slurm, account.username, token, lambda rest: slurm_rest.submit(rest, order, script)
+        )
+    return slurm_commands.submit(slurm, order, script)
 
 
 def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
@@ -190,33 +222,6 @@ def _unusable(said: Mapping[str, Any]) -> str:
     if not said["image"] and any(only and os.access(folder, os.W_OK) for _, folder, only in said["mounts"]):
         return "The facility cannot mount a proposal read-only in this environment."
     return ""
-
-
-def options(slurm: Slurm, said: Mapping[str, Any], folder: Path) -> list[str]:
-    """The command sbatch and its arguments. Nothing in them is a person's, a secret, or an option that the agent chose.
-
-    `--export=ALL` is the three variables of `_run`; with NIL or NONE Slurm would run the account's login shell first.
-    """
-    out = [
-        slurm.sbatch, "--parsable", f"--job-name=parasol-{said['id']}", "--no-requeue", "--export=ALL",
-        "--propagate=NONE", "--input=/dev/null", f"--chdir={folder}", f"--output={folder}/log", "--open-mode=append",
-        "--nodes=1", "--ntasks=1", f"--cpus-per-task={said['cpus']}", f"--mem={said['memory'] // 2**20}M",
-        f"--time={said['minutes']}",
-    ]  # fmt: skip
-    return out + [f"--{name}={said[name]}" for name in OPTIONS if said[name]]
-
-
-def _run(slurm: Slurm, words: list[str], text: str) -> subprocess.CompletedProcess[str]:
-    """Raises OSError, TimeoutExpired."""
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "LANG": "C.UTF-8",
-        **({"SLURM_CONF": slurm.conf} if slurm.conf else {}),
-    }
-    return subprocess.run(
-        words, input=text, env=environment, capture_output=True, text=True, errors="replace", timeout=WITHIN_S,
-        cwd="/", check=False,
-    )  # fmt: skip
 
 
 def _read(folder: Path, name: str, most: int) -> dict[str, Any]:

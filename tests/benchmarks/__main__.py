@@ -1,4 +1,7 @@
-"""`python -m tests.benchmarks [graphql data launch gateway link egress]`: run them, print the table, keep it as JSON."""
+"""`python -m tests.benchmarks [graphql data launch gateway link egress slurm]`: run them, print the table, keep it as JSON.
+
+`slurm` needs root, and the others must not have it: it runs by itself.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,8 @@ def main() -> None:
     print(table(figures))
     root = Path(__file__).resolve().parents[2]
     folder = root / "artefacts" if os.access(root, os.W_OK) else Path.home() / "parasol-artefacts"
-    print(f"kept in {save(figures, folder)}")
+    name = "bench-slurm" if chosen == ["slurm"] else "bench"
+    print(f"kept in {save(figures, folder, name)}")
 
 
 if __name__ == "__main__":

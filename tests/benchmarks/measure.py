@@ -106,10 +106,10 @@ def table(figures: Sequence[Figure]) -> str:
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
-def save(figures: Sequence[Figure], folder: Path) -> Path:
+def save(figures: Sequence[Figure], folder: Path, name: str = "bench") -> Path:
     """Write the figures as JSON; returns the file."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "bench.json"
+    path = folder / f"{name}.json"
     machine = {"cpus": os.cpu_count(), "load": os.getloadavg()}
     path.write_text(
         json.dumps({"machine": machine, "figures": [{**asdict(f), "ratio": f.ratio} for f in figures]}, indent=1)

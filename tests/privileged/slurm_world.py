@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.slurm import SlurmCompute
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
@@ -19,21 +21,24 @@ from tests.privileged.site import HelperSite, helper_site
 from tests.slurm_site import ACCOUNT, SlurmSite, rootly, shared_slurm
 
 PYTHON = "/usr/bin/python3"
+WAYS = ("commands", pytest.param("rest", marks=pytest.mark.needs("slurmrestd")))
+"""What is tested both ways."""
 
 
 class SlurmWorld(ComputeWorld):
-    """A cluster, a helper, and the folders of agents."""
+    """A cluster, a helper, and the folders of agents. `rest` is where slurmrestd is; empty: by Slurm's commands."""
 
-    def __init__(self, slurm: SlurmSite, site: HelperSite) -> None:
-        self.slurm, self.site, self.account = slurm, site, site.ada
+    def __init__(self, slurm: SlurmSite, site: HelperSite, rest: str = "") -> None:
+        self.slurm, self.site, self.account, self.rest = slurm, site, site.ada, rest
         self.backend = self.reopened()
 
     def adapter(self, name: str = "mine", **changes: Any) -> SlurmCompute:
         """An agent's adapter with this state."""
         state = self.site.agent / name
         state.mkdir(exist_ok=True, mode=0o700)
+        way = {"rest": self.rest, "programs": "/nowhere"} if self.rest else {"conf": self.slurm.conf}
         said = {
-            "helper": self.site.socket, "conf": self.slurm.conf, "listen": "127.0.0.1", "address": "127.0.0.1",
+            "helper": self.site.socket, **way, "listen": "127.0.0.1", "address": "127.0.0.1",
             "default": {"partition": "main", "account": ACCOUNT}, **changes,
         }  # fmt: skip
         return SlurmCompute(SlurmSettings.model_validate(said), state, Helper(self.site.socket))
@@ -95,14 +100,24 @@ class SlurmWorld(ComputeWorld):
 
 
 @contextmanager
-def slurm_world(*around: str) -> Iterator[SlurmWorld]:
-    """One over the shared cluster; its jobs and its folders are gone at the end."""
+def slurm_world(*around: str, way: str = "commands", at: str = "", **changes: str) -> Iterator[SlurmWorld]:
+    """One over the shared cluster; its jobs and its folders are gone at the end.
+
+    `way`: "commands", "rest" (tokens by `scontrol`) or "key" (slurmrestd with tokens by the site's key, and no command of
+    Slurm's). `at` is another address of slurmrestd.
+    """
     slurm = shared_slurm()
-    table = {"conf": str(slurm.conf), "programs": [{"path": PYTHON, "variables": ["SECRET"]}]}
+    table: dict[str, Any] = {"conf": str(slurm.conf), "programs": [{"path": PYTHON, "variables": ["SECRET"]}]}
+    rest = (at or f"unix:{slurm.rest}") if way in ("rest", "key") else ""
+    if rest:
+        table |= {"rest": rest, **dict.fromkeys(("sbatch", "scancel"), "/nowhere/of/slurm")}
+    if way == "key":
+        table |= {"jwt_key": str(slurm.jwt_key), "scontrol": "/nowhere/of/slurm", "conf": None}
+    table = {key: value for key, value in (table | changes).items() if value is not None}
     with helper_site(nss=True, slurm=table) as site:
         site.start(*slurm.around, *around)
         try:
-            yield SlurmWorld(slurm, site)
+            yield SlurmWorld(slurm, site, rest)
         finally:
             slurm.clear()
 
@@ -111,6 +126,13 @@ def slurm_world(*around: str) -> Iterator[SlurmWorld]:
 async def slurm(folder: Path) -> AsyncIterator[ComputeWorld]:
     """For the suite."""
     with slurm_world() as world:
+        yield world
+
+
+@asynccontextmanager
+async def slurm_rest(folder: Path) -> AsyncIterator[ComputeWorld]:
+    """For the suite, by slurmrestd."""
+    with slurm_world(way="rest") as world:
         yield world
 
 

@@ -17,15 +17,22 @@ from facility_agent.adapters.compute.slurm_orders import order_of
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.ports.compute import RunState
 from facility_agent.testing.patience import eventually
-from tests.privileged.slurm_world import SlurmWorld, fresh, slurm_world
+from tests.privileged.slurm_world import WAYS, SlurmWorld, fresh, slurm_world
 from tests.privileged.test_slurm_workspaces import look, running, seen
 from tests.slurm_site import ADA, BEN, rootly
 
 pytestmark = pytest.mark.needs("root", "slurm")
 
 
+@pytest.fixture(params=WAYS)
+def world(request: pytest.FixtureRequest) -> Iterator[SlurmWorld]:
+    with slurm_world(way=request.param) as world:
+        yield world
+
+
 @pytest.fixture
-def world() -> Iterator[SlurmWorld]:
+def commands() -> Iterator[SlurmWorld]:
+    """By Slurm's commands."""
     with slurm_world() as world:
         yield world
 
@@ -115,7 +122,8 @@ def _no_json(folder: Path, said: dict[str, Any], port: int) -> None:
         _of_another, _fifo, _folder_link, _no_json,
     ],
 )  # fmt: skip
-async def test_a_false_endpoint_leads_nowhere(world: SlurmWorld, change: Change) -> None:
+async def test_a_false_endpoint_leads_nowhere(commands: SlurmWorld, change: Change) -> None:
+    world = commands  # what reads the file is the same both ways
     with trap() as (port, heard):
         settings = {"ports": (1024, 65535)}
         spec, handle = await running(world)
@@ -233,9 +241,12 @@ async def test_a_log_that_is_a_link_is_not_read(world: SlurmWorld) -> None:
     assert await world.backend.logs(handle) == ""
 
 
-async def test_a_scheduler_that_hangs_or_lies_at_length_is_not_known(world: SlurmWorld, monkeypatch: Any) -> None:
+async def test_a_scheduler_that_hangs_or_lies_at_length_is_not_known(
+    commands: SlurmWorld, monkeypatch: Any
+) -> None:
+    world = commands
     _, handle = await running(world)
-    monkeypatch.setattr("facility_agent.adapters.compute.slurm_queue.WITHIN_S", 1.0)
+    monkeypatch.setattr("facility_agent.adapters.compute.slurm_commands.WITHIN_S", 1.0)
     programs = world.site.agent / "programs"
     programs.mkdir()
     backend = world.adapter(programs=programs, poll_s=0)

@@ -21,17 +21,25 @@ from shared.errors import (
 )
 from shared.facilities import Flavour
 from tests.contracts.compute_worlds import SERVER
-from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
+from tests.privileged.slurm_world import PYTHON, WAYS, SlurmWorld, slurm_world
 from tests.privileged.test_helper_deploy import service, within
 from tests.slurm_site import ADA, CPUS, QOS, rootly
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("root", "slurm")
 CENTRE = Flavour("centre", "Half of it", CPUS // 2, 2**30, 0, 0, 3600)
 
 
-@pytest.fixture
-def world() -> Iterator[SlurmWorld]:
+@pytest.fixture(params=WAYS)
+def world(request: pytest.FixtureRequest) -> Iterator[SlurmWorld]:
     assert os.getuid() != 0, "the agent is not root"
+    with slurm_world(way=request.param) as world:
+        yield world
+
+
+@pytest.fixture
+def commands() -> Iterator[SlurmWorld]:
+    """By Slurm's commands."""
     with slurm_world() as world:
         yield world
 
@@ -72,8 +80,9 @@ async def test_its_process_is_the_person_with_every_group_and_nothing_of_ours(wo
     assert f"HOME={world.account.home}".encode() in variables
 
 
-async def test_the_units_capabilities_are_enough() -> None:
-    with slurm_world(*within(service()["CapabilityBoundingSet"].split())) as world:
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_units_capabilities_are_enough(way: str) -> None:
+    with slurm_world(*within(service()["CapabilityBoundingSet"].split()), way=way) as world:
         spec, handle = await running(world)
         await world.backend.stop(handle)
         assert world.running(spec.workspace_id) == 0
@@ -83,19 +92,23 @@ async def test_the_units_capabilities_are_enough() -> None:
 async def test_nobody_else_sees_its_secret(world: SlurmWorld) -> None:
     spec, _ = await running(world)
     job = world.slurm.run("squeue", "-h", f"--name=parasol-{spec.workspace_id}", "--Format=jobid:").stdout.strip()
-    shown = [
-        world.slurm.run("scontrol", "--details", "show", "job", job),
-        world.slurm.run("scontrol", "write", "batch_script", job, "-"),
-        world.slurm.run("squeue", "--states=all", "--Format=ALL:200"),
-        world.slurm.run("sacct", "-P", "-a", "--format=ALL"),
-        world.slurm.run("ps", "-e", "-o", "args"),
-    ]
-    assert spec.workspace_id in shown[0].stdout
-    assert "Door" in shown[1].stdout, "that is the script"
-    assert "SERVER" not in shown[1].stdout
-    for each in shown:
-        assert spec.secret not in each.stdout
-    assert spec.secret not in world.site.said()
+    commands = (
+        ("scontrol", "--details", "show", "job", job), ("scontrol", "write", "batch_script", job, "-"),
+        ("squeue", "--states=all", "--Format=ALL:200"), ("sacct", "-P", "-a", "--format=ALL"), ("ps", "-e", "-o", "args"),
+    )  # fmt: skip
+    shown = [world.slurm.run(*command).stdout for command in commands]
+    if world.rest:
+        for path in (f"slurm/v0.0.38/job/{job}", "slurmdb/v0.0.38/jobs"):
+            until(
+                lambda path=path: spec.workspace_id in world.slurm.ask_rest(path, "ben"), f"{path} tells of it", 30
+            )  # type: ignore[misc]
+            shown.append(world.slurm.ask_rest(path, "ben"))
+    assert spec.workspace_id in shown[0]
+    assert "Door" in shown[1], "that is the script"
+    assert "SERVER" not in shown[1]
+    for each in (*shown, world.site.said()):
+        assert spec.secret not in each
+        assert "eyJ" not in each, "nor a token"
     with rootly():
         folder = world.folder(spec.workspace_id)
         modes = {path.name: path.stat().st_mode & 0o777 for path in (folder.parent, folder, *folder.iterdir())}
@@ -117,7 +130,8 @@ async def test_its_limits_are_slurms(world: SlurmWorld) -> None:
         assert word in shown.replace("NumNodes=1-1", "NumNodes=1"), (word, shown)
 
 
-async def test_one_question_for_all_of_them(world: SlurmWorld) -> None:
+async def test_one_question_for_all_of_them(commands: SlurmWorld) -> None:
+    world = commands
     programs = world.site.agent / "programs"
     programs.mkdir()
     for name in ("squeue", "sacct", "sinfo"):
@@ -134,7 +148,8 @@ async def test_one_question_for_all_of_them(world: SlurmWorld) -> None:
     assert (programs / "asked").read_text().split() == ["squeue"]
 
 
-async def test_an_empty_answer_is_no_end_and_accounting_knows_one(world: SlurmWorld) -> None:
+async def test_an_empty_answer_is_no_end_and_accounting_knows_one(commands: SlurmWorld) -> None:
+    world = commands
     _, lives = await running(world)
     _, ends = await running(world)
     world.slurm.run("scancel", f"--name=parasol-{ends}")
@@ -362,8 +377,9 @@ async def test_the_check_finds_nothing_wrong_and_says_what_is(world: SlurmWorld)
     import asyncio
 
     assert await asyncio.to_thread(lambda: list(world.adapter().faults())) == []
-    found = await asyncio.to_thread(lambda: list(world.adapter(programs="/nowhere").faults()))
-    assert [fault.setting for fault in found] == ["programs"] * 3
+    changes = {"rest": "unix:/nowhere"} if world.rest else {"programs": "/nowhere"}
+    found = await asyncio.to_thread(lambda: list(world.adapter(**changes).faults()))
+    assert [fault.setting for fault in found] == list(changes) * 3
     free = await world.backend.capacity()
     assert (free.cpus_total, free.cpus_free) == (CPUS, CPUS)
 
@@ -371,4 +387,4 @@ async def test_the_check_finds_nothing_wrong_and_says_what_is(world: SlurmWorld)
 async def test_what_slurm_says_that_it_does_not_have_is_forgotten_and_a_silence_is_not(world: SlurmWorld) -> None:
     assert await world.backend._queue.forgotten(999_999)  # type: ignore[attr-defined]
     with pytest.raises(BackendUnavailable):
-        await world.adapter(programs="/nowhere")._queue.forgotten(999_999)
+        await world.adapter(programs="/nowhere", rest=world.rest and "unix:/nowhere")._queue.forgotten(999_999)

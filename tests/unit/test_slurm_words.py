@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from facility_agent.adapters.compute import slurm_queue, slurm_reasons
+from facility_agent.adapters.compute import slurm_commands, slurm_queue, slurm_reasons
+from facility_agent.adapters.compute.slurm_commands import CommandQueue
+from facility_agent.adapters.compute.slurm_looks import pause_of
 from facility_agent.adapters.compute.slurm_orders import address_of
 from facility_agent.adapters.compute.slurm_places import Places
-from facility_agent.adapters.compute.slurm_queue import Job, Queue, Wanted
+from facility_agent.adapters.compute.slurm_queue import Job, Wanted
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.gateway.upstreams import Upstreams
 from facility_agent.helper import slurm_job
@@ -91,7 +93,7 @@ def test_a_refusal_is_one_of_our_errors_in_our_words(printed: str, error: type[E
 
 def lines(*jobs: tuple[Any, ...]) -> dict[str, Job]:
     text = ("|".join(map(str, job)) for job in jobs)
-    return slurm_queue._chosen(slurm_queue._of_squeue(line, WANTED) for line in text)
+    return slurm_queue.chosen(slurm_commands._of_squeue(line, WANTED) for line in text)
 
 
 def test_of_several_jobs_for_one_workspace_it_is_the_one_that_lives_or_ran() -> None:
@@ -123,17 +125,17 @@ def test_a_line_that_is_not_exactly_one_of_ours_counts_for_nothing(job: tuple[An
 
 @given(st.text(max_size=200))
 def test_whatever_is_printed_is_a_job_of_ours_or_nothing(line: str) -> None:
-    for parse in (slurm_queue._of_squeue, slurm_queue._of_sacct):
+    for parse in (slurm_commands._of_squeue, slurm_commands._of_sacct):
         assert parse(line, WANTED) is None
-    found = slurm_queue._of_squeue(f"1|4001|parasol-{A}|RUNNING|0|{line}", WANTED)
+    found = slurm_commands._of_squeue(f"1|4001|parasol-{A}|RUNNING|0|{line}", WANTED)
     assert found is None or found[0] == A
 
 
 def test_accounting_names_who_cancelled_and_is_understood() -> None:
-    found = slurm_queue._of_sacct(f"5|ada|parasol-{A}|CANCELLED by 0|0:15", WANTED)
+    found = slurm_commands._of_sacct(f"5|ada|parasol-{A}|CANCELLED by 0|0:15", WANTED)
     assert found == (A, Job(5, "CANCELLED", 143))
-    assert slurm_queue._of_sacct(f"5.batch|ada|parasol-{A}|FAILED|1:0", WANTED) is None
-    assert slurm_queue._of_sacct(f"5|ben|parasol-{A}|FAILED|1:0", WANTED) is None
+    assert slurm_commands._of_sacct(f"5.batch|ada|parasol-{A}|FAILED|1:0", WANTED) is None
+    assert slurm_commands._of_sacct(f"5|ben|parasol-{A}|FAILED|1:0", WANTED) is None
 
 
 THERE = '{"host": "n1", "port": 20001, "job": "7"}'
@@ -187,7 +189,7 @@ def test_a_flavours_own_choice_stands_before_the_sites() -> None:
 
 
 async def test_a_place_and_a_time_are_told_when_they_are_known() -> None:
-    places = Places(Queue("/nowhere", ""))
+    places = Places(CommandQueue("/nowhere", ""))
     places._order["main"] = {7: 3}
     job = Job(7, "PENDING", partition="main", start="2026-11-25T15:11:19")
     assert (
@@ -195,6 +197,19 @@ async def test_a_place_and_a_time_are_told_when_they_are_known() -> None:
         == "It waits. It is number 3 in the queue. It is expected to start at 15:11 UTC on 2026-11-25."
     )
     assert places.told(Job(8, "PENDING", partition="main", start="N/A"), "It waits.") == "It waits."
+
+
+@pytest.mark.parametrize(
+    ("poll_s", "young", "took", "pause"),
+    [
+        (5.0, False, 0.01, 5.0), (5.0, True, 0.01, 0.2), (0.1, True, 0.01, 0.1), (5.0, True, 0.5, 1.5), (5.0, False, 3.0, 9.0),
+        (5.0, True, 60.0, 30.0), (0.0, False, 9.0, 0.0), (60.0, False, 60.0, 60.0),
+    ],
+)  # fmt: skip
+def test_a_scheduler_that_is_slow_is_asked_less_often(
+    poll_s: float, young: bool, took: float, pause: float
+) -> None:
+    assert pause_of(poll_s, young=young, took=took) == pytest.approx(pause)
 
 
 SPEC: dict[str, Any] = {

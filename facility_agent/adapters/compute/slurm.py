@@ -1,4 +1,4 @@
-"""Workspaces as Slurm jobs of their people, by the command line: submitted, cancelled and read through the helper.
+"""Workspaces as Slurm jobs of their people: submitted, cancelled and read through the helper, and looked at by the agent.
 
 A handle is the workspace's id, and the job's name bears it; so a job is found again whatever became of an answer. What the agent
 needs lies in `state`: `<id>.json` what was asked, `<id>.stop` why it was told to end, `<id>.exit` the end that was seen.
@@ -19,12 +19,13 @@ from typing import Any
 from facility_agent.adapters.compute import slurm_reasons
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
-from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of
+from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of, queue_of
 from facility_agent.adapters.compute.slurm_orders import address_of, known_of, order_of, wanted_of
 from facility_agent.adapters.compute.slurm_places import Places
-from facility_agent.adapters.compute.slurm_queue import Job, Queue
+from facility_agent.adapters.compute.slurm_queue import Job
+from facility_agent.adapters.compute.slurm_records import Records
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
-from facility_agent.adapters.compute.supervisor import read_record, write_json
+from facility_agent.adapters.compute.supervisor import write_json
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.compute import (
     Capacity,
@@ -53,8 +54,8 @@ class SlurmCompute(ComputeBackend):
     detail = "On the facility's cluster, as a Slurm job; each workspace runs as its person's account."
 
     def __init__(self, settings: SlurmSettings, state: Path, helper: Helper) -> None:
-        self._settings, self._state, self._helper = settings, state, helper
-        self._queue = Queue(str(settings.programs), str(settings.conf or ""))
+        self._settings, self._records, self._helper = settings, Records(state), helper
+        self._queue = queue_of(settings, helper)
         self._places, self._looks = Places(self._queue), Looks(self._queue, settings.poll_s)
         self._starting: dict[str, asyncio.Lock] = {}
         self._ready: dict[str, tuple[str, int]] = {}
@@ -63,7 +64,7 @@ class SlurmCompute(ComputeBackend):
 
     def faults(self) -> Iterator[Fault]:
         """Whether the helper answers and does Slurm, and Slurm answers."""
-        return faults(self._helper, self._queue, self._settings)
+        return faults(self._helper, self._queue)
 
     # --- starting
 
@@ -82,7 +83,7 @@ class SlurmCompute(ComputeBackend):
     async def _start(self, spec: StartSpec, account: Account) -> str:
         name = spec.workspace_id
         try:
-            known = await asyncio.to_thread(read_record, self._file(name, ".json"))
+            known = await asyncio.to_thread(self._read, name, ".json")
             if self._file(name, ".exit").exists() or self._file(name, ".stop").exists():
                 return name
             if known is not None and ("job" in known or name in await self._queue.jobs({name: wanted_of(known)})):
@@ -183,6 +184,7 @@ class SlurmCompute(ComputeBackend):
     def _remember(self, name: str, job: Job) -> Mapping[str, Any]:
         for known in (self._ready, self._never, self._asked, self._starting):
             known.pop(name, None)
+        self._records.forget(name)
         asked = self._read(name, ".stop")
         said = slurm_reasons.ended(job.state, job.exit_code)
         # Its time was agreed upon: at its end nothing has failed.
@@ -233,8 +235,7 @@ class SlurmCompute(ComputeBackend):
     async def list_owned(self) -> Mapping[str, str]:
         """Everything that was asked for here and whose end has not been seen."""
         try:
-            known = [path.stem for path in self._state.glob("*.json") if is_workspace_id(path.stem)]
-            return {name: name for name in known if not self._file(name, ".exit").exists()}
+            return self._records.owned()
         except OSError as error:
             raise BackendUnavailable("The facility cannot list its workspaces.") from error
 
@@ -269,10 +270,10 @@ class SlurmCompute(ComputeBackend):
         return await self._queue.capacity(self._settings.default.partition or "")
 
     def _file(self, name: str, ending: str) -> Path:
-        return self._state / f"{name}{ending}"
+        return self._records.file(name, ending)
 
     def _read(self, handle: str, ending: str) -> dict[str, Any] | None:
-        return read_record(self._file(handle, ending)) if is_workspace_id(handle) else None
+        return self._records.read(handle, ending)
 
 
 def _was_never_taken(known: Mapping[str, Any]) -> bool:

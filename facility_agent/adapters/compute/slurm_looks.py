@@ -8,14 +8,25 @@ from collections.abc import Iterator, Mapping, Set
 from typing import Any
 
 from facility_agent.adapters.compute.process_helper import Helper
+from facility_agent.adapters.compute.slurm_commands import CommandQueue
 from facility_agent.adapters.compute.slurm_orders import wanted_of
 from facility_agent.adapters.compute.slurm_queue import Job, Queue
+from facility_agent.adapters.compute.slurm_rest import RestQueue
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.plugins import Fault
 from shared.errors import ParasolError
 
 YOUNG_S, POLL_YOUNG_S = 20.0, 0.2
-"""At first a workspace is looked at more often."""
+"""At first a workspace is looked at more often …"""
+SHARE, LONGEST_S = 3, 30.0
+"""… but a question that takes long is asked less often: a third of the time at most is spent on it."""
+
+
+def queue_of(settings: SlurmSettings, helper: Helper) -> Queue:
+    """The way that the site has chosen."""
+    if settings.rest:
+        return RestQueue(settings.rest, helper, settings.rest_ca_file)
+    return CommandQueue(str(settings.programs), str(settings.conf or ""))
 
 
 async def jobs_of(known: Mapping[str, Mapping[str, Any]], queue: Queue) -> tuple[dict[str, Job], Set[str]]:
@@ -38,28 +49,35 @@ async def jobs_of(known: Mapping[str, Mapping[str, Any]], queue: Queue) -> tuple
     return found | past, wanted.keys()
 
 
+def pause_of(poll_s: float, *, young: bool, took: float) -> float:
+    """Seconds from one question to the next; `took`: of the last one. With `poll_s` 0 each look is a question."""
+    wanted = min(poll_s, POLL_YOUNG_S) if young else poll_s
+    return max(wanted, min(SHARE * took, LONGEST_S)) if wanted else 0.0
+
+
 class Looks:
     """Asks about all workspaces at once, at most every `poll_s` seconds, and more often while one is young."""
 
     def __init__(self, queue: Queue, poll_s: float) -> None:
         self._queue, self._poll_s = queue, poll_s
         self._asked: Set[str] = frozenset()
-        self._at = 0.0
+        self._at = self._took = 0.0
         self._said: tuple[dict[str, Job], Set[str]] = {}, frozenset()
 
     async def jobs(self, known: Mapping[str, Mapping[str, Any]]) -> tuple[dict[str, Job], Set[str]]:
         """As `jobs_of`, perhaps a moment old. Raises BackendUnavailable."""
         now, wall = asyncio.get_running_loop().time(), time.time()
         young = any(wall - each["asked"] < YOUNG_S for each in known.values())
-        pause = min(self._poll_s, POLL_YOUNG_S) if young else self._poll_s
+        pause = pause_of(self._poll_s, young=young, took=self._took)
         if not known.keys() <= self._asked or now - self._at >= pause:
             self._said = await jobs_of(known, self._queue)
             self._asked, self._at = frozenset(known), now
+            self._took = asyncio.get_running_loop().time() - now
         jobs, told = self._said
         return {name: job for name, job in jobs.items() if name in known}, told & known.keys()
 
 
-def faults(helper: Helper, queue: Queue, settings: SlurmSettings) -> Iterator[Fault]:
+def faults(helper: Helper, queue: Queue) -> Iterator[Fault]:
     """Whether the helper answers and does Slurm, and Slurm answers."""
     try:
         if asyncio.run(helper.ask("describe")).get("slurm") is None:
@@ -69,9 +87,4 @@ def faults(helper: Helper, queue: Queue, settings: SlurmSettings) -> Iterator[Fa
     except ParasolError as error:
         what = f"{helper.path}: {error.message}"
         yield Fault("helper", what, "Start parasol-helper.service, and run this as the agent's user.")
-    for program, words in (("squeue", ("--noheader",)), ("sinfo", ("--noheader",)), ("sacct", ("--noheader",))):
-        try:
-            asyncio.run(queue.ask(program, *words))
-        except ParasolError:
-            mend = f"Run {settings.programs}/{program} as the agent's user, and see what it says."
-            yield Fault("programs", f"{program} does not answer.", mend)
+    yield from queue.faults()

@@ -95,6 +95,7 @@ REFUSED: tuple[tuple[str, type[ParasolError], str], ...] = (
     ("QOSMaxSubmitJobPerUser", QuotaExceeded, "You have as much at the scheduler as it allows you; stop something first."),
     ("AssocMaxSubmitJob", QuotaExceeded, "You have as much at the scheduler as it allows you; stop something first."),
     ("GrpSubmit", QuotaExceeded, "Your group has as much at the scheduler as it allows; wait until something ends."),
+    ("job submit limit", QuotaExceeded, "The scheduler does not allow you this much; stop something first, or choose a smaller size."),
     ("MaxWall", FlavourTooLarge, TOO_LONG.sentence),
     ("time limit is invalid", FlavourTooLarge, TOO_LONG.sentence),
     ("time limit exceeds", FlavourTooLarge, TOO_LONG.sentence),

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from facility_agent.adapters.compute import slurm_api
+
 WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:/@&|*()\[\]+-]{0,199}$"
 Word = Annotated[str, Field(pattern=WORD)]
 
@@ -65,6 +67,14 @@ class SlurmSettings(BaseModel):
         default=Path("/run/parasol-helper/helper.sock"),
         description="The helper's socket; its file needs a `[slurm]`.",
     )
+    rest: str = Field(
+        default="",
+        description="Where slurmrestd listens, `unix:/path` or `https://host:port`; empty: Slurm's commands are used. "
+        "The helper's file needs its own `rest`.",
+    )
+    rest_ca_file: Absolute | None = Field(
+        default=None, description="Who signs slurmrestd's certificate; the system's authorities when not set."
+    )
     programs: Absolute = Field(default=Path("/usr/bin"), description="Where squeue, sacct and sinfo lie.")
     conf: Absolute | None = Field(default=None, description="slurm.conf, where it is not at its usual place.")
     ports: tuple[int, int] = Field(
@@ -100,6 +110,11 @@ class SlurmSettings(BaseModel):
         least, most = self.ports
         if not 1024 <= least <= most <= 65535:
             raise ValueError("ports: write first and last, from 1024 to 65535; a privileged port is never used")
+        if self.rest:
+            try:
+                slurm_api.checked(self.rest)
+            except ValueError as error:
+                raise ValueError(f"rest: {error}") from None
         if not re.fullmatch(r"[A-Za-z0-9.-]*(\{node\})?[A-Za-z0-9.-]*", self.address) or not self.address:
             raise ValueError("address: write a host's name, with {node} in it")
         return self
