@@ -81,6 +81,11 @@ def test_a_place_is_entered_shown_and_taken_back(gate: WholeFacility, folder: Pa
     assert (status, there) == (303, "/places")
     assert kept(gate) == []
     assert "You have entered no place." in shown(ada)
+    log = b"".join(path.read_bytes() for path in (gate.folder / "state" / "egress").iterdir())
+    assert b"places.enter" in log
+    said = log + (gate.folder / "gateway.log").read_bytes()
+    assert folder.name.encode() not in said
+    assert str(gate.restored).encode() not in said
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import pytest
 
 from facility_agent.ports.store import GrantRow, OrderRow, Transaction, WorkspaceRow
 from facility_agent.store.database import Unusable, renew_store_id
+from facility_agent.store.schema import STEPS
 from facility_agent.store.sqlite import GROUP, SqliteStore
 from shared.commands import Verb
 from shared.errors import BackendUnavailable, Conflict
@@ -299,3 +300,43 @@ async def test_after_its_end_a_store_refuses(store: SqliteStore) -> None:
     with pytest.raises(BackendUnavailable):
         await store.probe()
     await eventually(lambda: not store._thread.is_alive())
+
+
+async def test_a_store_of_the_version_before_places_keeps_its_workspaces(path: Path) -> None:
+    before = next(n for n, step in enumerate(STEPS) if "entered_place" in step)
+    with sqlite3.connect(path) as db:
+        for step in STEPS[:before]:
+            db.executescript(step)
+        db.execute(f"pragma user_version={before}")
+        old = (
+            "w1",
+            ADA.issuer,
+            ADA.sub,
+            "7",
+            "hash",
+            "jupyter",
+            "small",
+            "[]",
+            "T",
+            600,
+            "RUNNING",
+            3,
+            "[]",
+            "h",
+            b"",
+            "",
+            "",
+            1.0,
+            None,
+            None,
+        )
+        db.execute(f"insert into workspace values ({','.join('?' * len(old))})", old)
+    db.close()
+    store = SqliteStore(path)
+    try:
+        assert await store.transact(lambda tx: tx.workspace("w1")) == RUNNING
+        await store.transact(lambda tx: tx.put_workspace(replace(RUNNING, dataset="d-1")))
+        assert await store.transact(lambda tx: tx.workspace("w1")) == replace(RUNNING, dataset="d-1")
+        assert await store.transact(lambda tx: tx.all_entered("7")) == []
+    finally:
+        store.close()
