@@ -13,11 +13,12 @@ from tests.contracts.compute_worlds import memory_compute, process
 from tests.contracts.panosc_worlds import panosc
 from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
+from tests.privileged.kube_world import kubernetes
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 
 WORLDS: dict[str, dict[str, Open]] = {
-    "parasol.compute": {"memory": memory_compute, "process": process},
+    "parasol.compute": {"memory": memory_compute, "process": process, "kubernetes": kubernetes},
     "parasol.catalogue": {
         "memory": memory_catalogue,
         "nexus_folder": nexus_folder,

@@ -119,6 +119,12 @@ def running_cluster() -> Iterator[Cluster]:
     cluster = Cluster(path)
     cluster.kubectl("apply", "-f", "-", given=(ROOT / "deploy" / "agent" / "kubernetes-rbac.yaml").read_text())
     until(lambda: "default" in cluster.kubectl("-n", "parasol", "get", "serviceaccounts"), "the namespace is ready")
+    for name, image in (("warm-plain", PLAIN), ("warm-hostile", HOSTILE)):  # the node takes a moment to see new images
+        words = ("--image", image, "--image-pull-policy=Never", "--restart=Always", "--command", "--", "/bin/sleep", "600")
+        cluster.kubectl("-n", "parasol", "delete", "pod", name, "--ignore-not-found", "--grace-period=1")
+        cluster.kubectl("-n", "parasol", "run", name, *words)
+        cluster.kubectl("-n", "parasol", "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
+        cluster.kubectl("-n", "parasol", "delete", "pod", name, "--wait=false", "--grace-period=1")
     try:
         yield cluster
     finally:
@@ -207,6 +213,7 @@ class KubeSite:
         self.cluster, self.folder = cluster, folder
         self.account = Account("ada", "id-ada", UID, UID, (61_301, 61_401), folder / "no-home")
         self.kubeconfig = cluster.way_in(folder, server)
+        self._tag = folder.name.lower().replace("_", "-")
         self.opened: list[KubernetesCompute] = []
         self.started: list[StartSpec] = []
 
@@ -224,7 +231,7 @@ class KubeSite:
         """An agent's adapter."""
         state = self.folder / owner
         state.mkdir(exist_ok=True)
-        made = KubernetesCompute(self.settings(**changes), owner, Records(state), KubernetesApi(self.kubeconfig))
+        made = KubernetesCompute(self.settings(**changes), f"{owner}-{self._tag}x", Records(state), KubernetesApi(self.kubeconfig))
         self.opened.append(made)
         return made
 
