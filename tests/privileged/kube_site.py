@@ -114,13 +114,29 @@ def running_cluster() -> Iterator[Cluster]:
                 archive = f"{root}.tar"
                 _root_file_system(Path(root), hostile=hostile)
                 subprocess.run(["python3", str(folder / "image.py"), root, image, archive], check=True, timeout=60)
-                subprocess.run([script, "load", archive], check=True, capture_output=True, timeout=120, env=environment)
+                subprocess.run(
+                    [script, "load", archive], check=True, capture_output=True, timeout=120, env=environment
+                )
                 Path(archive).unlink()
     cluster = Cluster(path)
     cluster.kubectl("apply", "-f", "-", given=(ROOT / "deploy" / "agent" / "kubernetes-rbac.yaml").read_text())
-    until(lambda: "default" in cluster.kubectl("-n", "parasol", "get", "serviceaccounts"), "the namespace is ready")
-    for name, image in (("warm-plain", PLAIN), ("warm-hostile", HOSTILE)):  # the node takes a moment to see new images
-        words = ("--image", image, "--image-pull-policy=Never", "--restart=Always", "--command", "--", "/bin/sleep", "600")
+    until(
+        lambda: "default" in cluster.kubectl("-n", "parasol", "get", "serviceaccounts"), "the namespace is ready"
+    )
+    for name, image in (
+        ("warm-plain", PLAIN),
+        ("warm-hostile", HOSTILE),
+    ):  # the node takes a moment to see new images
+        words = (
+            "--image",
+            image,
+            "--image-pull-policy=Never",
+            "--restart=Always",
+            "--command",
+            "--",
+            "/bin/sleep",
+            "600",
+        )
         cluster.kubectl("-n", "parasol", "delete", "pod", name, "--ignore-not-found", "--grace-period=1")
         cluster.kubectl("-n", "parasol", "run", name, *words)
         cluster.kubectl("-n", "parasol", "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
@@ -145,7 +161,9 @@ def _root_file_system(root: Path, *, hostile: bool) -> None:
     python = os.path.realpath("/usr/bin/python3")
     library = Path("/usr/lib") / Path(python).name
     shutil.copy2(python, root / "usr/bin/python3")
-    ignored = shutil.ignore_patterns("__pycache__", "test*", "idlelib", "config-*", "pydoc_data", "lib2to3", "site-packages")
+    ignored = shutil.ignore_patterns(
+        "__pycache__", "test*", "idlelib", "config-*", "pydoc_data", "lib2to3", "site-packages"
+    )
     shutil.copytree(library, root / "usr/lib" / library.name, ignore=ignored)
     for line in subprocess.run(["ldd", python], check=True, capture_output=True, text=True).stdout.splitlines():
         path = next((word for word in line.split() if word.startswith("/")), None)
@@ -219,7 +237,9 @@ class KubeSite:
 
     def settings(self, **changes: Any) -> KubernetesSettings:
         """Of the adapter."""
-        images = {name: {"image": image, "pull": "Never"} for name, image in (("server", PLAIN), ("hostile", HOSTILE))}
+        images = {
+            name: {"image": image, "pull": "Never"} for name, image in (("server", PLAIN), ("hostile", HOSTILE))
+        }
         values = {
             "identity": "account", "images": images, "guard_image": PLAIN, "guard_pull": "Never", "grace_s": 2,
             "reachable_from": ["10.88.99.1/32"], "closed_networks": ["10.88.99.0/24", "169.254.0.0/16"],
@@ -231,7 +251,9 @@ class KubeSite:
         """An agent's adapter."""
         state = self.folder / owner
         state.mkdir(exist_ok=True)
-        made = KubernetesCompute(self.settings(**changes), f"{owner}-{self._tag}x", Records(state), KubernetesApi(self.kubeconfig))
+        made = KubernetesCompute(
+            self.settings(**changes), f"{owner}-{self._tag}x", Records(state), KubernetesApi(self.kubeconfig)
+        )
         self.opened.append(made)
         return made
 
@@ -249,7 +271,9 @@ class KubeSite:
 
     def pods(self, workspace_id: str) -> list[Any]:
         """Pods of a workspace, as the administrator sees them."""
-        found = self.cluster.kubectl("-n", "parasol", "get", "pods", "-l", f"parasol/workspace={workspace_id}", "-o", "json")
+        found = self.cluster.kubectl(
+            "-n", "parasol", "get", "pods", "-l", f"parasol/workspace={workspace_id}", "-o", "json"
+        )
         items: list[Any] = json.loads(found)["items"]
         return items
 
@@ -262,7 +286,14 @@ class KubeSite:
             names = [f"ws-{each}" for each in ids]
             if names:
                 self.cluster.kubectl(
-                    "-n", "parasol", "delete", kind, *names, "--ignore-not-found", "--wait=false", "--grace-period=1"
+                    "-n",
+                    "parasol",
+                    "delete",
+                    kind,
+                    *names,
+                    "--ignore-not-found",
+                    "--wait=false",
+                    "--grace-period=1",
                 )
 
 

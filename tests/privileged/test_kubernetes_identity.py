@@ -60,7 +60,9 @@ async def ended(backend: KubernetesCompute, handle: str) -> Observation:
     return (await backend.inspect([handle]))[handle]
 
 
-async def run(site: KubeSite, spec: StartSpec, account: Account | None = None, **settings: object) -> dict[str, object]:
+async def run(
+    site: KubeSite, spec: StartSpec, account: Account | None = None, **settings: object
+) -> dict[str, object]:
     """What a script printed."""
     backend = site.backend(**settings)
     handle = await backend.start(spec, account or site.account)
@@ -106,7 +108,9 @@ async def test_a_workspace_is_the_account_with_every_group_and_nothing_else(site
     assert (said["name"], said["known"], said["home"]) == ("ada", "ada", str(data / "home"))
     assert said["capabilities"] == said["bounding"] == "0" * 16
     assert (said["no_new_privileges"], said["seccomp"]) == ("1", "2")
-    assert (said["root"], said["image"]) == ("PermissionError", "OSError"), "never root, and the image is read-only"
+    assert (said["root"], said["image"]) == ("PermissionError", "OSError"), (
+        "never root, and the image is read-only"
+    )
     assert (said["work"], said["tmp"], said["at_home"], said["token"]) == ("done", "done", "done", False)
     mine = mounts[0].name
     assert said["read"] == {mine: "done", "theirs": "PermissionError"}
@@ -168,7 +172,9 @@ async def test_the_secret_is_in_a_file_and_nowhere_else(site: KubeSite) -> None:
     await backend.stop(spec.workspace_id)
 
     async def nothing_is_left() -> bool:
-        return name not in site.cluster.kubectl("-n", "parasol", "get", "pods,secrets,networkpolicies", "-o", "name")
+        return name not in site.cluster.kubectl(
+            "-n", "parasol", "get", "pods,secrets,networkpolicies", "-o", "name"
+        )
 
     await eventually(nothing_is_left, "what belonged to it is removed with it")
 

@@ -1,6 +1,6 @@
 """Workspaces as pods of a Kubernetes cluster, each with the account's own uid, gid and groups and never root.
 
-Three watches (pods, events; nodes are asked) keep what the cluster says in memory, so a look costs no call. What the
+Two watches (pods, and warnings about them) keep in memory what the cluster says, so a look costs no call. What the
 watches cannot tell is UNKNOWN; a pod is gone when the server itself said so.
 """
 
@@ -9,21 +9,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from facility_agent.adapters.compute import kubernetes_nodes as nodes
 from facility_agent.adapters.compute import kubernetes_objects as objects
 from facility_agent.adapters.compute.kubernetes_api import AWAY, KubernetesApi
+from facility_agent.adapters.compute.kubernetes_doors import Doors
+from facility_agent.adapters.compute.kubernetes_endings import Endings, exit_code
 from facility_agent.adapters.compute.kubernetes_making import Maker
-from facility_agent.adapters.compute.kubernetes_reasons import judge, removed, said
+from facility_agent.adapters.compute.kubernetes_reasons import Judged, judge, removed, said
 from facility_agent.adapters.compute.kubernetes_records import Record, Records
-from facility_agent.adapters.compute.kubernetes_relay import Relay, is_pod_address
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings
 from facility_agent.adapters.compute.kubernetes_watch import Mirror, warnings_of
-from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_records import check_room, tail
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
@@ -36,11 +34,12 @@ from facility_agent.ports.compute import (
     filled,
 )
 from facility_agent.ports.directory import Account
-from shared.errors import BackendError, BackendUnavailable, InvalidRequest, ParasolError
+from shared.errors import BackendUnavailable, InvalidRequest, ParasolError
 from shared.workspaces import is_workspace_id
 
 log = logging.getLogger(__name__)
-FIRST_S, NODES_S, TIDY_S = 8.0, 60.0, 60.0
+FIRST_S, NODES_S = 8.0, 60.0
+"""How long a first look waits for the first list; how old what is known of nodes may be."""
 UNKNOWN = Observation(RunState.UNKNOWN)
 
 
@@ -58,11 +57,8 @@ class KubernetesCompute(ComputeBackend):
         self._maker = Maker(api, settings, owner)
         self.pods = Mirror(api, self._maker.pods, {"labelSelector": objects.selector(owner)})
         self.warnings = Mirror(api, self._maker.events, {"fieldSelector": "involvedObject.kind=Pod,type=Warning"})
-        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._relays: dict[str, Relay] = {}
-        self._ready: set[str] = set()
-        self._failing: dict[str, tuple[str, float]] = {}
-        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._doors = Doors(records, settings.port)
+        self._ends = Endings(self._maker, self.pods, records, self._doors, settings.grace_s)
         self._watches: list[asyncio.Task[None]] = []
         self._nodes: tuple[float, list[Any]] | None = None
         self._beginning = asyncio.Lock()
@@ -73,18 +69,18 @@ class KubernetesCompute(ComputeBackend):
 
     async def __aexit__(self, *_: object) -> None:
         """Leave everything in the cluster as it is."""
-        tasks = [*self._watches, *self._under_way.values()]
-        for task in tasks:
+        for task in self._watches:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*(relay.close() for relay in self._relays.values()))
+        await asyncio.gather(*self._watches, return_exceptions=True)
+        await self._ends.leave()
+        await self._doors.close()
         await self._api.close()
 
     async def _begun(self) -> None:
         async with self._beginning:
             if not self._watches:
                 await self._records.load()
-                runs = (self.pods.run(), self.warnings.run(), self._tidy_again())
+                runs = (self.pods.run(), self.warnings.run(), self._ends.tidy_again())
                 self._watches = [asyncio.create_task(run) for run in runs]
 
     async def _known(self) -> bool:
@@ -99,9 +95,12 @@ class KubernetesCompute(ComputeBackend):
         if not is_workspace_id(spec.workspace_id):
             raise InvalidRequest("This is no workspace's id.")
         await self._begun()
+        record = self._records.get(spec.workspace_id)
+        if record is not None and record.ended is not None:  # never again, whatever the settings are by now
+            return spec.workspace_id
         there, known = await self._asked_nodes()
         plan = self._maker.planned(spec, account, there, known=known)
-        async with self._locks[spec.workspace_id]:
+        async with self._ends.locks[spec.workspace_id]:
             await self._start(spec, plan)
         return spec.workspace_id
 
@@ -110,8 +109,8 @@ class KubernetesCompute(ComputeBackend):
         if record is not None and record.ended is not None:
             return
         found = await self._maker.find(name)
-        if found is None and record is not None and (record.made or record.stopping):
-            await self._ended(name, said("REMOVED"))
+        if found is None and record is not None and (record.made or record.ending):
+            await self._ends.ended(name, record.ending or said("REMOVED"))
             return
         if record is None or not record.headers:
             headers = tuple((key, filled(value, {"secret": spec.secret})) for key, value in spec.headers)
@@ -123,7 +122,7 @@ class KubernetesCompute(ComputeBackend):
                 # It may have had its effect all the same: what is recorded as ended is removed whenever it is seen.
                 why = Observation(RunState.GONE, error.reason, error.message)
                 await self._records.change(name, ended=why, untidy=True)
-                self._spawn(name, self._clear(name))
+                self._ends.forget(name)
                 raise
         self.pods.put(found)
         await self._records.change(name, made=True)
@@ -166,66 +165,45 @@ class KubernetesCompute(ComputeBackend):
             return UNKNOWN
 
     def _absent(self, handle: str, record: Record | None) -> Observation:
-        if record is None or not (record.made or record.stopping):
+        if record is None or not (record.made or record.ending):
             return Observation(RunState.GONE)
         last = self.pods.gone.get(objects.name_of(handle))
-        if record.stopping:
-            seen = Observation(RunState.GONE, exit_code=_exit_code(last))
-        else:
+        if record.ending is None:
             seen = removed(last) if last is not None else said("REMOVED")
-        self._spawn(handle, self._ended(handle, seen))
+        elif record.ending.reason:
+            seen = record.ending
+        else:
+            seen = Observation(RunState.GONE, exit_code=exit_code(last))
+        self._ends.finish(handle, seen)
         return seen
 
     async def _look(self, handle: str, pod: dict[str, Any]) -> Observation:
-        judged = judge(pod, warnings_of(self.warnings.objects, pod["metadata"]["uid"]))
+        judged, record = (
+            judge(pod, warnings_of(self.warnings.objects, pod["metadata"]["uid"])),
+            self._records.get(handle),
+        )
         seen = judged.seen
+        if record is not None and record.ending is not None:
+            return (
+                Observation(RunState.STARTING) if seen.state is RunState.GONE else seen
+            )  # until the cluster lacks it
         if seen.state is RunState.GONE:
-            record = self._records.get(handle)
-            if record is not None and record.stopping:
-                return Observation(RunState.STARTING)  # its end was asked for, and `stop` says when that is so
-            self._spawn(handle, self._finish(handle, seen))
+            self._ends.finish(handle, seen)
         elif judged.failing:
-            if judged.at_once or self._fails_long(handle, judged.failing):
-                self._spawn(handle, self._give_up(handle, pod, said(judged.failing)))
+            if judged.at_once or self._is_hopeless(handle, judged):
+                self._ends.give_up(handle, said(judged.failing))
         else:
-            self._failing.pop(handle, None)
-        if seen.state is RunState.RUNNING and not await self._answers(handle, pod):
+            self._ends.no_longer_fails(handle)
+        if seen.state is RunState.RUNNING and not await self._doors.answers(handle, pod):
             return Observation(RunState.STARTING)
         return seen
 
-    def _fails_long(self, handle: str, code: str) -> bool:
-        now, settings = asyncio.get_running_loop().time(), self._settings
-        before, since = self._failing.get(handle, ("", now))
-        if before != code:
-            self._failing[handle] = (code, now)
-            since = now
-        patience = settings.image_patience_s if code.startswith("IMAGE") else settings.mount_patience_s
-        return now - since >= patience
+    def _is_hopeless(self, handle: str, judged: Judged) -> bool:
+        image = judged.failing.startswith("IMAGE")
+        patience = self._settings.image_patience_s if image else self._settings.mount_patience_s
+        return self._ends.fails_since(handle, judged.failing) >= patience
 
-    async def _answers(self, handle: str, pod: dict[str, Any]) -> bool:
-        """Whether its program serves; that is asked until it does for the first time."""
-        if handle not in self._ready:
-            relay, record = await self._relay(handle, pod), self._records.get(handle)
-            if relay is not None and await answers(str(relay.path), record.headers if record else ()):
-                self._ready.add(handle)
-        return handle in self._ready
-
-    async def _relay(self, handle: str, pod: dict[str, Any]) -> Relay | None:
-        host, here = str(pod.get("status", {}).get("podIP") or ""), self._relays.get(handle)
-        if not is_pod_address(host):
-            return None
-        if here is None or here.host != host:
-            relay = self._relays[handle] = Relay(self._records.socket(handle), host, self._settings.port)
-            try:
-                await relay.open()
-            except OSError as error:
-                del self._relays[handle]
-                raise BackendError("The facility cannot open the way to the workspace.") from error
-            if here is not None:
-                await here.close()
-        return self._relays[handle]
-
-    # --- ending
+    # --- stopping and the rest
 
     async def stop(self, handle: str) -> None:
         """Ask its node to end it; returns when the cluster has it no more."""
@@ -234,97 +212,12 @@ class KubernetesCompute(ComputeBackend):
         known, record = await self._known(), self._records.get(handle)
         if record is not None and record.ended is not None and not record.untidy:
             return
-        async with self._locks[handle]:
-            name = objects.name_of(handle)
-            if record is None and name not in self.pods.objects:
-                if known:
-                    return
-                raise BackendUnavailable(AWAY)
-            if record is None or record.ended is None:
-                await self._records.change(handle, stopping=True)
-            last = await self._remove(handle, self._settings.grace_s)
-            await self._ended(handle, Observation(RunState.GONE, exit_code=_exit_code(last)))
-
-    async def _remove(self, handle: str, grace_s: int) -> dict[str, Any] | None:
-        """Delete the pod and wait until it is gone. Raises BackendError, BackendUnavailable."""
-        name, loop = objects.name_of(handle), asyncio.get_running_loop()
-        last, deadline = self.pods.objects.get(name), loop.time() + grace_s + 60
-        await self._maker.end(handle, last["metadata"]["uid"] if last else "", grace_s)
-        while True:
-            if self.pods.believed:
-                await self.pods.until(lambda: name not in self.pods.objects, 5)
-            last = self.pods.objects.get(name) or self.pods.gone.get(name) or last
-            if await self._maker.find(handle) is None:
-                self.pods.drop(name)
-                return self.pods.gone.get(name) or last
-            if loop.time() > deadline:
-                raise BackendError("The facility could not stop the workspace yet; it tries again.")
-            await asyncio.sleep(0.1)
-
-    async def _finish(self, handle: str, seen: Observation) -> None:
-        """It has ended by itself: keep its output and its end, then take it away."""
-        with suppress(ParasolError):
-            said_last = await self._maker.output(handle)
-            await asyncio.to_thread(self._records.log(handle).write_text, said_last)
-        await self._records.change(handle, ended=seen, untidy=True)
-        await self._clear(handle)
-
-    async def _give_up(self, handle: str, pod: dict[str, Any], seen: Observation) -> None:
-        """It will not start: nothing of it has run, so it is taken away without grace of its own."""
-        async with self._locks[handle]:
-            await self._remove(handle, self._settings.grace_s)
-            await self._ended(handle, seen)
-
-    async def _ended(self, handle: str, seen: Observation) -> None:
-        """Nothing of it runs any more."""
-        record = self._records.get(handle)
-        if record is None or record.ended is None:
-            await self._records.change(handle, ended=seen, untidy=True)
-        self._spawn(handle, self._clear(handle), again=True)
-
-    async def _clear(self, handle: str) -> None:
-        """Remove everything of what has ended from the cluster, and the way to it."""
-        self._ready.discard(handle)
-        self._failing.pop(handle, None)
-        relay = self._relays.pop(handle, None)
-        if relay is not None:
-            await relay.close()
-            self._records.socket(handle).unlink(missing_ok=True)
-        await self._remove(handle, self._settings.grace_s)
-        await self._maker.tidy(handle)
-        await self._records.change(handle, untidy=False)
-        self._locks.pop(handle, None)
-
-    async def _tidy_again(self) -> None:
-        """What could not be removed is tried again, and what came late (an order whose answer was lost) is removed."""
-        while True:
-            late = [objects.workspace_of(name) for name in self.pods.objects]
-            for handle in {*self._records.untidy(), *(each for each in late if each)}:
-                record = self._records.get(handle)
-                if record is not None and record.ended is not None:
-                    self._spawn(handle, self._clear(handle))
-            await asyncio.sleep(TIDY_S)
-
-    def _spawn(self, handle: str, work: Coroutine[Any, Any, None], *, again: bool = False) -> None:
-        """One at a time for each workspace."""
-        if handle in self._under_way and not again:
-            work.close()
-            return
-
-        async def run() -> None:
-            try:
-                await work
-            except ParasolError as error:
-                log.warning("workspace %s is not tidied up yet: %s", handle, error.message)
-            except Exception:
-                log.exception("workspace %s is not tidied up yet", handle)
-            finally:
-                if self._under_way.get(handle) is asyncio.current_task():
-                    del self._under_way[handle]
-
-        self._under_way[handle] = asyncio.create_task(run())
-
-    # --- the rest
+        if record is None and objects.name_of(handle) not in self.pods.objects:
+            if known:
+                return
+            raise BackendUnavailable(AWAY)
+        async with self._ends.locks[handle]:
+            await self._ends.stop(handle)
 
     async def list_owned(self) -> Mapping[str, str]:
         """Every pod of this agent that has not ended."""
@@ -347,7 +240,7 @@ class KubernetesCompute(ComputeBackend):
         record, pod = self._records.get(handle), self.pods.objects.get(objects.name_of(handle))
         if record is None or record.ended is not None or pod is None:
             return None
-        relay = await self._relay(handle, pod)
+        relay = await self._doors.relay(handle, pod)
         return Endpoint(relay.path, record.headers, os.geteuid()) if relay is not None else None
 
     async def logs(self, handle: str) -> str:
@@ -366,14 +259,6 @@ class KubernetesCompute(ComputeBackend):
         """What the nodes that take workspaces have in all."""
         there, _ = await self._asked_nodes()
         return nodes.capacity(nodes.suitable(there, self._settings.node_selector))
-
-
-def _exit_code(pod: Mapping[str, Any] | None) -> int:
-    """Of a pod that was stopped; 0 when nobody knows."""
-    with suppress(KeyError, TypeError, ValueError, AttributeError):
-        code = judge(pod).seen.exit_code if pod else None
-        return 0 if code is None else code
-    return 0
 
 
 class KubernetesPlugin:

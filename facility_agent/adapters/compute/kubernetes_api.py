@@ -133,11 +133,11 @@ class KubernetesApi:
             raise Gone
         if not status or response.status == 429 or response.status >= 500:
             raise BackendUnavailable(AWAY)  # a proxy's page is no word of the cluster's
-        log.warning("the cluster refused %s %s: %s", method, path, message)
         if response.status == 404:
             raise NotFound
         if response.status == 409:
             raise Conflict
+        log.warning("the cluster refused %s %s: %s", method, path, message)
         if response.status == 403:
             if "exceeded quota" in message or "maximum" in message:
                 raise QuotaExceeded("The facility's cluster has no quota left for this.")

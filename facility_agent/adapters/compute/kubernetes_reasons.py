@@ -111,12 +111,13 @@ def judge(pod: Mapping[str, Any], warnings: frozenset[str] = frozenset()) -> Jud
     """
     status = pod.get("status") or {}
     phase = status.get("phase") or "Pending"
-    if phase == "Unknown" or _is_cut_off(status, phase):
+    if _is_cut_off(status, phase):
         return Judged(Observation(RunState.UNKNOWN, "NODE_LOST", "The machine that it runs on does not answer."))
     if phase in ("Succeeded", "Failed"):
-        return Judged(_ended(status, phase))
+        return Judged(_unless_removed(pod, _ended(status, phase)))
     if phase == "Running":
-        return _running(status)
+        running = _running(status)
+        return Judged(_unless_removed(pod, running.seen), running.failing, running.at_once)
     if phase == "Pending":
         return _pending(status, warnings)
     raise ValueError("no phase that is known")
@@ -148,6 +149,14 @@ def scheduler_says(message: str) -> str:
     nodes = counted[0].split(" ")[0].replace("/", " of ") if counted else ""
     which = f" ({nodes} nodes have room)" if nodes else ""
     return f"{start[:-1]}{which}: {', '.join(causes)}."
+
+
+def _unless_removed(pod: Mapping[str, Any], seen: Observation) -> Observation:
+    """A program's end is not its own when somebody has deleted its pod."""
+    ended_itself = seen.exit_code is not None and seen.reason in ("", "KILLED", "EXITED")
+    if seen.state is RunState.GONE and ended_itself and pod["metadata"].get("deletionTimestamp"):
+        return said(_disruption(pod["status"]) or "REMOVED")
+    return seen
 
 
 def _pending(status: Mapping[str, Any], warnings: frozenset[str]) -> Judged:
@@ -232,4 +241,5 @@ def _disruption(status: Mapping[str, Any]) -> str | None:
 def _is_cut_off(status: Mapping[str, Any], phase: str) -> bool:
     """Whether its node has not been heard of: the node's controller then turns Ready to False or Unknown, and nobody knows."""
     ready = _condition(status, "Ready")
-    return phase == "Running" and (ready.get("status") == "Unknown" or ready.get("reason") == "NodeStatusUnknown")
+    unheard = ready.get("status") == "Unknown" or ready.get("reason") == "NodeStatusUnknown"
+    return phase == "Unknown" or (phase == "Running" and unheard)

@@ -14,11 +14,11 @@ from shared.errors import BackendError, BackendUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`made`: its pod was seen in the cluster. `stopping`: its end was asked for. `untidy`: something of it may be left."""
+    """`made`: its pod was seen in the cluster. `ending`: that is why it is being ended. `untidy`: something of it may be left."""
 
     headers: tuple[tuple[str, str], ...] = ()
     made: bool = False
-    stopping: bool = False
+    ending: Observation | None = None
     ended: Observation | None = None
     untidy: bool = False
 
@@ -82,17 +82,26 @@ class Records:
 
 
 def _plain(record: Record) -> dict[str, object]:
-    ended = record.ended
     return {
-        "headers": [list(pair) for pair in record.headers], "made": record.made, "stopping": record.stopping,
-        "untidy": record.untidy, "ended": ended and [ended.reason, ended.message, ended.exit_code],
+        "headers": [list(pair) for pair in record.headers], "made": record.made, "untidy": record.untidy,
+        "ending": _written(record.ending), "ended": _written(record.ended),
     }  # fmt: skip
 
 
+def _written(end: Observation | None) -> list[object] | None:
+    return None if end is None else [end.reason, end.message, end.exit_code]
+
+
+def _end(value: object) -> Observation | None:
+    if not isinstance(value, list | None):
+        raise TypeError("no end")
+    return None if value is None else Observation(RunState.GONE, *value)
+
+
 def _record(value: dict[str, object]) -> Record:
-    headers, ended = value["headers"], value["ended"]
-    if not isinstance(headers, list) or not isinstance(ended, list | None):
+    headers = value["headers"]
+    if not isinstance(headers, list):
         raise TypeError("no record")
-    seen = Observation(RunState.GONE, *ended) if ended is not None else None
     pairs = tuple((str(name), str(text)) for name, text in headers)
-    return Record(pairs, value["made"] is True, value["stopping"] is True, seen, value["untidy"] is True)
+    ends = _end(value["ending"]), _end(value["ended"])
+    return Record(pairs, value["made"] is True, *ends, value["untidy"] is True)
