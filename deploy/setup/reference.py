@@ -62,6 +62,7 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
     from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
+    from facility_agent.adapters.compute.kubernetes_settings import ImageTable, KubernetesSettings, VolumeTable
     from facility_agent.adapters.compute.process import ProcessSettings
 
     agent = [
@@ -70,7 +71,8 @@ def pages() -> dict[str, str]:
         ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[accounts.nss]", NssSettings), ("[accounts.ldap]", LdapSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
         ("[catalogue.scicat]", ScicatSettings), ("[catalogue.panosc]", PanoscSettings),
-        ("[compute.process]", ProcessSettings), ("[[flavours]]", offers.FlavourTable),
+        ("[compute.process]", ProcessSettings), ("[compute.kubernetes]", KubernetesSettings),
+        ("[compute.kubernetes.images.*]", ImageTable), ("[[compute.kubernetes.volumes]]", VolumeTable), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]

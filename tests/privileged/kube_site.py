@@ -72,7 +72,10 @@ class Cluster:
 
     def token(self, seconds: int = 3600) -> str:
         """A token of the agent's service account."""
-        return self.kubectl("-n", "parasol", "create", "token", "parasol-agent", f"--duration={seconds}s").strip()
+        path = "/api/v1/namespaces/parasol/serviceaccounts/parasol-agent/token"
+        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        answer = self.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(asked))
+        return str(json.loads(answer)["status"]["token"])
 
     def way_in(self, folder: Path, server: str = "", token_file: Path | None = None) -> Path:
         """A kubeconfig with that token in a file."""

@@ -18,6 +18,7 @@ from facility_agent.testing.patience import eventually
 from shared.errors import IdentityRefused, InvalidRequest, ParasolError, Unsupported
 from tests.privileged.kube_site import STOLEN, UID, Cluster, KubeSite, kube_site
 from tests.privileged.site import as_root
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
 ASKS = """
@@ -145,8 +146,7 @@ def _without_guard(site: KubeSite) -> str:
     pod = objects.pod(spec, site.account, settings, objects.Cluster(strict_groups=True), meta)
     for made in (objects.secret(spec, site.account, "/workspace", meta), pod):
         site.cluster.kubectl("create", "--validate=false", "-f", "-", given=json.dumps(made))
-    phase = "jsonpath={.status.phase}=Succeeded"
-    site.cluster.kubectl("-n", "parasol", "wait", f"--for={phase}", f"pod/{meta['name']}", "--timeout=40s")
+    until(lambda: site.cluster.get("pod", meta["name"])["status"]["phase"] == "Succeeded", "it has ended", 40)
     return site.cluster.kubectl("-n", "parasol", "logs", meta["name"]).strip().splitlines()[-1]
 
 
