@@ -73,7 +73,11 @@ class Cluster:
     def token(self, seconds: int = 3600) -> str:
         """A token of the agent's service account."""
         path = "/api/v1/namespaces/parasol/serviceaccounts/parasol-agent/token"
-        asked = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": seconds}}
+        asked = {
+            "apiVersion": "authentication.k8s.io/v1",
+            "kind": "TokenRequest",
+            "spec": {"expirationSeconds": seconds},
+        }
         answer = self.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(asked))
         return str(json.loads(answer)["status"]["token"])
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from facility_agent.adapters.compute import kubernetes_watch
+from facility_agent.adapters.compute import kubernetes, kubernetes_watch
 from facility_agent.adapters.compute.kubernetes import KubernetesCompute
 from facility_agent.ports.compute import RunState
 from facility_agent.testing.patience import eventually
@@ -86,6 +86,7 @@ async def test_a_server_that_answers_badly_ends_nothing(
     site: KubeSite, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(kubernetes_watch, "STALE_S", 0.5)
+    monkeypatch.setattr(kubernetes, "FIRST_S", 1)
     backend, handle = await running(site)
     proxy.fault = FAULTS[fault]
     proxy.cut_watches()

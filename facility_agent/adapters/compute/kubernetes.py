@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from facility_agent.adapters.compute import kubernetes_nodes as nodes
@@ -64,7 +65,8 @@ class KubernetesCompute(ComputeBackend):
         self._beginning = asyncio.Lock()
 
     async def __aenter__(self) -> KubernetesCompute:
-        await self._begun()
+        with suppress(BackendUnavailable):  # then each call says so
+            await self._begun()
         return self
 
     async def __aexit__(self, *_: object) -> None:

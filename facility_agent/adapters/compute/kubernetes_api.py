@@ -206,3 +206,5 @@ async def _events(response: aiohttp.ClientResponse) -> AsyncIterator[Any]:
                 if not isinstance(event, dict) or not isinstance(event.get("object"), dict):
                     raise BackendUnavailable(AWAY)
                 yield event
+    if rest.strip():  # half an event, or no events at all
+        raise BackendUnavailable(AWAY)

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 WATCH_S = 60
 STALE_S = 10.0
 """How long a mirror is believed after its watch has broken."""
+STANDS_S = 0.5
+"""A watch that lasts so long, or has told of something, is one."""
 PAGE, MOST, KEPT_GONE = 500, 20_000, 1000
 LONGEST_PAUSE_S = 10.0
 
@@ -126,18 +128,27 @@ class Mirror:
         self._tell()
 
     async def _follow(self) -> bool:
-        """Watch until the server ends it; whether it said anything or took its time."""
+        """Watch until the server ends it; whether it said anything or took its time, as a watch does."""
         loop = asyncio.get_running_loop()
         began, heard = loop.time(), False
-        async with self._api.watch(
-            self._path, {**self._query, "resourceVersion": self._version}, self._watch_s
-        ) as events:
-            self._broken_at = None
+        query = {**self._query, "resourceVersion": self._version}
+        async with self._api.watch(self._path, query, self._watch_s) as events:
             self.resumed += 1
-            async for event in events:
-                self._take(event.get("type"), event["object"])
-                heard = True
-        return heard or loop.time() - began > 1
+            standing = loop.call_later(STANDS_S, self._stands)  # what a proxy answers in its place ends at once
+            try:
+                async for event in events:
+                    self._take(event.get("type"), event["object"])
+                    self._stands()
+                    heard = True
+            finally:
+                standing.cancel()
+        if heard or loop.time() - began > STANDS_S:
+            return True
+        self._break("a watch ended before it said anything")
+        return False
+
+    def _stands(self) -> None:
+        self._broken_at = None
 
     def _take(self, kind: Any, found: Object) -> None:
         if kind == "ERROR":
