@@ -12,6 +12,8 @@ from typing import Any
 from central_portal.api.build import build_api
 from central_portal.api.context import Services
 from central_portal.asgi import Entrance, application
+from central_portal.catalogue.finding import Finding
+from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.crash import At, CrashingEvents, CrashingQueue, CrashingWriter, Moment, nothing
 from central_portal.enrolment.authority import authority_of, hub_authorities
@@ -37,6 +39,7 @@ from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
 from central_portal.link.wakes_redis import RedisWakes
 from central_portal.mirror.following import Mirror
+from central_portal.mirror.lookup import MirrorLookup
 from central_portal.mirror.records import MirrorRecords
 from central_portal.mirror.searching import MirrorSearch
 from central_portal.panosc.app import SearchApi
@@ -179,9 +182,9 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     workspaces = Workspaces(*asking, broadcaster, settings.query_deadline)
     unlinking = Unlinking(*asking, settings.query_deadline)
     reports = Reports(writer, broadcaster, settlements)
-    events.target = PortalEvents(facilities, reports)
-    search = FederatedSearch(identity, facilities, settings.query_deadline, open_data=MirrorSearch())
-    services = Services(identity, facilities, workspaces, search, unlinking, federation)
+    events.target = PortalEvents(facilities, reports, wakes)
+    data = _data(asking, wakes, settings.query_deadline)
+    services = Services(identity, facilities, workspaces, data[0], unlinking, *data[1:], federation)
     followers: list[Follower] = [roster.follow, facilities.follow, reports.expire]
     if hub is not None:
         mirror = Mirror(identity, facilities, hub.links.online, settings.mirror_every, settings.query_deadline)
@@ -198,6 +201,17 @@ def compose(settings: CentreSettings, federation: Federation, shape: Shape = Sha
     if shape is Shape.WEB:  # nobody else changes rows beside a centre in one process
         followers += [watch.follow, broadcaster.follow]
     return Centre(app, hub, relay, wakes, facilities, services, roster, writer, tuple(followers))
+
+
+Asking = tuple[Identity, Facilities, Links, Settlements, Writer]
+
+
+def _data(asking: Asking, wakes: Wakes, deadline: float) -> tuple[FederatedSearch, Restoring, Finding]:
+    """What asks facilities and the mirror about data."""
+    identity, facilities = asking[:2]
+    search = FederatedSearch(identity, facilities, deadline, open_data=MirrorSearch())
+    restoring = Restoring(*asking, search, wakes, deadline)
+    return search, restoring, Finding(identity, facilities, MirrorLookup(), deadline)
 
 
 def _fence(hub: Hub, facilities: Facilities) -> Callable[[str], None]:

@@ -34,6 +34,7 @@ def problems(located: Located) -> list[Finding]:
         *_key(located),
         *_certificate(located, time.time()),
         *_adapters(located),
+        *_places(located),
         *_environments(located),
         *_domains(located),
     ]
@@ -141,6 +142,16 @@ def _adapters(located: Located) -> Iterator[Finding]:
         for fault in adapter.faults() if hasattr(adapter, "faults") else ():
             key = f"{port.name}.{table['adapter']}.{fault.setting}"
             yield Finding(key, fault.what, fault.mend, fault.fatal)
+
+
+def _places(located: Located) -> Iterator[Finding]:
+    for table in located.config.places:
+        if not (table.root.is_dir() and os.access(table.root, os.R_OK | os.X_OK)):
+            yield Finding(
+                "places.root",
+                f"{table.root} is no folder that this user can read.",
+                "Mount it, or mend the path.",
+            )
 
 
 def _can_write(path: Path) -> bool:

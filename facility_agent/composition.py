@@ -14,7 +14,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
+from facility_agent.core.access import Both, CatalogueRules
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
@@ -25,6 +27,7 @@ from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
+from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.crash import VARIABLE, crashes
 from facility_agent.description import Description, environments, flavours
@@ -33,7 +36,9 @@ from facility_agent.link.client import AgentLink
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
 from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
-from facility_agent.plugins import Site, find
+from facility_agent.plugins import GROUPS, Site, find
+from facility_agent.ports.access_rules import AccessRules
+from facility_agent.ports.catalogue import RestorableCatalogue
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.recording import Recording
@@ -56,18 +61,34 @@ PROBE_WITHIN = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """The facility's own systems."""
+    """The facility's own systems; `access` is None where accounts or catalogue have the word on it."""
 
     catalogue: Any
     compute: Any
     accounts: Any
+    access: Any = None
+
+    def rules(self, named: str) -> AccessRules:
+        """The access rules that `[access] adapter` names."""
+        accounts: AccessRules = self.accounts
+        if named == "accounts":
+            return accounts
+        return Both(accounts, CatalogueRules(self.catalogue) if named == "catalogue" else self.access)
+
+
+OTHERS_WORD = ("accounts", "catalogue")
+"""Values of `[access] adapter` that name no adapter of their own."""
 
 
 def adapters(located: Located) -> Adapters:
-    """Build the three adapters. Raises ConfigError."""
+    """Build the adapters. Raises ConfigError."""
     config, made = located.config, {}
-    for port in ("catalogue", "compute", "accounts"):
+    for port in GROUPS:
         name, settings = adapter_settings(getattr(config, port), port)
+        if port == "access" and name in OTHERS_WORD:
+            if settings:
+                raise ConfigError(f'access.{name}: adapter = "{name}" has no settings of its own')
+            continue
         try:
             plugin = find(port, name)
             parsed = plugin.settings.model_validate(settings)
@@ -81,6 +102,8 @@ def adapters(located: Located) -> Adapters:
             made[port] = plugin.build(parsed, Site(config.facility.id, state, located.folder))
         except ValueError as error:
             raise ConfigError(f"{port}.{name}: {error}") from None
+    if config.access["adapter"] == "catalogue" and not made["catalogue"].proposals_give_data:
+        raise ConfigError("access.adapter: this catalogue shows proposals to people who may not read their data")
     return Adapters(**made)
 
 
@@ -98,7 +121,7 @@ class Agent:
     def __init__(self, located: Located) -> None:
         if os.getuid() == 0:
             raise ConfigError("The agent does not run as root; start it as an ordinary user.")
-        config = located.config
+        self._located, config = located, located.config
         state = located.path(config.agent.state)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._made, self._metrics, at = adapters(located), AgentMetrics(), _at()
@@ -108,17 +131,17 @@ class Agent:
         self._revoked, self._events = Revocations(), Events()
         shelf = self._recording.narrowed(self._made.catalogue)
         self.describe = Description(config, shelf, self._made.compute)
-        accounts = Accounts(
-            self._store, self._made.accounts, self._made.accounts, self._made.accounts, self._revoked.passes
-        )
+        rules = self._made.rules(config.access["adapter"])
+        accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
-        catalogue = Catalogue(shelf, self._made.accounts)
+        self._restores = self._restoring(accounts, rules)
+        catalogue = Catalogue(shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
         )  # fmt: skip
         self.orders = Orders(
-            self._store, grants, means(accounts, self.workspaces), LinkCodec(), clock, self._metrics, at,
+            self._store, grants, means(accounts, self.workspaces, self._restores), LinkCodec(), clock, self._metrics, at,
             pause=config.link.heartbeat_s / 4,
         )  # fmt: skip
         self._records = SqliteFeed(state / "feed.sqlite3", clock)
@@ -133,8 +156,13 @@ class Agent:
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
         )  # fmt: skip
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
-        self._located, self._certificates = located, certificates(located)
+        self._certificates = certificates(located)
         self._socket = self._serving(doorkeeper, state)
+
+    def _restoring(self, accounts: Accounts, rules: AccessRules) -> Restores:
+        archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
+        most = self._located.config.archive.restores_per_account
+        return Restores(self._store, accounts, archive, rules, self._events.publish, time.time, per_account=most)
 
     def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
         pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}
@@ -181,7 +209,7 @@ class Agent:
             stack.callback(self._store.close)
             stack.callback(self._recording.close)
             stack.push_async_callback(self._records.close)
-            for adapter in (self._made.accounts, self._made.catalogue, self._made.compute):
+            for adapter in (self._made.accounts, self._made.catalogue, self._made.compute, self._made.access):
                 if hasattr(adapter, "__aenter__"):
                     await stack.enter_async_context(adapter)
             if self._certificates is not None:
@@ -190,6 +218,7 @@ class Agent:
             await self._listen(stack)
             await self._store_ready()
             await self.workspaces.recover()
+            await self._restores.recover()
             with suppress(ParasolError, TimeoutError):  # else the watcher goes on trying
                 async with asyncio.timeout(PROBE_WITHIN):
                     await self.workspaces.probed()
@@ -204,6 +233,7 @@ class Agent:
                 tasks.create_task(link.run())
                 tasks.create_task(self.workspaces.watch())
                 tasks.create_task(self.orders.watch())
+                tasks.create_task(self._restores.watch())
                 tasks.create_task(self._mend())
                 tasks.create_task(self._describe_again())
                 tasks.create_task(self._feed.watch())
@@ -248,6 +278,10 @@ class Agent:
 
 def _lives(config: Config) -> GrantLives:
     return GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
+
+
+def _places(config: Config) -> SitePlaces | None:
+    return SitePlaces([table.rule() for table in config.places]) if config.places else None
 
 
 def _at() -> At:

@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
+from facility_agent.places.settings import ArchiveTable, PlaceTable
 from shared.facilities import is_facility_id
 from shared.wire.addresses import is_loopback, parse_address, parse_hub, parse_zone
 
@@ -213,6 +208,9 @@ class Config(Table):
     accounts: dict[str, Any]
     catalogue: dict[str, Any]
     compute: dict[str, Any]
+    access: dict[str, Any] = Field(default_factory=lambda: {"adapter": "accounts"})
+    places: tuple[PlaceTable, ...] = ()
+    archive: ArchiveTable = ArchiveTable()
     flavours: tuple[FlavourTable, ...]
     environments: tuple[EnvironmentTable, ...]
 

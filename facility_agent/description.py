@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.metadata import version
 from typing import Any
 
+from facility_agent.ports.catalogue import RestorableCatalogue
 from shared.facilities import Capability, Environment, FacilityDescription, Flavour, Service, Software
 
 log = logging.getLogger(__name__)
@@ -52,7 +53,10 @@ class Description:
             self._detail("compute", self._compute),
         )
         sign_on = self._config.gateway.sign_on
+        restores = isinstance(self._catalogue, RestorableCatalogue)
+        restore = Capability("restore", "restore", "Restoring archived data", "By the catalogue's archive.")
         return (
+            *([restore] if restores else []),
             Capability(
                 "catalogue", "catalogue", "Search of datasets", catalogue or "Live search of its catalogue."
             ),

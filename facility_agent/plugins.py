@@ -9,7 +9,10 @@ from typing import Any, Protocol
 
 from pydantic import BaseModel
 
-GROUPS = {"catalogue": "parasol.catalogue", "compute": "parasol.compute", "accounts": "parasol.accounts"}
+GROUPS = {
+    "catalogue": "parasol.catalogue", "compute": "parasol.compute", "accounts": "parasol.accounts",
+    "access": "parasol.access",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, overload
 
@@ -147,7 +147,7 @@ Key = tuple[float, str]
 
 
 def key(started: float | None, pid: str) -> Key:
-    """The key of a dataset with this time and pid."""
+    """The key of a dataset or proposal with this time and pid."""
     return (-started if started is not None else float("inf"), pid)
 
 
@@ -205,21 +205,34 @@ class SearchPage:
     complete: bool = True
     note: str = ""
 
+    @property
+    def records(self) -> Sequence[Dataset]:
+        """The datasets: what every kind of page calls its own."""
+        return self.datasets
+
     def keys(self) -> Sequence[Key]:
         """The key of each dataset, in the page's order."""
         if isinstance(self.datasets, UnreadDatasets):
             return self.datasets.keys
         return [sort_key(dataset) for dataset in self.datasets]
 
+    def without(self, first: int) -> SearchPage:
+        """The page without its first datasets."""
+        return replace(self, datasets=self.datasets[first:])
+
 
 @dataclass(frozen=True, slots=True)
 class ProposalQuery:
-    """A question for proposals; empty fields do not narrow. `text` is words that occur in pid, title or summary."""
+    """A question for proposals; empty fields do not narrow. `text` is words that occur in pid, title or summary.
+
+    `own` asks for those alone that are the person's, newest first; nobody has any without a grant.
+    """
 
     text: str = ""
     proposals: tuple[str, ...] = ()
     limit: int = 50
     after: str = ""
+    own: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= self.limit <= LIMITS.page:
@@ -232,12 +245,28 @@ class ProposalQuery:
 
 @dataclass(frozen=True, slots=True)
 class ProposalPage:
-    """One page of proposals, ascending by pid. `next`, `complete` and `note` as in `SearchPage`."""
+    """One page of proposals: ascending by pid, or newest first when one's `own` were asked for.
+
+    `next`, `complete` and `note` as in `SearchPage`.
+    """
 
     proposals: tuple[Proposal, ...] = ()
     next: str = ""
     complete: bool = True
     note: str = ""
+
+    @property
+    def records(self) -> Sequence[Proposal]:
+        """The proposals."""
+        return self.proposals
+
+    def keys(self) -> Sequence[Key]:
+        """The key of each proposal, in the page's order."""
+        return [key(proposal.started, proposal.pid) for proposal in self.proposals]
+
+    def without(self, first: int) -> ProposalPage:
+        """The page without its first proposals."""
+        return replace(self, proposals=self.proposals[first:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import (
+    Changes,
+    Dataset,
+    FilePage,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+)
 from shared.errors import ParasolError
 from shared.facilities import Outcome
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.workspaces import LaunchRequest, WorkspaceReport
 
 
@@ -23,11 +32,12 @@ class Verb(StrEnum):
     FILES = "catalogue.files"
     PROPOSALS = "catalogue.proposals"
     CHANGES = "catalogue.changes"
+    RESTORE = "catalogue.restore"
     LAUNCH = "workspaces.launch"
     STOP = "workspaces.stop"
 
 
-ORDERS = frozenset({Verb.LAUNCH, Verb.STOP, Verb.UNLINK})
+ORDERS = frozenset({Verb.LAUNCH, Verb.STOP, Verb.UNLINK, Verb.RESTORE})
 """Verbs with exactly one effect; the others are queries."""
 
 NEVER_EXPIRES = frozenset({Verb.STOP, Verb.UNLINK})
@@ -42,6 +52,7 @@ SCOPE_OF: dict[Verb, Scope | None] = {
     Verb.FILES: Scope.READ,
     Verb.PROPOSALS: Scope.READ,
     Verb.CHANGES: None,
+    Verb.RESTORE: Scope.RUN,
     Verb.LAUNCH: Scope.RUN,
     Verb.STOP: Scope.RUN,
 }
@@ -103,6 +114,13 @@ class GetChanges:
 
 
 @dataclass(frozen=True, slots=True)
+class Restore:
+    """Have an archived dataset brought back to disk. What is there or on its way stays as it is."""
+
+    pid: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stop:
     """Stop a workspace of the person behind the grant."""
 
@@ -123,10 +141,13 @@ Parameters = (
     | GetFiles
     | ProposalQuery
     | GetChanges
+    | Restore
     | LaunchRequest
     | Stop
 )
-Payload = Redeemed | Done | SearchPage | Dataset | FilePage | ProposalPage | Changes | WorkspaceReport
+Payload = (
+    Redeemed | Done | SearchPage | Dataset | FilePage | ProposalPage | Changes | DatasetReport | WorkspaceReport
+)
 
 PARAMETERS_OF: dict[Verb, type] = {
     Verb.REDEEM: Redeem,
@@ -137,6 +158,7 @@ PARAMETERS_OF: dict[Verb, type] = {
     Verb.FILES: GetFiles,
     Verb.PROPOSALS: ProposalQuery,
     Verb.CHANGES: GetChanges,
+    Verb.RESTORE: Restore,
     Verb.LAUNCH: LaunchRequest,
     Verb.STOP: Stop,
 }
@@ -150,6 +172,7 @@ PAYLOAD_OF: dict[Verb, type] = {
     Verb.FILES: FilePage,
     Verb.PROPOSALS: ProposalPage,
     Verb.CHANGES: Changes,
+    Verb.RESTORE: DatasetReport,
     Verb.LAUNCH: WorkspaceReport,
     Verb.STOP: WorkspaceReport,
 }

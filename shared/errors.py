@@ -16,6 +16,7 @@
     ├── Replayed                REPLAYED                 a query's id came twice
     ├── QuotaExceeded           QUOTA_EXCEEDED
     │   └── FlavourTooLarge     FLAVOUR_TOO_LARGE
+    ├── DataNotOnline           DATA_NOT_ONLINE          archived, on its way back, or nobody can tell
     ├── RateLimited             RATE_LIMITED             retry later
     ├── Unsupported             UNSUPPORTED
     ├── FacilityUnavailable     FACILITY_UNAVAILABLE     not connected
@@ -122,6 +123,11 @@ class QuotaExceeded(ParasolError):
 class FlavourTooLarge(QuotaExceeded):
     reason = "FLAVOUR_TOO_LARGE"
     default_message = "The facility does not offer this size here."
+
+
+class DataNotOnline(ParasolError):
+    reason = "DATA_NOT_ONLINE"
+    default_message = "The data of this dataset are not on the facility's disks; have them restored first."
 
 
 class RateLimited(ParasolError):

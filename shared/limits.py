@@ -26,6 +26,7 @@ class Limits:
     command_ahead: float = 600.0
     token_life: float = 60.0
     page: int = 100
+    judged_words: int = 8  # of a text, by which the best match is told; all of them must occur anyway
     workspace_proposals: int = 20
     sign_in_attempt: float = 600.0
     one_time_code: float = 30.0

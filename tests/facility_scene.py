@@ -24,6 +24,7 @@ from facility_agent.core.means import means
 from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
+from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.egress.narrowing import NarrowedCatalogue
 from facility_agent.egress.policy import Policy, narrowed
@@ -135,7 +136,17 @@ class FacilityScene:
         self.accounts = Accounts(self.store, self.people, self.people, self.people, self.revoked.passes)
         self.grants = Grants(self.store, vault, "alpha", GrantLives(), self.clock)
         shelf = NarrowedCatalogue(self.shelf, self.policy.fields) if self.policy.fields else self.shelf
-        catalogue = Catalogue(shelf, self.people)
+        self.restores = Restores(
+            self.store,
+            self.accounts,
+            self.shelf,
+            self.people,
+            self.events.publish,
+            self.clock,
+            every=10.0,
+            per_account=3,
+        )
+        catalogue = Catalogue(shelf, self.people, seen=self.restores.seen)
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)
         self.workspaces = Workspaces(
             self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed
@@ -144,8 +155,9 @@ class FacilityScene:
             self.store, self.accounts, self.grants, self.workspaces, self.revoked, self.clock
         )
         self.orders = Orders(
-            self.store, self.grants, means(self.accounts, self.workspaces), LinkCodec(), self.clock, pause=0.02
-        )
+            self.store, self.grants, means(self.accounts, self.workspaces, self.restores), LinkCodec(), self.clock,
+            pause=0.02,
+        )  # fmt: skip
         records = SqliteFeed(self.folder / "feed.sqlite3", self.clock)
         self.feed = Feed(shelf, records, OpenRecordCodec(), self.clock, 30.0)
         self.core = AgentCore(
@@ -183,6 +195,7 @@ class FacilityScene:
         self.open()
         await self.store.probe()
         await self.workspaces.recover()
+        await self.restores.recover()
 
     # --- the gateway's and the centre's half
 

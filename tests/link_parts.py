@@ -30,6 +30,7 @@ from shared.catalogue import Dataset, SearchPage, SearchQuery
 from shared.commands import Answer, Command, Verb, refusal
 from shared.errors import ParasolError
 from shared.facilities import FacilityDescription, Outcome
+from shared.restores import DatasetReport
 from shared.wire.commands import decode_body, verb_of
 from shared.wire.orders import encode_order_result
 from shared.workspaces import LaunchRequest, WorkspaceInventory, WorkspaceReport, WorkspaceState
@@ -236,6 +237,10 @@ class Recorder:
         if self.away():
             return False
         await self._note("reported", facility_id, report)
+        return True
+
+    async def dataset_reported(self, facility_id: str, epoch: int, report: DatasetReport) -> bool:
+        await self._note("dataset", facility_id, report)
         return True
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> list[str]:

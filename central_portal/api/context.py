@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 
 from central_portal.api import render
 from central_portal.api.homes import Homes
+from central_portal.catalogue.finding import Finding
+from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.facilities.services import Facilities
 from central_portal.federation import Federation
 from central_portal.identity.services import AccountLinkInfo, Caller, Identity
 from central_portal.identity.unlinking import Unlinking
+from central_portal.mirror.counting import OpenCounts
 from central_portal.workspaces.services import Workspaces
 from shared.errors import Unauthenticated
 
@@ -26,8 +29,11 @@ class Services:
     workspaces: Workspaces
     search: FederatedSearch
     unlinking: Unlinking
+    restoring: Restoring
+    finding: Finding
     federation: Federation
     homes: Homes = field(default_factory=Homes)
+    open_counts: OpenCounts = field(default_factory=OpenCounts)
 
 
 @dataclass(slots=True)

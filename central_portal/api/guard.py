@@ -33,8 +33,11 @@ ROOT_FIELDS = 20
 DEFAULT_LIST = 20
 REPEATS = 50
 _PAGED = frozenset(
-    {"FacilityConnection", "WorkspaceConnection", "SearchResult", "FileConnection", "OpenDatasetConnection"}
-)
+    {
+        "FacilityConnection", "WorkspaceConnection", "SearchResult", "ProposalResult", "FileConnection",
+        "OpenDatasetConnection",
+    }
+)  # fmt: skip
 
 
 def guard_repeats(document: DocumentNode) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from graphql import GraphQLResolveInfo
 
-from central_portal.api import render
+from central_portal.api import render, render_data
 from central_portal.api.context import Context
 from central_portal.api.ids import global_id, parse
+from central_portal.api.selected import selects
 from central_portal.database import in_database
 from central_portal.mirror import store
 from shared import cursors
@@ -34,6 +36,7 @@ async def open_datasets(
     page = found[:count]
     edges = [_edge(change, homes[change.facility]) for change in page]
     standings = await in_database(store.standings)(slugs)
+    facets = await _facets(context, slugs, homes) if selects(info, "facets") else None
     return {
         "edges": edges,
         "pageInfo": {
@@ -44,14 +47,25 @@ async def open_datasets(
         "mirrors": [
             {"facility": homes[s.facility], "ageSeconds": s.age, "isComplete": s.complete} for s in standings
         ],
+        "facets": facets,
     }  # fmt: skip
+
+
+async def _facets(context: Context, slugs: list[str], homes: Mapping[str, render.Data]) -> render.Data:
+    counted = await in_database(context.services.open_counts.facets)(slugs)
+    return {
+        "facilities": render_data.facility_facets(counted.facilities, homes),
+        "instruments": render_data.plain_facets(counted.instruments),
+        "techniques": render_data.technique_facets(counted.techniques),
+        "years": render_data.plain_facets(counted.years),
+    }
 
 
 def _edge(change: store.Change, home: render.Data) -> render.Data:
     cursor = cursors.write(change.changed_at, change.place)
     return {
         "id": global_id("Dataset", change.facility, change.pid), "cursor": cursor, "changedAt": change.changed_at,
-        "isGone": change.dataset is None, "node": render.dataset(change.dataset, home) if change.dataset else None,
+        "isGone": change.dataset is None, "node": render_data.dataset(change.dataset, home) if change.dataset else None,
     }  # fmt: skip
 
 

@@ -7,12 +7,9 @@ from typing import Any
 from urllib.parse import quote
 
 from central_portal.api.ids import global_id
-from central_portal.catalogue.logic import Facet, FacilityAnswer, Merged, facets
 from central_portal.facilities.services import Facilities, FacilityView
 from central_portal.identity.services import AccountLinkInfo
 from central_portal.workspaces.logic import WorkspaceView, shown_steps, state_to_show
-from shared import techniques
-from shared.catalogue import Dataset, FilePage, Parameter
 from shared.commands import Problem
 from shared.errors import NotFound
 from shared.facilities import Environment, Flavour
@@ -129,85 +126,6 @@ def environment(slug: str, value: Environment, sizes: Mapping[str, Data], home: 
         "recommendedFlavour": sizes.get(value.recommended),
         "facility": home,
     }
-
-
-def dataset(value: Dataset, home: Data) -> Data:
-    """A dataset."""
-    return {
-        "__typename": "Dataset",
-        "id": global_id("Dataset", home["slug"], value.pid),
-        "pid": value.pid,
-        "title": value.title,
-        "proposal": value.proposal,
-        "instrument": value.instrument,
-        "sample": value.sample,
-        "definition": value.definition,
-        "startedAt": value.started,
-        "endedAt": value.ended,
-        "sizeBytes": value.size,
-        "files": value.files,
-        "isOpen": value.is_open,
-        "techniques": [_technique(term) for term in value.techniques],
-        "keywords": list(value.keywords),
-        "parameters": [_parameter(parameter) for parameter in value.parameters],
-        "doi": value.doi or None,
-        "licence": value.licence or None,
-        "releasedAt": value.released,
-        "archiveState": value.state,
-        "facility": home,
-    }
-
-
-def _technique(term: str) -> Data:
-    label = techniques.title(term)
-    return {"id": techniques.PURL + term if label else term, "title": label or term}
-
-
-def _parameter(value: Parameter) -> Data:
-    number, text = (None, value.value) if isinstance(value.value, str) else (value.value, None)
-    return {"name": value.name, "number": number, "text": text, "unit": value.unit}
-
-
-def files(page: FilePage) -> Data:
-    """A page of files."""
-    nodes = [{"path": f.path, "sizeBytes": f.size, "modifiedAt": f.modified} for f in page.files]
-    return {
-        "nodes": nodes,
-        "pageInfo": page_info(nodes, page.next, more=bool(page.next)),
-        "totalCount": page.total,
-    }
-
-
-def search_result(merged: Merged, homes: Mapping[str, Data]) -> Data:
-    """One page of a federated search; every edge has the page's end as its cursor but the page goes on only there."""
-    nodes = [dataset(found.dataset, homes[found.facility_id]) for found in merged.found]
-    shown = [found.facility_id for found in merged.found]
-    by_facility = [Facet(homes[f.id]["id"], f.count) for f in facets(shown)]
-    names = {home["id"]: home["name"] for home in homes.values()}
-    edges = [{"node": node, "cursor": merged.cursor} for node in nodes]
-    return {
-        "nodes": nodes,
-        "edges": edges,
-        "outcomes": [_outcome(answer, homes[answer.facility_id], shown) for answer in merged.answers],
-        "facets": {
-            "facilities": [{"id": f.id, "title": names[f.id], "count": f.count} for f in by_facility],
-            "instruments": _facets(found.dataset.instrument for found in merged.found),
-            "proposals": _facets(found.dataset.proposal for found in merged.found),
-        },
-        "pageInfo": page_info(nodes, merged.cursor, more=bool(merged.cursor)),
-        "done": merged.done,
-    }
-
-
-def _facets(values: Any) -> list[Data]:
-    return [{"id": f.id, "title": f.id, "count": f.count} for f in facets(values)]
-
-
-def _outcome(answer: FacilityAnswer, home: Data, shown: list[str]) -> Data:
-    return {
-        "facility": home, "outcome": answer.outcome, "count": shown.count(answer.facility_id),
-        "tookMs": answer.took_ms, "problem": problem(answer.problem),
-    }  # fmt: skip
 
 
 def page_info(nodes: list[Data], end: str, *, more: bool, before: bool = False) -> Data:

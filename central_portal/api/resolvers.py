@@ -8,14 +8,14 @@ from typing import Any
 
 from graphql import GraphQLResolveInfo
 
-from central_portal.api import render
+from central_portal.api import render, render_data
 from central_portal.api.context import Context
+from central_portal.api.datasets import dataset_changed, find_dataset, restore_dataset
 from central_portal.api.ids import global_id, parse, workspace_uuid
 from central_portal.api.open_data import open_datasets
-from central_portal.catalogue.logic import terms_of
+from central_portal.api.searches import files, proposal, proposals, search, search_progress, techniques
 from central_portal.workspaces.logic import WorkspaceView
-from shared.catalogue import SearchQuery
-from shared.commands import GetFiles, Problem
+from shared.commands import Problem
 from shared.errors import InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 from shared.workspaces import LaunchRequest
@@ -77,57 +77,6 @@ async def facility(_: Any, info: GraphQLResolveInfo, id: str) -> render.Data | N
     return (await _context(info).homes()).get(slug)
 
 
-def _query(fields: Mapping[str, Any], limit: int | None) -> tuple[SearchQuery, list[str]]:
-    count = 50 if limit is None else limit
-    chosen = [parse("Facility", text)[0] for text in fields.get("facilities") or ()]
-    query = SearchQuery(
-        text=fields.get("text") or "",
-        proposals=tuple(fields.get("proposals") or ()),
-        instruments=tuple(fields.get("instruments") or ()),
-        since=fields.get("since"),
-        until=fields.get("until"),
-        limit=count,
-        sample=fields.get("sample") or "",
-        techniques=terms_of(fields.get("techniques") or ()),
-    )
-    return query, chosen
-
-
-async def search(
-    _: Any, info: GraphQLResolveInfo, query: Mapping[str, Any], first: int | None = None, after: str | None = None
-) -> render.Data:
-    """Query.search."""
-    context = _context(info)
-    asked, chosen = _query(query, first)
-    merged = await context.services.search.search(context.caller, asked, chosen, after or "")
-    return render.search_result(merged, await context.homes())
-
-
-async def search_progress(
-    _: Any, info: GraphQLResolveInfo, query: Mapping[str, Any], first: int | None = None
-) -> AsyncIterator[render.Data]:
-    """Subscription.searchProgress."""
-    context = _context(info)
-    asked, chosen = _query(query, first)
-    async with aclosing(context.services.search.progress(context.caller, asked, chosen)) as slices:  # type: ignore[type-var]
-        async for merged in slices:
-            yield {"searchProgress": render.search_result(merged, await context.homes())}
-
-
-async def files(
-    _: Any, info: GraphQLResolveInfo, dataset: str, first: int | None = None, after: str | None = None
-) -> render.Data | None:
-    """Query.files."""
-    context = _context(info)
-    count = 50 if first is None else first
-    try:
-        slug, pid = parse("Dataset", dataset)
-        found = await context.services.search.files(context.caller, slug, GetFiles(pid, count, after or ""))
-    except NotFound:
-        return None
-    return render.files(found)
-
-
 async def workspaces(
     _: Any, info: GraphQLResolveInfo, first: int | None = None, after: str | None = None
 ) -> render.Data:
@@ -179,7 +128,9 @@ async def node(root: Any, info: GraphQLResolveInfo, id: str) -> render.Data | No
         if kind == "Dataset":
             slug, key = parse(kind, id)
             found = await context.services.search.dataset(context.caller, slug, key)
-            return render.dataset(found, (await context.homes())[slug])
+            return render_data.dataset(found, (await context.homes())[slug])
+        if kind == "Proposal":
+            return await proposal(root, info, id)
     except NotFound:
         return None
     return None
@@ -246,9 +197,15 @@ async def unlink_account(_: Any, info: GraphQLResolveInfo, input: Mapping[str, A
 QUERY = {
     "me": me, "signInProviders": sign_in_providers, "facilities": facilities, "facility": facility, "search": search,
     "files": files, "workspaces": workspaces, "workspace": workspace, "node": node,
-    "openDatasets": open_datasets,
+    "openDatasets": open_datasets, "proposals": proposals, "proposal": proposal, "techniques": techniques,
+    "findDataset": find_dataset,
 }  # fmt: skip
 MUTATION = {
     "launchWorkspace": launch_workspace, "stopWorkspace": stop_workspace, "unlinkAccount": unlink_account,
+    "restoreDataset": restore_dataset,
 }  # fmt: skip
-SUBSCRIPTION = {"searchProgress": search_progress, "workspaceChanged": workspace_changed}
+SUBSCRIPTION = {
+    "searchProgress": search_progress,
+    "workspaceChanged": workspace_changed,
+    "datasetChanged": dataset_changed,
+}

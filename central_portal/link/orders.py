@@ -118,13 +118,17 @@ def abandon(facility_id: str, now: float) -> None:
     gone.update(state=OrderState.LOST.value, settled_at=now, body=b"", mac=b"")
 
 
-def expire(now: float) -> list[str]:
-    """End what was never sent and whose life is over, so many at a time; their ids. Needs a transaction."""
+def expire(now: float) -> list[OrderStanding]:
+    """End what was never sent and whose life is over, so many at a time; how they stand. Needs a transaction."""
     over = Order.objects.select_for_update().filter(state=OrderState.WAITING.value, expires_at__lte=now)
-    keys = list(over.values_list("pk", flat=True)[:AT_ONCE])
+    rows = list(over.values_list("pk", "verb", "workspace")[:AT_ONCE])
+    keys = [key for key, _, _ in rows]
     ended = {"state": OrderState.EXPIRED.value, "settled_at": now, "body": b"", "mac": b""}
     Order.objects.filter(pk__in=keys).update(**ended)
-    return [str(key) for key in keys]
+    return [
+        OrderStanding(str(key), Verb(verb), OrderState.EXPIRED, workspace=str(about or ""))
+        for key, verb, about in rows
+    ]
 
 
 def forget(now: float) -> bool:

@@ -21,14 +21,15 @@ from shared.facilities import FacilityDescription
 from shared.link.centre_end import CentreEnd
 from shared.link.outputs import Closed, Ending, Greeted, Output, PeerDrains, Reported, Settled
 from shared.link.pump import Pump
+from shared.restores import DatasetReport
 from shared.wire import text
 from shared.wire.commands import decode_answer
-from shared.wire.events import decode_event
+from shared.wire.events import Event, decode_event
 from shared.wire.facilities import decode_description, encode_description
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.text import Malformed
 from shared.wire.workspaces import decode_inventory
-from shared.workspaces import WorkspaceInventory, WorkspaceReport
+from shared.workspaces import WorkspaceInventory
 
 log = logging.getLogger(__name__)
 REPORTS_AT_ONCE = 16
@@ -213,11 +214,13 @@ class Session:
             self._reporting.add(task)
             task.add_done_callback(self._kept)
 
-    async def _keep(self, fact: FacilityDescription | WorkspaceReport) -> None:
+    async def _keep(self, fact: Event) -> None:
         """Until it is kept. With too many that are not, nothing more is read: the agent comes again with all it knows."""
         while self._end.closed is None:
             if isinstance(fact, FacilityDescription):
                 kept = await self._events.described(self.facility_id, self._end.epoch, fact)
+            elif isinstance(fact, DatasetReport):
+                kept = await self._events.dataset_reported(self.facility_id, self._end.epoch, fact)
             else:
                 kept = await self._events.reported(self.facility_id, self._end.epoch, fact)
             if kept:

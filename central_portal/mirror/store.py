@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import F, Q
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Collate
 
 from central_portal.database import DatabaseClock
 from central_portal.mirror.models import MirroredFacility, OpenRecord
@@ -20,8 +24,8 @@ SETTLED = 1.0
 """Seconds after which no earlier change can appear: far more than a transaction of the mirror takes."""
 KEPT = 90 * 86_400.0
 """How long a tombstone stays, in seconds."""
-_FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words")
-_FIELDS = ("generation", "changed_at", "gone", "rank", *_FOUND_BY, "payload")
+_FOUND_BY = ("proposal", "instrument", "sample", "terms", "words", "sample_words", "title_words", "term_set")
+_FIELDS = ("generation", "changed_at", "gone", "rank", "year", *_FOUND_BY, "payload")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,8 @@ def apply(slug: str, since: str, changes: Changes) -> bool:
     if state.token != since:
         return False
     now: float = state.now
+    if changes.datasets or changes.gone_datasets or changes.restart or state.restarting:
+        state.edition += 1
     if changes.restart:
         state.generation, state.restarting = state.generation + 1, True
     _put(slug, state.generation, now, changes)
@@ -95,16 +101,33 @@ def rank_of(started: float | None) -> float:
     return NO_TIME if started is None else -started
 
 
+def year_of(started: float | None) -> int | None:
+    """The calendar year of an instant, in UTC."""
+    return None if started is None else datetime.fromtimestamp(started, UTC).year
+
+
+def by_code_point(name: str) -> Combinable:
+    """A text column in the order that Python has: PostgreSQL's own depends on its locale."""
+    return Collate(F(name), "C") if connection.vendor == "postgresql" else F(name)
+
+
 def folded(text: str) -> str:
     """Words for comparison, a space before each."""
     return "".join(f" {word}" for word in text.casefold().split())
 
 
+def term_set(terms: str) -> str:
+    """What tells one set of techniques from another in 32 characters; empty for none."""
+    return hashlib.blake2b(terms.encode(), digest_size=16).hexdigest() if terms else ""
+
+
 def _of_dataset(dataset: Dataset) -> OpenRecord:
+    terms = "\n".join(("", *dataset.techniques, "")) if dataset.techniques else ""
     return OpenRecord(
-        proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample,
-        terms="\n".join(("", *dataset.techniques, "")) if dataset.techniques else "", payload=encode_dataset(dataset),
-        rank=rank_of(dataset.started), sample_words=folded(dataset.sample),
+        proposal=dataset.proposal, instrument=dataset.instrument, sample=dataset.sample, terms=terms,
+        term_set=term_set(terms), payload=encode_dataset(dataset),
+        rank=rank_of(dataset.started), year=year_of(dataset.started),
+        sample_words=folded(dataset.sample), title_words=folded(dataset.title),
         words=folded(f"{dataset.title} {dataset.proposal} {dataset.instrument} {dataset.sample} {dataset.definition}"),
     )  # fmt: skip
 

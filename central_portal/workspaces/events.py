@@ -9,10 +9,11 @@ from django.db import InterfaceError, OperationalError
 
 from central_portal.facilities.services import Facilities
 from central_portal.link.metrics import FENCED
-from central_portal.link.ports import OrderAnswer, Overtaken
+from central_portal.link.ports import OrderAnswer, Overtaken, Topic, Wakes, dataset_key
 from central_portal.workspaces.reports import Reports
 from shared.errors import RateLimited
 from shared.facilities import FacilityDescription
+from shared.restores import DatasetReport
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,8 @@ AWAY = (OperationalError, InterfaceError)
 class PortalEvents:
     """Implements `link.ports.LinkEvents`: nothing here raises, or a facility's data could stop its own link."""
 
-    def __init__(self, facilities: Facilities, reports: Reports) -> None:
-        self._facilities, self._reports = facilities, reports
+    def __init__(self, facilities: Facilities, reports: Reports, wakes: Wakes) -> None:
+        self._facilities, self._reports, self._wakes = facilities, reports, wakes
 
     async def connected(self, facility_id: str, epoch: int, inventory: WorkspaceInventory) -> bool:
         """A session has opened."""
@@ -47,6 +48,11 @@ class PortalEvents:
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> bool:
         """A report on a workspace."""
         return await _kept(f"a report of {facility_id}", self._reports.reported(facility_id, epoch, report))
+
+    async def dataset_reported(self, facility_id: str, epoch: int, report: DatasetReport) -> bool:
+        """Where a dataset is. Nothing of it is kept: who watches it asks again in their own name."""
+        self._wakes.tell(Topic.DATASET, dataset_key(facility_id, report.pid))
+        return True
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:
         """Results of orders. Raises Overtaken."""

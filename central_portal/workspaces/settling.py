@@ -70,13 +70,12 @@ def _ended(standing: OrderStanding, answer: Answer) -> OrderStanding:
 
 
 def expire(now: float) -> Settled:
-    """End the launches that waited for their facility longer than they live."""
-    done = Settled(orders.expire(now))
-    done.ended += [
-        OrderStanding(order_id, Verb.LAUNCH, OrderState.EXPIRED, workspace=order_id) for order_id in done.orders
-    ]
-    for order_id in done.orders:
-        done.changed += store.changed(order_id, lambda row: failed(row, NEVER_SENT, now))
+    """End the orders that waited for their facility longer than they live, and the workspaces that were to begin by them."""
+    ended = orders.expire(now)
+    done = Settled([standing.id for standing in ended], ended)
+    for standing in ended:
+        if standing.verb is Verb.LAUNCH:
+            done.changed += store.changed(standing.id, lambda row: failed(row, NEVER_SENT, now))
     return done
 
 

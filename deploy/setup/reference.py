@@ -56,21 +56,25 @@ def pages() -> dict[str, str]:
     from central_portal.federation import ProviderTable
     from central_portal.settings import CentreSettings
     from facility_agent import config, offers
+    from facility_agent.adapters.access.user_office import UserOfficeSettings
     from facility_agent.adapters.accounts.file import AccountTable, FileAccountsSettings
     from facility_agent.adapters.accounts.ldap import LdapSettings
     from facility_agent.adapters.accounts.nss import NssSettings
+    from facility_agent.adapters.catalogue.icat_settings import IcatSettings
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
     from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.kubernetes_settings import ImageTable, KubernetesSettings, VolumeTable
     from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.places.settings import ArchiveTable, PlaceTable
 
     agent = [
         ("[facility]", config.FacilityTable), ("[[facility.services]]", config.ServiceTable), ("[centre]", config.CentreTable),
         ("[agent]", config.AgentTable), ("[gateway]", config.GatewayTable), ("[gateway.umbrella]", config.ClientTable),
         ("[gateway.sign_on]", config.SignOnTable), ("[link]", config.LinkTable), ("[grants]", config.GrantsTable), ("[limits]", config.LimitsTable),
         ("[accounts.file]", FileAccountsSettings), ("[accounts.nss]", NssSettings), ("[accounts.ldap]", LdapSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
-        ("[catalogue.scicat]", ScicatSettings), ("[catalogue.panosc]", PanoscSettings),
+        ("[catalogue.scicat]", ScicatSettings), ("[catalogue.icat]", IcatSettings), ("[catalogue.panosc]", PanoscSettings),
+        ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[archive]", ArchiveTable),
         ("[compute.process]", ProcessSettings), ("[compute.kubernetes]", KubernetesSettings),
         ("[compute.kubernetes.images.*]", ImageTable), ("[[compute.kubernetes.volumes]]", VolumeTable), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),

@@ -74,7 +74,7 @@ class Upstream:
                     raise self._unusable("is compressed, which was not asked for")
                 return Answer(self._name, limit.depth, answer.status, await self._read(answer, limit.size))
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise unavailable(self._name) from error
+            raise unavailable(self._name) from _without_address(error)
 
     async def _read(self, answer: aiohttp.ClientResponse, most: int) -> bytes:
         if (answer.content_length or 0) > most:
@@ -144,6 +144,13 @@ class Answer:
         if level:
             raise ValueError(f"nested deeper than {self.depth}")
         return value
+
+
+def _without_address(error: Exception) -> Exception:
+    """The error for a log: some name the address that was asked, and there are systems that want a session in it."""
+    if isinstance(error, aiohttp.ClientResponseError):
+        return ValueError(f"{type(error).__name__}: {error.message[:200]}")
+    return error
 
 
 def unavailable(name: str) -> BackendUnavailable:

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from facility_agent.core.own_proposals import own_proposals
+from facility_agent.core.whereabouts import whereabouts
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import STRANGER, CatalogueBackend, Location, Reader
 from facility_agent.ports.directory import Account
-from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from facility_agent.ports.places import Places, Whereabouts
+from shared.catalogue import (
+    ArchiveState,
+    Dataset,
+    FilePage,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+)
 from shared.commands import GetDataset, GetFiles
-from shared.errors import NotFound, ProposalDenied
+from shared.errors import DataNotOnline, NotFound, ProposalDenied
 
 Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 
@@ -15,8 +28,12 @@ Question = SearchQuery | GetDataset | GetFiles | ProposalQuery
 class Catalogue:
     """Reads in the name of an account, or of nobody."""
 
-    def __init__(self, backend: CatalogueBackend, rules: AccessRules) -> None:
-        self._backend, self._rules = backend, rules
+    def __init__(
+        self, backend: CatalogueBackend, rules: AccessRules, places: Places | None = None,
+        seen: Callable[[Dataset], Dataset] = lambda dataset: dataset, mounts_unknown: bool = False,
+    ) -> None:  # fmt: skip
+        self._backend, self._rules, self._places, self._seen = backend, rules, places, seen
+        self._mountable = {ArchiveState.ONLINE, *([ArchiveState.UNKNOWN] if mounts_unknown else [])}
 
     async def answer(
         self, question: Question, account: Account | None
@@ -27,24 +44,55 @@ class Catalogue:
             case SearchQuery():
                 return await self._backend.search(question, reader)
             case GetDataset(pid):
-                return await self._backend.get(pid, reader)
+                return self._seen(await self._backend.get(pid, reader))
             case GetFiles():
                 return await self._backend.files(question, reader)
+            case ProposalQuery(own=True):
+                return await own_proposals(self._backend, question, reader)
             case ProposalQuery():
                 return await self._backend.proposals(question, reader)
 
-    async def locate(self, proposals: tuple[str, ...], account: Account) -> list[Location]:
-        """Where the data of these proposals lie. Raises ProposalDenied, also for a proposal that does not exist."""
-        allowed = (await self._reader(account)).proposals | await self._backend.open_proposals()
+    async def locate(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> list[Location]:
+        """Where the data of these proposals lie, by the site's rules where it has some, else as the catalogue says.
+
+        `dataset` is the one of them that they are wanted for, empty for none. Raises ProposalDenied, also for a proposal
+        that does not exist; NotFound; DataNotOnline when that dataset is not on disk; BackendUnavailable.
+        """
+        reader = await self._reader(account)
+        allowed = reader.proposals | await self._backend.open_proposals()
         for proposal in proposals:
             if proposal not in allowed:
                 raise ProposalDenied(
                     f"Your account is not a member of {proposal}.", metadata={"proposal": proposal}
                 )
+        if dataset:
+            self._require_online(self._seen(await self._backend.get(dataset, reader)))
         try:
-            return [await self._backend.locate(proposal) for proposal in proposals]
+            return [place for proposal in proposals for place in await self._places_of(proposal, reader)]
         except NotFound:
             raise NotFound("The data of a proposal are not on this facility's disks.") from None
 
+    def _require_online(self, dataset: Dataset) -> None:
+        """Raises DataNotOnline: an archived file that is mounted looks like an empty or a hanging one."""
+        if dataset.state not in self._mountable:
+            raise DataNotOnline(_NOT_ONLINE[dataset.state], metadata={"state": dataset.state.value})
+
+    async def _places_of(self, proposal: str, reader: Reader) -> list[Location]:
+        if self._places is None:
+            return [await self._backend.locate(proposal)]
+        wants = self._places.wants_facts
+        about = await whereabouts(self._backend, proposal, reader) if wants else Whereabouts(proposal)
+        folders = await self._places.find(about)
+        if not folders:
+            raise NotFound
+        return [Location(proposal, folder) for folder in folders]
+
     async def _reader(self, account: Account | None) -> Reader:
         return Reader(account, await self._rules.proposals(account)) if account is not None else STRANGER
+
+
+_NOT_ONLINE = {
+    ArchiveState.ARCHIVED: "This dataset is in the archive; have it restored first, and start once it is there.",
+    ArchiveState.RESTORING: "This dataset is on its way back from the archive; start once it is there.",
+    ArchiveState.UNKNOWN: "The facility cannot tell whether the data of this dataset are on its disks.",
+}

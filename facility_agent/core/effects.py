@@ -23,6 +23,7 @@ REPEATS: Mapping[Verb, Repeat] = {
     Verb.LAUNCH: Repeat.PROBED,
     Verb.STOP: Repeat.IDEMPOTENT,
     Verb.UNLINK: Repeat.IDEMPOTENT,
+    Verb.RESTORE: Repeat.IDEMPOTENT,  # `RestorableCatalogue.restore` looks at the archive's own records first
 }
 """The agent's own table: no centre can talk it into another."""
 

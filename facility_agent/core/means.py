@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.effects import Effect
+from facility_agent.core.restores import Restores
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.store import OrderRow
-from shared.commands import Command, Stop, Unlink
+from shared.commands import Command, Restore, Stop, Unlink
 from shared.errors import InvalidRequest
 from shared.workspaces import LaunchRequest
 
@@ -25,8 +26,8 @@ class Means:
     probe: Callable[[], Awaitable[None]]
 
 
-def means(accounts: Accounts, workspaces: Workspaces) -> Means:
-    """By these parts of the core."""
+def means(accounts: Accounts, workspaces: Workspaces, restores: Restores | None = None) -> Means:
+    """By these parts of the core; without `restores` nothing can be restored."""
 
     async def prepare(order: OrderRow, command: Command) -> Effect:
         match command.parameters:
@@ -34,6 +35,8 @@ def means(accounts: Accounts, workspaces: Workspaces) -> Means:
                 return await workspaces.launching(order, request)
             case Stop(workspace_id):
                 return workspaces.stopping(order, workspace_id)
+            case Restore(pid) if restores is not None:
+                return await restores.restoring(order, pid)
             case Unlink():
                 return accounts.unlinking(order)
         raise InvalidRequest(f"{command.verb.value} is no order.")

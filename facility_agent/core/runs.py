@@ -45,9 +45,9 @@ class Runs:
         """Whether a start of it is under way."""
         return workspace_id in self._starting
 
-    async def mounts(self, proposals: tuple[str, ...], account: Account) -> tuple[Mount, ...]:
-        """What to show in it. Raises ProposalDenied, NotFound, BackendUnavailable."""
-        locations = await self._catalogue.locate(proposals, account)
+    async def mounts(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> tuple[Mount, ...]:
+        """What to show in it. Raises ProposalDenied, NotFound, DataNotOnline, BackendUnavailable."""
+        locations = await self._catalogue.locate(proposals, account, dataset)
         names = safe_names([item.proposal for item in locations])
         return tuple(Mount(name, item.folder) for name, item in zip(names, locations, strict=True))
 

@@ -71,7 +71,7 @@ class Workspaces:
     async def launching(self, order: OrderRow, request: LaunchRequest) -> Effect:
         """Admit and begin to start. A refusal stores nothing and starts nothing.
 
-        Raises NotFound, FlavourTooLarge, ProposalDenied, AccountNotLinked, AccessDenied, IdentityRefused,
+        Raises NotFound, FlavourTooLarge, ProposalDenied, DataNotOnline, AccountNotLinked, AccessDenied, IdentityRefused,
         BackendUnavailable; its transaction QuotaExceeded, AccountNotLinked, Conflict.
         """
         before, link = await self._rows.known(order.order_id, order.subject)
@@ -79,7 +79,7 @@ class Workspaces:
             return Effect(lambda tx: report(before, self._clock()))
         offer, flavour = self._offers.choose(request)
         account = await self._accounts.account_by(link, order)
-        mounts = await self._runs.mounts(request.proposals, account)
+        mounts = await self._runs.mounts(request.proposals, account, request.dataset)
         now, secret = self._clock(), secrets.token_urlsafe(32)
         steps = json.dumps([[name, now, ""] for name in _AT_ONCE])
         row = WorkspaceRow(

@@ -6,9 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from facility_agent.ports.directory import Account
-from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import ArchiveState, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
 
 
@@ -34,11 +35,14 @@ STRANGER = Reader()
 class CatalogueBackend(ABC):
     """Datasets, their proposals and files, and where they are.
 
-    A reader sees what is open, what belongs to `reader.proposals`, and, where the catalogue itself keeps
-    rules for each person, what those give to `reader.account`. The adapter returns nothing else, not even its
-    existence. Injection-shaped text is data. Implementations are safe to call concurrently from one event
+    A reader sees what is open and what belongs to `reader.proposals`; where the catalogue itself keeps rules for each
+    person, what those give to `reader.account`, and then `reader.proposals` says nothing. The adapter returns nothing
+    else, not even its existence. Injection-shaped text is data. Implementations are safe to call concurrently from one event
     loop and never block it. Every method raises BackendUnavailable when the catalogue cannot be read.
     """
+
+    proposals_give_data: ClassVar[bool] = True
+    """Whether whom it shows a proposal that is not open may read all of that proposal's data."""
 
     @abstractmethod
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
@@ -55,7 +59,7 @@ class CatalogueBackend(ABC):
 
     @abstractmethod
     async def proposals(self, query: ProposalQuery, reader: Reader) -> ProposalPage:
-        """One page of proposals, ascending by pid; `after` as in `search`."""
+        """One page of proposals, ascending by pid; `after` as in `search`. `query.own` never comes here: the core asks by name."""
 
     @abstractmethod
     async def files(self, wanted: GetFiles, reader: Reader) -> FilePage:
@@ -72,3 +76,29 @@ class CatalogueBackend(ABC):
     @abstractmethod
     async def open_proposals(self) -> Set[str]:
         """Proposals whose data anyone may read."""
+
+
+class RestorableCatalogue(ABC):
+    """What a catalogue also is whose archive can be asked to bring data back to disk.
+
+    A dataset that it has archived is ARCHIVED in `get` and `search`, and only ONLINE there once its files can be read.
+    Both methods are bounded in time: what takes hours is only begun. Raise BackendUnavailable when the archive
+    does not answer.
+    """
+
+    @abstractmethod
+    async def restore(self, pid: str, reader: Reader) -> ArchiveState:
+        """Have it brought back; RESTORING, or ONLINE when it is there already.
+
+        Idempotent, also across a crash of the agent and when others asked: the archive's own records are looked at first,
+        and what is on its way is not asked for again. Raises NotFound as `CatalogueBackend.get` does, AccessDenied when
+        the archive does not allow it, Unsupported for data that cannot be brought back.
+        """
+
+    @abstractmethod
+    async def restore_state(self, pid: str) -> ArchiveState:
+        """Where its data are now, read from the archive and not remembered. The caller has checked access.
+
+        RESTORING from a `restore` on until its end; ARCHIVED again when that failed; UNKNOWN when the archive cannot
+        tell. Once this says ONLINE, so does `get`. Raises NotFound when there is no such dataset any more.
+        """

@@ -9,9 +9,10 @@ from typing import Protocol
 from shared.commands import Answer, Command, Verb
 from shared.facilities import FacilityDescription
 from shared.identity import Subject
+from shared.restores import DatasetReport
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
-Event = WorkspaceReport | FacilityDescription
+Event = WorkspaceReport | FacilityDescription | DatasetReport
 
 
 class CommandDecoder(Protocol):

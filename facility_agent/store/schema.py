@@ -60,4 +60,7 @@ STEPS = (
     """
     create table egress_person (issuer text not null, sub text not null, key blob not null, primary key (issuer, sub));
     """,
+    """
+    create table restore (pid text primary key, immutable_id text not null, asked_at real not null);
+    """,
 )

@@ -20,6 +20,7 @@ from facility_agent.store.database import Database, Unusable, is_certain, is_dis
 from facility_agent.store.egress import EgressTables
 from facility_agent.store.grants import GrantTables
 from facility_agent.store.orders import OrderTables
+from facility_agent.store.restores import RestoreTables
 from facility_agent.store.workspaces import WorkspaceTables
 from shared.errors import BackendUnavailable
 
@@ -41,7 +42,9 @@ class _Outcome:
     error: BaseException | None = None
 
 
-class SqliteTransaction(AccountTables, GrantTables, BrowserTables, WorkspaceTables, OrderTables, EgressTables):
+class SqliteTransaction(
+    AccountTables, GrantTables, BrowserTables, WorkspaceTables, OrderTables, RestoreTables, EgressTables
+):
     """Implements `ports.store.Transaction`."""
 
 

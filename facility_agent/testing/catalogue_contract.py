@@ -10,7 +10,7 @@ import pytest
 from facility_agent.ports.catalogue import STRANGER
 from facility_agent.testing.catalogue_records import CatalogueRecords
 from facility_agent.testing.catalogue_world import MINE, STRANGE, THEIRS, CatalogueWorld, Known, some
-from shared.catalogue import SearchPage, SearchQuery, sort_key
+from shared.catalogue import Order, SearchPage, SearchQuery, sort_key
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
@@ -102,6 +102,20 @@ class CatalogueContract(CatalogueRecords):
         ):
             assert await self.titles(world, world.reader(MINE), query) == expected, query
             assert await self.titles(world, world.reader(MINE), replace(query, limit=1)) == expected
+
+    async def test_the_best_match_first_finds_the_same(self, world: CatalogueWorld) -> None:
+        """Whether or not the catalogue can judge matches."""
+        await world.put(*some(world), Known("silver in the title", MINE, started=1.0))
+        for text in ("silver", "mine", "silver NXsas", "nowhere"):
+            best = SearchQuery(text=text, order=Order.RELEVANCE)
+            whole = [d.pid for d in await self.all_of(world, world.reader(MINE), best)]
+            same = await self.all_of(world, world.reader(MINE), replace(best, order=Order.NEWEST))
+            assert sorted(whole) == sorted(d.pid for d in same)
+            for limit in (1, 2):
+                paged = await self.all_of(world, world.reader(MINE), replace(best, limit=limit))
+                assert [d.pid for d in paged] == whole, "every page size repeats nothing and drops nothing"
+        nothing = await self.all_of(world, world.reader(MINE), SearchQuery(order=Order.RELEVANCE))
+        assert {d.pid for d in nothing} == {d.pid for d in await self.all_of(world, world.reader(MINE))}
 
     async def test_strange_text_is_data(self, world: CatalogueWorld) -> None:
         await world.put(*some(world), Known("Robert'); DROP TABLE file;--", MINE, sample='x" OR "1"="1'))

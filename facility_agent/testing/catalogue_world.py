@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from facility_agent.ports.catalogue import CatalogueBackend, Reader
+from facility_agent.ports.catalogue import CatalogueBackend, Reader, RestorableCatalogue
 from facility_agent.ports.directory import Account
 from shared.catalogue import DataFile
 
@@ -71,6 +71,30 @@ class CatalogueWorld(ABC):
     @abstractmethod
     def outage(self) -> AbstractContextManager[None]:
         """While it holds, the system behind the adapter cannot be read."""
+
+
+class RestorableWorld(CatalogueWorld):
+    """A catalogue with an archive that brings data back: the adapter implements `RestorableCatalogue` too."""
+
+    @abstractmethod
+    async def archive(self, title: str) -> None:
+        """From now on its data are in the archive alone."""
+
+    @abstractmethod
+    async def arrive(self, title: str) -> None:
+        """The archive has brought its data back."""
+
+    @abstractmethod
+    async def fail(self, title: str) -> None:
+        """The archive gives up bringing its data back."""
+
+    @abstractmethod
+    async def asked(self, title: str) -> int:
+        """How often the archive was really asked to bring it back."""
+
+    @abstractmethod
+    async def reopened(self) -> RestorableCatalogue:
+        """Another adapter over the same system, as after a crash of the agent."""
 
 
 def some(world: CatalogueWorld) -> list[Known]:

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 
-from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
+from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader, RestorableCatalogue
 from shared import cursors
 from shared.catalogue import (
+    ArchiveState,
     DataFile,
     Dataset,
     FilePage,
+    Order,
     Proposal,
     ProposalPage,
     ProposalQuery,
@@ -21,12 +23,16 @@ from shared.catalogue import (
     sort_key,
 )
 from shared.commands import GetFiles
-from shared.errors import BackendUnavailable, NotFound
+from shared.errors import BackendUnavailable, NotFound, Unsupported
+from shared.limits import LIMITS
 from shared.techniques import narrower
 
 
-class MemoryCatalogue(CatalogueBackend):
-    """Datasets, and the folder of each proposal that has one. `down` says that it cannot be read."""
+class MemoryCatalogue(CatalogueBackend, RestorableCatalogue):
+    """Datasets, the folder of each proposal that has one, and an archive.
+
+    `down` says that it cannot be read. `asked` are the pids that the archive was really asked for, in order.
+    """
 
     detail = "In memory."
 
@@ -35,6 +41,7 @@ class MemoryCatalogue(CatalogueBackend):
         self._open, self._folders = frozenset(open_proposals), dict(folders or {})
         self._all: list[Dataset] = []
         self._files: dict[str, tuple[DataFile, ...]] = {}
+        self.asked: list[str] = []
 
     def put(self, datasets: Iterable[Dataset], files: Mapping[str, Iterable[DataFile]] | None = None) -> None:
         """Add datasets, or replace those with the same pid; `files` by pid."""
@@ -48,8 +55,32 @@ class MemoryCatalogue(CatalogueBackend):
         """Forget one; no error when there is none."""
         self._all = [d for d in self._all if d.pid != pid]
 
+    def set_state(self, pid: str, state: ArchiveState) -> None:
+        """Where the archive has a dataset now."""
+        self._all = [replace(d, state=state) if d.pid == pid else d for d in self._all]
+
+    async def restore(self, pid: str, reader: Reader) -> ArchiveState:
+        """Ask the archive, unless it is there or on its way."""
+        state = (await self.get(pid, reader)).state
+        if state is ArchiveState.ARCHIVED:
+            self.asked.append(pid)
+            self.set_state(pid, ArchiveState.RESTORING)
+            return ArchiveState.RESTORING
+        if state is ArchiveState.UNKNOWN:
+            raise Unsupported("The facility's archive cannot bring this dataset back.")
+        return state
+
+    async def restore_state(self, pid: str) -> ArchiveState:
+        """Where it is."""
+        for dataset in self._asked():
+            if dataset.pid == pid:
+                return dataset.state
+        raise NotFound("There is no such dataset.")
+
     async def search(self, query: SearchQuery, reader: Reader) -> SearchPage:
-        """One page of what is open or the reader's."""
+        """One page of what is open or the reader's. The more of the words a title has, the better it matches."""
+        if query.order is Order.RELEVANCE:
+            return self._best(query, reader)
         everything = self._asked()
         begin = (
             bisect.bisect_right(everything, tuple(cursors.read(query.after, float, str)), key=sort_key)
@@ -66,6 +97,18 @@ class MemoryCatalogue(CatalogueBackend):
         page = tuple(found[: query.limit])
         more = len(found) > query.limit
         return SearchPage(page, cursors.write(*sort_key(page[-1])) if more else "")
+
+    def _best(self, query: SearchQuery, reader: Reader) -> SearchPage:
+        begin = tuple(cursors.read(query.after, int, float, str)) if query.after else ()
+        wanted = _wanted(query, reader.proposals | self._open)
+        words = list(dict.fromkeys(query.text.casefold().split()))[: LIMITS.judged_words]
+        places = {
+            (sum(not _has([word], d.title) for word in words), *sort_key(d)): d for d in self._asked() if wanted(d)
+        }
+        left = [place for place in sorted(places) if place > begin]
+        shown = left[: query.limit]
+        more = len(left) > query.limit
+        return SearchPage(tuple(places[place] for place in shown), cursors.write(*shown[-1]) if more else "")
 
     async def get(self, pid: str, reader: Reader) -> Dataset:
         """One dataset."""

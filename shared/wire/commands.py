@@ -7,7 +7,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
+from shared.catalogue import (
+    Changes,
+    Dataset,
+    FilePage,
+    ProposalPage,
+    ProposalQuery,
+    SearchPage,
+    SearchQuery,
+)
 from shared.commands import (
     PARAMETERS_OF,
     PAYLOAD_OF,
@@ -22,6 +30,7 @@ from shared.commands import (
     Redeem,
     Redeemed,
     Release,
+    Restore,
     Stop,
     Unlink,
     Verb,
@@ -29,7 +38,8 @@ from shared.commands import (
 )
 from shared.errors import BackendError, InvalidRequest, Unsupported
 from shared.facilities import Outcome, is_facility_id
-from shared.wire import catalogue, changes, files, grants, proposals, workspaces
+from shared.restores import DatasetReport
+from shared.wire import catalogue, changes, files, grants, proposals, restoring, workspaces
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.parse import parse
 from shared.wire.status import decode_problem, encode_problem
@@ -70,6 +80,8 @@ CODECS: dict[type, Codec] = {
     ProposalPage: Codec(proposals.encode_page, proposals.decode_page),
     GetChanges: Codec(changes.encode_question, changes.decode_question),
     Changes: Codec(changes.encode, changes.decode),
+    Restore: Codec(restoring.encode_restore, restoring.decode_restore),
+    DatasetReport: Codec(restoring.encode_report, restoring.decode_report),
     LaunchRequest: Codec(workspaces.encode_launch, workspaces.decode_launch),
     Stop: Codec(workspaces.encode_stop, workspaces.decode_stop),
     WorkspaceReport: Codec(workspaces.encode_report, workspaces.decode_report),

@@ -20,14 +20,16 @@ _MEMBERS = 200
 def encode_query(value: ProposalQuery) -> bytes:
     """The bytes of the parameters."""
     return pb.ProposalQuery(
-        text=value.text, proposals=value.proposals, limit=value.limit, after=value.after
+        text=value.text, proposals=value.proposals, limit=value.limit, after=value.after, own=value.own
     ).SerializeToString()
 
 
 def decode_query(data: bytes) -> ProposalQuery:
     """The parameters. Raises InvalidRequest or Malformed."""
     message = parse(pb.ProposalQuery, data, _QUESTION_BYTES)
-    return ProposalQuery(text.plain(message.text, 201), tuple(message.proposals), message.limit, message.after)
+    return ProposalQuery(
+        text.plain(message.text, 201), tuple(message.proposals), message.limit, message.after, message.own
+    )
 
 
 def encode_page(value: ProposalPage) -> bytes:

@@ -19,8 +19,9 @@ from google.protobuf.message import Message
 
 from shared.catalogue import Changes, Dataset, FilePage, ProposalPage, SearchPage
 from shared.commands import PAYLOAD_OF, Done, Redeemed, Verb
+from shared.restores import DatasetReport
 from shared.wire.emails import without_emails
-from shared.wire.events import DESCRIBED, REPORTED
+from shared.wire.events import DATASET, DESCRIBED, REPORTED
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as catalogue
 from shared.wire.gen.parasol.facilities.v1 import facilities_pb2 as facilities
 from shared.wire.gen.parasol.grants.v1 import grants_pb2 as grants
@@ -34,12 +35,12 @@ PROBLEM = "problem"
 _PAYLOADS: dict[type, type[Message]] = {
     Redeemed: grants.Redeemed, Done: grants.Done, SearchPage: catalogue.Page, Dataset: catalogue.Dataset,
     FilePage: catalogue.FilePage, ProposalPage: catalogue.ProposalPage, Changes: catalogue.Changes,
-    WorkspaceReport: workspaces.Report,
+    DatasetReport: catalogue.DatasetReport, WorkspaceReport: workspaces.Report,
 }  # fmt: skip
 _MESSAGES: dict[str, type[Message]] = {
     **{verb.value: _PAYLOADS[PAYLOAD_OF[verb]] for verb in Verb},
     DESCRIBED: facilities.Description, REPORTED: workspaces.Report, INVENTORY: workspaces.Inventory,
-    PROBLEM: link.Problem,
+    DATASET: catalogue.DatasetReport, PROBLEM: link.Problem,
 }  # fmt: skip
 _IDENTIFIERS = frozenset({
     "pid", "proposal", "doi", "orcid", "licence", "techniques", "state", "token", "next", "gone_datasets", "gone_proposals",

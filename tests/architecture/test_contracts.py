@@ -14,8 +14,9 @@ from tests.contracts.worlds import WORLDS
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {
     "parasol.compute": {"ComputeContract"},
-    "parasol.catalogue": {"CatalogueContract"},
+    "parasol.catalogue": {"CatalogueContract", "RestorableContract"},
     "parasol.accounts": {"DirectoryContract", "SignOnContract", "AccessRulesContract"},
+    "parasol.access": {"AccessRulesContract"},
 }
 
 

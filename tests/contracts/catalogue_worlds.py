@@ -12,10 +12,11 @@ import h5py
 
 from facility_agent.adapters.catalogue.nexus_folder import NexusFolder, NexusFolderSettings
 from facility_agent.plugins import Site
-from facility_agent.testing.catalogue_world import CatalogueWorld, Known
+from facility_agent.ports.catalogue import RestorableCatalogue
+from facility_agent.testing.catalogue_world import CatalogueWorld, Known, RestorableWorld
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from facility_agent.testing.patience import eventually
-from shared.catalogue import Dataset, SearchQuery
+from shared.catalogue import ArchiveState, Dataset, SearchQuery
 
 OPEN = "P-open"
 
@@ -25,8 +26,8 @@ def name_of(title: str) -> str:
     return hashlib.sha256(title.encode()).hexdigest()[:16]
 
 
-class MemoryWorld(CatalogueWorld):
-    """A catalogue in memory."""
+class MemoryWorld(RestorableWorld):
+    """A catalogue in memory, with an archive."""
 
     open_proposal = OPEN
 
@@ -52,6 +53,21 @@ class MemoryWorld(CatalogueWorld):
 
     async def remove(self, title: str) -> None:
         self.backend.remove(name_of(title))
+
+    async def archive(self, title: str) -> None:
+        self.backend.set_state(name_of(title), ArchiveState.ARCHIVED)
+
+    async def arrive(self, title: str) -> None:
+        self.backend.set_state(name_of(title), ArchiveState.ONLINE)
+
+    async def fail(self, title: str) -> None:
+        self.backend.set_state(name_of(title), ArchiveState.ARCHIVED)
+
+    async def asked(self, title: str) -> int:
+        return self.backend.asked.count(name_of(title))
+
+    async def reopened(self) -> RestorableCatalogue:
+        return self.backend  # what would be another one has nothing of its own
 
     @contextmanager
     def outage(self) -> Iterator[None]:

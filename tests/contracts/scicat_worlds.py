@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from starlette.types import Receive, Scope, Send
 from facility_agent.adapters.catalogue.scicat import Scicat, ScicatPlugin
 from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
 from facility_agent.plugins import Site
-from facility_agent.testing.catalogue_world import CatalogueWorld, Known
+from facility_agent.ports.catalogue import RestorableCatalogue
+from facility_agent.testing.catalogue_world import Known, RestorableWorld
 from tests.standins.scicat import SciCat, build, serving
+from tests.standins.scicat.world import lifecycle
 
 OPEN = "P-open"
 KEEPER, PASSWORD = "parasol", "correct horse"
@@ -49,13 +52,22 @@ def adapter(base: str, at: Path, /, **more: Any) -> Scicat:
     return ScicatPlugin.build(settings(base, at, **more), Site("alpha", at, at))
 
 
-class ScicatWorld(CatalogueWorld):
-    """A SciCat whose proposals have a folder each."""
+class ScicatWorld(RestorableWorld):
+    """A SciCat whose proposals have a folder each, and whose archive retrieves."""
 
     open_proposal = OPEN
 
-    def __init__(self, folder: Path, scicat: SciCat, door: Door, backend: Scicat) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        scicat: SciCat,
+        door: Door,
+        backend: Scicat,
+        stack: AsyncExitStack,
+        another: Callable[[], Any],
+    ) -> None:
         self.scicat, self.backend, self._door = scicat, backend, door
+        self._stack, self._another = stack, another
         self._data = folder / "data"
         self._data.mkdir()
         self.roots = (self._data.resolve(),)
@@ -67,6 +79,32 @@ class ScicatWorld(CatalogueWorld):
 
     async def remove(self, title: str) -> None:
         self.scicat.remove(pid_for(title))
+
+    def _cycle(self, title: str, *, on_disk: bool) -> None:
+        row = next(row for row in self.scicat.datasets if row["pid"] == pid_for(title))
+        row["datasetlifecycle"] = lifecycle(isOnCentralDisk=on_disk, retrievable=True)
+
+    def _jobs(self, title: str) -> list[dict[str, Any]]:
+        listed = {"pid": pid_for(title), "files": []}
+        return [job for job in self.scicat.jobs if job["jobParams"]["datasetList"] == [listed]]
+
+    async def archive(self, title: str) -> None:
+        self._cycle(title, on_disk=False)
+
+    async def arrive(self, title: str) -> None:
+        self._cycle(title, on_disk=True)
+        for job in self._jobs(title):
+            job["statusCode"] = "finishedSuccessful"
+
+    async def fail(self, title: str) -> None:
+        for job in self._jobs(title):
+            job["statusCode"] = "finishedUnsuccessful"
+
+    async def asked(self, title: str) -> int:
+        return len(self._jobs(title))
+
+    async def reopened(self) -> RestorableCatalogue:
+        return await self._stack.enter_async_context(self._another())
 
     @contextmanager
     def outage(self) -> Iterator[None]:
@@ -111,5 +149,8 @@ async def scicat(folder: Path) -> AsyncIterator[ScicatWorld]:
     state = SciCat()
     state.add_user(KEEPER, "admin", strategy="local", password=PASSWORD)
     door = Door(state)
-    async with serving(door) as base, adapter(base, folder) as backend:
-        yield ScicatWorld(folder, state, door, backend)
+    async with AsyncExitStack() as stack:
+        base = await stack.enter_async_context(serving(door))
+        another = partial(adapter, base, folder, retrieve_job="retrieve")
+        backend = await stack.enter_async_context(another())
+        yield ScicatWorld(folder, state, door, backend, stack, another)

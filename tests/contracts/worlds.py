@@ -7,9 +7,11 @@ from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
+from tests.contracts.access_worlds import catalogue_access, user_office
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
+from tests.contracts.icat_worlds import icat
 from tests.contracts.panosc_worlds import panosc
 from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
@@ -23,6 +25,7 @@ WORLDS: dict[str, dict[str, Open]] = {
         "memory": memory_catalogue,
         "nexus_folder": nexus_folder,
         "scicat": scicat,
+        "icat": icat,
         "panosc": panosc,
     },
     "parasol.accounts": {
@@ -31,4 +34,8 @@ WORLDS: dict[str, dict[str, Open]] = {
         "ldap": ldap_accounts,
         "nss": nss_accounts,
     },
+    "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }
+
+RESTORABLE = ("icat", "memory", "scicat")
+"""Catalogues with an archive that brings data back."""

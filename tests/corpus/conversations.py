@@ -26,6 +26,7 @@ from tests.corpus.samples import (
     ORDERS,
     PAYLOADS,
     REPORT,
+    RESTORED,
     STOPPED,
     TRACE,
     WORKSPACE,
@@ -35,6 +36,7 @@ from tests.corpus.samples import (
 TERMS = Terms(query_credits=8, order_credits=4, result_credits=4)
 EPOCH = 7
 QUERIES = (Verb.REDEEM, Verb.RELEASE, Verb.SEARCH, Verb.GET, Verb.FILES, Verb.PROPOSALS, Verb.CHANGES)
+ORDERED = (Verb.LAUNCH, Verb.STOP, Verb.UNLINK, Verb.RESTORE)
 MAC = bytes(range(32))
 
 
@@ -121,6 +123,7 @@ def speak(step: Step, end: Any) -> bytes:
 def _report(end: AgentEnd) -> None:
     end.report(*encode_event(DESCRIPTION))
     end.report(*encode_event(REPORT))
+    end.report(*encode_event(RESTORED))
 
 
 def _ask(end: CentreEnd) -> None:
@@ -141,7 +144,7 @@ def _answer(end: AgentEnd) -> None:
 
 
 def _order(end: CentreEnd) -> None:
-    for order_id, verb in zip((WORKSPACE, *ORDERS), (Verb.LAUNCH, Verb.STOP, Verb.UNLINK), strict=True):
+    for order_id, verb in zip((WORKSPACE, *ORDERS), ORDERED, strict=True):
         end.order(order_id, body(verb, order_id), "grant-1", MAC, 0.5, TRACE)
 
 
@@ -149,6 +152,7 @@ def _settle(end: AgentEnd) -> None:
     end.settle(encode_order_result(WORKSPACE, Verb.LAUNCH, Answer(Outcome.OK, REPORT)))
     end.settle(encode_order_result(ORDERS[0], Verb.STOP, Answer(Outcome.OK, STOPPED)))
     end.settle(encode_order_result(ORDERS[1], Verb.UNLINK, Answer(Outcome.FAILED, None, _problem())))
+    end.settle(encode_order_result(ORDERS[2], Verb.RESTORE, Answer(Outcome.OK, RESTORED)))
 
 
 def _problem() -> Problem:

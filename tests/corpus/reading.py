@@ -24,7 +24,7 @@ from shared.wire.workspaces import decode_inventory
 from tests.corpus.conversations import QUERIES
 from tests.corpus.samples import ORDERS, WORKSPACE
 
-_VERB_OF_ORDER = dict(zip((WORKSPACE, *ORDERS), (Verb.LAUNCH, Verb.STOP, Verb.UNLINK), strict=True))
+_VERB_OF_ORDER = dict(zip((WORKSPACE, *ORDERS), (Verb.LAUNCH, Verb.STOP, Verb.UNLINK, Verb.RESTORE), strict=True))
 
 
 def envelopes(who: str, frame: bytes) -> list[Any]:

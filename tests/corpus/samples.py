@@ -29,6 +29,7 @@ from shared.commands import (
     Redeem,
     Redeemed,
     Release,
+    Restore,
     Stop,
     Unlink,
     Verb,
@@ -44,6 +45,7 @@ from shared.facilities import (
     UsedAs,
 )
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.wire.commands import encode_body
 from shared.workspaces import (
     LaunchRequest,
@@ -56,7 +58,9 @@ from shared.workspaces import (
 
 WORKSPACE = "11111111-2222-4333-8444-555555555555"
 UNOWNED = "99999999-2222-4333-8444-555555555555"
-ORDERS = ("22222222-2222-4333-8444-555555555555", "33333333-2222-4333-8444-555555555555")
+ORDERS = (
+    "22222222-2222-4333-8444-555555555555", "33333333-2222-4333-8444-555555555555", "44444444-2222-4333-8444-555555555555",
+)  # fmt: skip
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 EXPIRES = 1_800_000_000_000
 DATASET = Dataset(
@@ -83,6 +87,7 @@ REPORT = WorkspaceReport(
 STOPPED = replace(
     REPORT, sequence=8, state=WorkspaceState.ENDED, reason="CANCELLED", message="It had not started."
 )
+RESTORED = DatasetReport("raw/1.nxs", ArchiveState.RESTORING)
 INVENTORY = WorkspaceInventory((REPORT,), (UNOWNED,), complete=True)
 DESCRIPTION = FacilityDescription(
     facility_id="alpha",
@@ -115,10 +120,11 @@ PARAMETERS: dict[Verb, Parameters] = {
     ),
     Verb.GET: GetDataset("a/1.nxs"),
     Verb.FILES: GetFiles("a/1.nxs", 7, "after"),
-    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after"),
+    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after", own=True),
     Verb.CHANGES: GetChanges("store:7"),
     Verb.LAUNCH: LaunchRequest("jupyter", "small", ("p1", "p2"), "a/1.nxs", "My title", 3600),
     Verb.STOP: Stop(WORKSPACE),
+    Verb.RESTORE: Restore("raw/1.nxs"),
 }
 PAYLOADS: dict[Verb, Payload] = {
     Verb.REDEEM: Redeemed("g1", (Scope.READ, Scope.RUN), 1000, 1_700_000_000_000),
@@ -133,6 +139,7 @@ PAYLOADS: dict[Verb, Payload] = {
     ),
     Verb.LAUNCH: REPORT,
     Verb.STOP: STOPPED,
+    Verb.RESTORE: RESTORED,
 }
 
 

@@ -83,7 +83,13 @@ def test_axe_finds_nothing_serious(world: World, browser: Browser, scheme: str, 
         settle(page)
         found += serious(page)
     sign_in(page, world)
-    for path in ("/search", "/workspaces", "/account"):
+    for path in (
+        "/search",
+        "/search?q=silver&technique=tomography&sample=x",
+        "/proposals",
+        "/workspaces",
+        "/account",
+    ):
         page.goto(portal + path)
         settle(page)
         found += serious(page)

@@ -13,6 +13,8 @@ from central_portal.api.app import GraphQLOverHTTP
 from central_portal.api.build import make_schema
 from central_portal.api.context import Services
 from central_portal.api.execute import Documents
+from central_portal.catalogue.finding import Finding
+from central_portal.catalogue.restoring import Restoring
 from central_portal.catalogue.services import FederatedSearch
 from central_portal.database import in_database
 from central_portal.facilities import sessions
@@ -25,6 +27,7 @@ from central_portal.link.orders import OrderRows
 from central_portal.link.ports import HelloFacts, HubPlace, OrderAnswer, SealedBody
 from central_portal.link.settlements import Settlements
 from central_portal.link.wakes_memory import MemoryWakes
+from central_portal.mirror.lookup import MirrorLookup
 from central_portal.workspaces.broadcast import Broadcaster
 from central_portal.workspaces.events import PortalEvents
 from central_portal.workspaces.reports import Reports
@@ -143,6 +146,7 @@ class Portal:
         )
         self.agents, self.federation = Agents(), Federation(facilities=tables)
         wakes, writer = MemoryWakes(), Writer()
+        self.wakes = wakes
         broadcaster, settlements = Broadcaster(wakes), Settlements(wakes)
         self.identity = Identity(self.agents, encode_body, 3600, SessionWatch(wakes))
         self.facilities = Facilities(self.federation, wakes)
@@ -153,8 +157,10 @@ class Portal:
         self.workspaces = Workspaces(*parts, broadcaster, deadline)
         search = FederatedSearch(self.identity, self.facilities, deadline, open_data=open_data)
         unlinking = Unlinking(*parts, deadline)
+        finding = Finding(self.identity, self.facilities, MirrorLookup(), deadline)
+        restoring = Restoring(*parts, search, wakes, deadline, soon_s=0.05)
         self.services = Services(
-            self.identity, self.facilities, self.workspaces, search, unlinking, self.federation
+            self.identity, self.facilities, self.workspaces, search, unlinking, restoring, finding, self.federation
         )  # fmt: skip
         schema = make_schema()
         self._app = GraphQLOverHTTP(schema, Documents(schema), self.services)
@@ -173,7 +179,7 @@ class Portal:
         epoch = self.facilities.get(slug).epoch
         await in_database(sessions.close)(slug, epoch, "LOST")
         self.agents.replies.pop(slug, None)
-        await PortalEvents(self.facilities, self.reports).disconnected(slug, epoch)
+        await PortalEvents(self.facilities, self.reports, self.wakes).disconnected(slug, epoch)
 
     @property
     def epochs(self) -> dict[str, int]:

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from graphql import build_schema, get_introspection_query
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from shared.catalogue import SearchPage
 from shared.commands import Answer, Problem, Verb
@@ -163,45 +161,6 @@ async def test_nonsense_in_a_search_asks_nobody(bad: dict[str, Any]) -> None:
     assert centre.agents.asked == []
 
 
-@given(
-    pages=st.lists(st.lists(st.integers(0, 30), max_size=12), min_size=1, max_size=4),
-    size=st.integers(1, 7),
-)
-@settings(max_examples=60, deadline=None)
-def test_paging_neither_repeats_nor_drops(pages: list[list[int]], size: int) -> None:
-    from central_portal.catalogue.logic import FacilityAnswer, Position, merge, read_cursor, trimmed
-    from tests.integration.portal import dataset
-
-    everything = {
-        f"f{i}": sorted(
-            (dataset(f"{i}-{n}", float(t)) for n, t in enumerate(times)), key=lambda d: (-(d.started or 0), d.pid)
-        )
-        for i, times in enumerate(pages)
-    }
-    seen: list[tuple[str, str]] = []
-    cursor = ""
-    for _ in range(100):
-        positions = read_cursor(cursor)
-        answers = []
-        for slug, rows in everything.items():
-            position = positions.get(slug, Position())
-            if position.exhausted or (positions and slug not in positions):
-                continue
-            start = int(position.after or 0)
-            limit = size + position.skip
-            page = SearchPage(
-                tuple(rows[start : start + limit]), str(start + limit) if start + limit < len(rows) else ""
-            )
-            answers.append(FacilityAnswer(slug, Outcome.OK, trimmed(page, position)))
-        merged = merge(answers, positions, size)
-        seen += [(f.facility_id, f.dataset.pid) for f in merged.found]
-        cursor = merged.cursor
-        if not cursor:
-            break
-    wanted = sorted(((-(d.started or 0), d.pid, slug) for slug, rows in everything.items() for d in rows))
-    assert seen == [(slug, pid) for _, pid, slug in wanted]
-
-
 # --- workspaces
 
 
@@ -339,7 +298,7 @@ async def _statements(centre: Any, epoch: int, reports: tuple[WorkspaceReport, .
     from central_portal.workspaces.reports import _fold_reports, _Reported
 
     def count() -> int:
-        with CaptureQueriesContext(connection) as captured:
+        with transaction.atomic(), CaptureQueriesContext(connection) as captured:
             _fold_reports([_Reported("alpha", epoch, reports, time.time())])
         return len(captured)
 

@@ -84,7 +84,10 @@ async def test_what_cannot_be_kept_now_may_be_said_again_and_nothing_else(
 ) -> None:
     caplog.set_level("CRITICAL", "central_portal")
     scene = await running()
-    events, epoch = PortalEvents(scene.portal.facilities, scene.portal.reports), scene.portal.epochs["alpha"]
+    events, epoch = (
+        PortalEvents(scene.portal.facilities, scene.portal.reports, scene.portal.wakes),
+        scene.portal.epochs["alpha"],
+    )
     ended = WorkspaceReport(scene.number, 6, WorkspaceState.ENDED)
     with monkeypatch.context() as full:
         full.setattr(writer, "WAITING", 0)

@@ -14,9 +14,11 @@ import pytest
 from central_portal.link import session
 from central_portal.link.hub import HubMisconfigured
 from central_portal.link.ports import SealedBody
+from shared.catalogue import ArchiveState
 from shared.commands import Verb
 from shared.errors import DeadlineExceeded, FacilityUnavailable
 from shared.facilities import Outcome
+from shared.restores import DatasetReport
 from shared.wire.facilities import decode_description
 from shared.workspaces import WorkspaceState
 from tests.certificates import self_signed
@@ -271,3 +273,14 @@ async def test_a_hub_that_stops_answers_until_its_agents_have_left(scene: Scene)
     assert await ask == ["slow"]
     await stopping
     scene.hub = old
+
+
+async def test_where_a_restored_dataset_is_reaches_the_centre(scene: Scene) -> None:
+    core = SmallCore()
+    await scene.agent(core)
+    core.tell(DatasetReport("raw%2F1", ArchiveState.RESTORING))
+    core.tell(DatasetReport("raw%2F1", ArchiveState.ONLINE))
+    core.tell(DatasetReport("raw%2F2", ArchiveState.ARCHIVED))
+    await eventually(lambda: {said[2].pid for said in scene.events.of("dataset")} == {"raw%2F1", "raw%2F2"})
+    last = {said[2].pid: said[2].state for said in scene.events.of("dataset")}
+    assert last == {"raw%2F1": ArchiveState.ONLINE, "raw%2F2": ArchiveState.ARCHIVED}

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from facility_agent.ports.catalogue import STRANGER
 from facility_agent.testing.memory_catalogue import MemoryCatalogue
 from shared import cursors
-from shared.catalogue import Changes, Dataset, SearchQuery
+from shared.catalogue import Changes, Dataset, Order, SearchQuery
 from shared.commands import Answer
 from shared.errors import FacilityUnavailable, InvalidRequest, NotFound
 from shared.facilities import Outcome
-from tests.integration.test_mirror import apply, fresh, in_db
+from tests.integration.test_mirror import apply, dataset, fresh, in_db
 
 pytestmark = pytest.mark.usefixtures("database")
 WORDS = st.sampled_from(["Silver", "silver behenate", "GOLD", "", "Straße", "100%", "a_b", "ΣΊΣΥΦΟΣ", "'; drop"])
@@ -29,11 +29,11 @@ DATASETS = st.builds(
     techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01188", "PaNET01196"), ("x:other",), ("x:other one",)]),
 )  # fmt: skip
 QUERIES = st.builds(
-    SearchQuery, text=st.sampled_from(["", "silv", "SILVER b", "100%", "%", "a_", "straSSE", "σίσυ", "p1 nxsas", "'"]),
+    SearchQuery, text=st.sampled_from(["", "silv", "SILVER b", "100%", "%", "a_", "straSSE", "σίσυ", "p1 nxsas", "'", "s g 1 a b p n i x silver"]),
     sample=st.sampled_from(["", "gold", "beh", "_"]), proposals=st.sampled_from([(), ("P1",), ("P1", "P9")]),
     instruments=st.sampled_from([(), ("I22",)]), since=st.sampled_from([None, 0.0, 1.0]),
     until=st.sampled_from([None, 1.5, 1e9]), techniques=st.sampled_from([(), ("PaNET01124",), ("PaNET01196", "x:other")]),
-    limit=st.integers(1, 5),
+    limit=st.integers(1, 5), order=st.sampled_from(Order),
 )  # fmt: skip
 
 
@@ -60,11 +60,45 @@ def test_the_mirror_answers_as_a_catalogue_does(rows: list[Dataset], queries: li
         while True:
             got, wanted = _search(slug, ours), asyncio.run(catalogue.search(theirs, STRANGER))
             assert got is not None
-            assert tuple(got.datasets) == tuple(wanted.datasets)
-            assert bool(got.next) == bool(wanted.next)
-            if not got.next:
+            assert tuple(got.page.datasets) == tuple(wanted.datasets)
+            assert bool(got.page.next) == bool(wanted.next)
+            if not got.page.next:
                 break
-            ours, theirs = replace(ours, after=got.next), replace(theirs, after=wanted.next)
+            ours, theirs = replace(ours, after=got.page.next), replace(theirs, after=wanted.next)
+
+
+async def test_the_best_match_first_through_graphql() -> None:
+    """The first of each facility, then the second of each; without words the newest."""
+    from tests.integration.portal import Portal
+
+    one, two = sorted((fresh(), fresh()))
+    portal = Portal(slugs=(one, two), open_data=search())
+    rows = tuple(
+        dataset(f"o{n}", title, started=float(n), sample="silver") for n, title in enumerate(["silver", "x", "y"])
+    )
+    await in_db(apply, one, "", Changes(rows, token="t:1", restart=True))
+    rows = tuple(
+        dataset(f"t{n}", title, started=9.0 - n, sample="silver") for n, title in enumerate(["x", "silver ore"])
+    )
+    await in_db(apply, two, "", Changes(rows, token="t:1", restart=True))
+    asked = "query($q: SearchInput!, $a: String) { search(query: $q, first: 2, after: $a) { nodes { pid } outcomes { ageSeconds } pageInfo { endCursor hasNextPage } } }"
+
+    async def pids(text: str, order: str) -> list[str]:
+        found: list[str] = []
+        after = None
+        while True:
+            answer = await portal.ask(asked, {"q": {"text": text, "order": order}, "a": after})
+            page = answer["data"]["search"]
+            found += [node["pid"] for node in page["nodes"]]
+            assert all(0 <= outcome["ageSeconds"] < 60 for outcome in page["outcomes"])
+            if not page["pageInfo"]["hasNextPage"]:
+                return found
+            after = page["pageInfo"]["endCursor"]
+
+    assert await pids("silver", "RELEVANCE") == ["o0", "t1", "o2", "t0", "o1"]
+    assert await pids("silver", "NEWEST") == await pids("", "RELEVANCE") == ["t0", "t1", "o2", "o1", "o0"]
+    refused = await portal.ask(asked, {"q": {"order": "PRICE"}})
+    assert refused["errors"]
 
 
 @pytest.mark.parametrize(
@@ -90,7 +124,7 @@ async def test_strange_text_is_data(text: str) -> None:
         except InvalidRequest:
             continue
         assert page is not None
-        assert page.datasets == ()
+        assert page.page.datasets == ()
 
 
 async def test_a_thousand_strangers_cost_no_facility_anything() -> None:
@@ -105,13 +139,13 @@ async def test_a_thousand_strangers_cost_no_facility_anything() -> None:
     for slug in (one, two):
         await centre.connect(slug, asked)
     rows = tuple(dataset(f"d{n}", float(n)) for n in range(7))
-    await in_db(apply, one, "", Changes(rows, token="t:1", restart=True))
-    await in_db(apply, three, "", Changes(rows, token="t:1", restart=True))
+    await in_db(apply, one, "", Changes(rows, token="t:1", restart=True, age=5.0))
+    await in_db(apply, three, "", Changes(rows, token="t:1", restart=True, age=5.0))
     found: list[tuple[str, str]] = []
     after, outcomes = "", dict[str, tuple[Outcome, str]]()
     while True:
         merged = await centre.services.search.search(None, SearchQuery(limit=3), [], after)
-        found += [(each.facility_id, each.dataset.pid) for each in merged.found]
+        found += [(each.facility_id, each.record.pid) for each in merged.found]
         if not after:
             outcomes = {a.facility_id: (a.outcome, a.problem.message if a.problem else "") for a in merged.answers}
         after = merged.cursor
@@ -122,6 +156,9 @@ async def test_a_thousand_strangers_cost_no_facility_anything() -> None:
     assert outcomes[two][0] is Outcome.PARTIAL
     assert outcomes[three][0] is Outcome.PARTIAL, "what is known is shown, and that the facility is away"
     assert "away" in outcomes[three][1]
+    ages = {a.facility_id: a.age_s for a in (await centre.services.search.search(None, SearchQuery(), [])).answers}
+    assert all(ages[slug] is not None and 5 <= ages[slug] < 60 for slug in (one, three)), ages
+    assert ages[two] is None, "it was never read"
     assert await centre.services.search.dataset(None, one, "d3") == rows[3]
     with pytest.raises(FacilityUnavailable):
         await centre.services.search.dataset(None, two, "d3")
@@ -145,7 +182,9 @@ async def test_only_where_a_person_has_a_grant_the_facility_is_asked() -> None:
     cookie = await centre.person(f"ada-{mine}", mine)
     ada = await centre.identity.caller({COOKIE: cookie})
     merged = await centre.services.search.search(ada, SearchQuery(), [])
-    assert [(f.facility_id, f.dataset.pid) for f in merged.found] == [(mine, "own"), (other, "open")]
+    assert [(f.facility_id, f.record.pid) for f in merged.found] == [(mine, "own"), (other, "open")]
     assert {a.facility_id: a.outcome for a in merged.answers} == {mine: Outcome.OK, other: Outcome.SIGN_IN_NEEDED}
+    ages = {a.facility_id: a.age_s is not None for a in merged.answers}
+    assert ages == {mine: False, other: True}, "only what the mirror said has an age"
     assert (await centre.services.search.dataset(ada, other, "open")).title == "Title open"
     assert {slug for slug, *_ in centre.agents.asked} == {mine}

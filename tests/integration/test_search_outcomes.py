@@ -61,7 +61,7 @@ async def test_a_grant_that_has_ended_still_shows_open_data_and_says_so(reason: 
     ada = await caller_of(portal, await portal.person(f"ada-{reason}", "alpha"))
     for _ in range(2):  # the second time without a grant, which the portal has dropped
         merged = await portal.services.search.search(ada, SearchQuery(), [])
-        assert [f.dataset.pid for f in merged.found] == ["open"]
+        assert [f.record.pid for f in merged.found] == ["open"]
         assert [a.outcome for a in merged.answers] == [outcome]
     assert [bool(grant) for _, _, grant in portal.agents.asked] == [True, False, False]
 
@@ -99,7 +99,7 @@ async def test_a_fault_of_ours_at_one_facility_spares_the_others(caplog: pytest.
         merged = await portal.services.search.search(None, SearchQuery(), [])
     assert [a.outcome for a in merged.answers] == [Outcome.FAILED, Outcome.OK]
     assert "secret" not in merged.answers[0].problem.message
-    assert [f.dataset.pid for f in merged.found] == ["b"]
+    assert [f.record.pid for f in merged.found] == ["b"]
     assert "alpha" in caplog.text
 
 
@@ -124,7 +124,7 @@ async def test_slices_come_as_facilities_answer_and_late_answers_change_nothing(
     }
     assert answered == ["late"], "nobody waits for it any more"
     held.set()
-    assert [f.dataset.pid for f in slices[-1].found] == ["a"]
+    assert [f.record.pid for f in slices[-1].found] == ["a"]
 
 
 async def test_who_stops_watching_stops_the_questions() -> None:
@@ -190,5 +190,5 @@ async def test_two_questions_to_one_facility_share_the_time_of_a_search(told_as_
         ("alpha", Outcome.TIMED_OUT),
         ("beta", Outcome.SIGN_IN_NEEDED),  # it has no grant there
     ]
-    assert [f.dataset.pid for f in merged.found] == ["b"]
+    assert [f.record.pid for f in merged.found] == ["b"]
     assert merged.done

@@ -97,17 +97,19 @@ class FacilityCore(AgentCore):
 class Facility:
     """A facility's agent in a thread of its own. The test is its gateway: it issues codes by the core itself."""
 
-    def __init__(self, folder: Path, hub: str) -> None:
+    def __init__(
+        self, folder: Path, hub: str, catalogue: CatalogueBackend | None = None, people: Any = None
+    ) -> None:  # fmt: skip
+        catalogue, people = catalogue or Shelf(), people or OneAccount()
         self.gateway, self.hub = "http://alpha.localhost:9", hub
         self.key = load_or_create_key(folder / "agent.key")
         self.store = SqliteStore(folder / "agent.sqlite3")
         self.grants = Grants(self.store, KeyFileVault(folder / "vault.key"), "alpha", GrantLives(), time.time)
-        people: Any = OneAccount()
         accounts = Accounts(self.store, people, people, people, lambda _: None)
         describe = lambda: FacilityDescription("alpha", "Alpha", "", "", "", "", "", "", "0.1.0")  # noqa: E731
-        feed = Feed(Shelf(), SqliteFeed(folder / "feed.sqlite3", time.time), OpenRecordCodec(), time.time, 30.0)
+        feed = Feed(catalogue, SqliteFeed(folder / "feed.sqlite3", time.time), OpenRecordCodec(), time.time, 30.0)
         core = FacilityCore(
-            "alpha", self.grants, accounts, Catalogue(Shelf(), people), feed, None, describe, Events()  # type: ignore[arg-type]
+            "alpha", self.grants, accounts, Catalogue(catalogue, people), feed, None, describe, Events()  # type: ignore[arg-type]
         )  # fmt: skip
         self.subject = Subject("http://op-of-the-gateway", "pairwise-ada")
         self._settings = LinkSettings(
@@ -140,9 +142,9 @@ class Facility:
             self._running.cancel()
             until(lambda: self._running.done() and not self._up.is_set(), "the agent has hung up")
 
-    def linked(self) -> None:
+    def linked(self, username: str = "ada_local", immutable_id: str = "7") -> None:
         """The person has linked their account."""
-        row = LinkRow(self.subject, "ada_local", "7", 1, active=True)
+        row = LinkRow(self.subject, username, immutable_id, 1, active=True)
         self.call(self.store.transact(lambda tx: tx.put_link(row)))
 
     def consent(self, authorize_url: str, **changes: str) -> str:
@@ -235,10 +237,12 @@ def write_federation(folder: Path, op: Op, facility: Facility) -> Path:
 
 
 @contextmanager
-def running_centre(folder: Path, op: Op) -> Iterator[tuple[Centre, Facility]]:
+def running_centre(
+    folder: Path, op: Op, catalogue: CatalogueBackend | None = None, people: Any = None
+) -> Iterator[tuple[Centre, Facility]]:  # fmt: skip
     """A centre with one provider and one facility, whose agent has not dialled yet."""
     port, hub = free_port(), free_port()
-    facility = Facility(folder, f"127.0.0.1:{hub}")
+    facility = Facility(folder, f"127.0.0.1:{hub}", catalogue, people)
     write_federation(folder, op, facility)
     variables = {
         "PATH": os.environ["PATH"], "PARASOL_ORIGIN": f"http://portal.localhost:{port}",

@@ -56,6 +56,12 @@ async def test_a_dataset_is_got_by_those_who_may(at: FacilityScene) -> None:
     stranger = await at.send(at.body(Verb.PROPOSALS, ProposalQuery()))
     assert isinstance(stranger.payload, ProposalPage)
     assert {p.pid for p in stranger.payload.proposals} == {"P-open"} < {p.pid for p in page.payload.proposals}
+    own = await at.ask(held, Verb.PROPOSALS, ProposalQuery(own=True))
+    assert isinstance(own.payload, ProposalPage)
+    assert own.payload.proposals
+    assert {p.pid for p in own.payload.proposals} == {p.pid for p in page.payload.proposals} - {"P-open"}
+    of_nobody = await at.send(at.body(Verb.PROPOSALS, ProposalQuery(own=True)))
+    assert of_nobody.payload == ProposalPage()
     assert isinstance((await at.ask(held, Verb.FILES, GetFiles("d-1"))).payload, FilePage)
     refused(await at.ask(held, Verb.FILES, GetFiles("d-3")), "NOT_FOUND")
     refused(await at.send(at.body(Verb.FILES, GetFiles("d-1"))), "NOT_FOUND")

@@ -31,7 +31,7 @@ from facility_agent.ports.egress import Head
 from facility_agent.ports.link import AskedOrder
 from facility_agent.store.vault import KeyFileVault
 from shared.catalogue import ProposalQuery, SearchQuery
-from shared.commands import ORDERS, GetChanges, GetDataset, GetFiles, Release, Stop, Unlink, Verb
+from shared.commands import ORDERS, GetChanges, GetDataset, GetFiles, Release, Restore, Stop, Unlink, Verb
 from shared.errors import BackendUnavailable
 from shared.link.outputs import CommandArrived
 from shared.wire import proof
@@ -176,7 +176,7 @@ def test_every_field_leaves_by_the_list_alone(word: str) -> None:
 def commands(facility: FacilityScene, workspace_id: str) -> dict[Verb, Any]:
     return {
         Verb.SEARCH: SearchQuery(), Verb.GET: GetDataset("d-1"), Verb.FILES: GetFiles("d-1"),
-        Verb.PROPOSALS: ProposalQuery(), Verb.CHANGES: GetChanges(), Verb.LAUNCH: launch_request(),
+        Verb.PROPOSALS: ProposalQuery(), Verb.CHANGES: GetChanges(), Verb.RESTORE: Restore("d-1"), Verb.LAUNCH: launch_request(),
         Verb.STOP: Stop(workspace_id), Verb.RELEASE: Release(), Verb.UNLINK: Unlink(),
     }  # fmt: skip
 

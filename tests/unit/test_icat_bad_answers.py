@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from facility_agent.adapters.catalogue.icat import Icat
 from facility_agent.adapters.catalogue.icat_client import IcatClient
+from facility_agent.adapters.catalogue.icat_open import IcatOpen
 from facility_agent.adapters.http import Bounds, Upstream
 from shared.catalogue import SearchQuery
 from shared.errors import BackendError, BackendUnavailable
@@ -41,7 +43,9 @@ async def answering(rows: Writes) -> AsyncIterator[IcatClient]:
             if b"entityManager" in line:
                 await rows(writer)
             else:
-                writer.write(said(PROPERTIES if b"properties" in line else {"sessionId": "s"}))
+                writer.write(
+                    said(PROPERTIES if b"properties" in line else {"sessionId": "s", "userName": "simple/root"})
+                )
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -52,7 +56,7 @@ async def answering(rows: Writes) -> AsyncIterator[IcatClient]:
     upstream = Upstream(
         f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "catalogue", Bounds(1.0, 100_000)
     )
-    client = IcatClient(upstream, "anon", {})
+    client = IcatClient(upstream, "anon", dict)
     try:
         yield client
     finally:
@@ -87,6 +91,8 @@ async def hang(_: asyncio.StreamWriter) -> None:
     (plain(OK + b"Transfer-Encoding: chunked\r\n\r\n" + (b"fffe\r\n" + b" " * 0xFFFE + b"\r\n") * 4), BackendError),
     (plain(OK + b"Content-Length: 100\r\n\r\n[1,"), BackendUnavailable),
     (plain(b""), BackendUnavailable),
+    (plain(b"SSH-2.0-OpenSSH_9.2\r\n\r\n"), BackendUnavailable),
+    (plain(b"HTTP/1.1 200 OK\r\nX: " + b"x" * 100_000 + b"\r\n\r\n"), BackendUnavailable),
     (plain(OK + b"Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\n[]"), BackendError),
     (plain(said({"a": "list?"})), BackendError),
     (plain(whole(b"[" * 5000 + b"]" * 5000)), BackendError),
@@ -98,7 +104,28 @@ async def test_a_bad_answer_is_one_error(rows: Writes, expected: type[BackendErr
             await client.query("SELECT u FROM User u")
     assert isinstance(refused.value, expected)
     assert "10.0.0.7" not in refused.value.message
+    assert "sessionId=" not in "".join(traceback.format_exception(refused.value)), "an address may hold a session"
     assert "over again" not in refused.value.message
+
+
+class Says:
+    """A service account whose questions are answered by what is asked from: a text of the question → rows."""
+
+    def __init__(self, **rows: list[Any]) -> None:
+        self.rows = {"Rule": [{"Rule": {"crudFlags": "R", "what": "Facility"}}], **rows}
+        self.asked = list[str]()
+
+    async def query(self, text: str) -> list[Any]:
+        self.asked.append(text)
+        timeless = "IS NULL" in text
+        return [] if timeless else next((rows for name, rows in self.rows.items() if f" FROM {name} " in text), [])
+
+    async def user(self) -> str:
+        return "simple/parasol"
+
+
+ROOT = frozenset({"simple/root"})
+GOOD = [{"Dataset": {"id": 1, "name": "<script>x</script>", "startDate": "2010-01-01T00:00:00.000Z"}}]
 
 
 @pytest.mark.parametrize("rows", [
@@ -108,14 +135,16 @@ async def test_a_bad_answer_is_one_error(rows: Writes, expected: type[BackendErr
     [{"Dataset": {"id": 1, "name": ["x"]}}], [{"Dataset": {"id": 1, "fileSize": -1}}], [{"Dataset": {"id": 1, "fileSize": "9"}}],
     [{"Dataset": {"id": 1, "investigation": []}}], [{"Dataset": {"id": 1, "datasetTechniques": {"a": 1}}}],
     [{"Dataset": {"id": 1, "startDate": "2010-01-01T00:00:00.000Z"}}] * 51,
+    [{"Dataset": {"id": 1, "startDate": "2010-01-01T00:00:00.000Z"}}, {"Dataset": {"id": 2, "startDate": "2011-01-01T00:00:00.000Z"}}],
 ])  # fmt: skip
 async def test_rows_that_are_no_rows_are_an_error(rows: list[Any]) -> None:
-    async def ask(text: str) -> list[Any]:
-        return rows if "FROM Dataset" in text and "IS NOT NULL" in text else []
-
-    adapter = Icat(ask, roots=frozenset({"simple/root"}))
     with pytest.raises(BackendError):
-        await adapter.search(SearchQuery(), "simple/root")
+        await Icat(Says(Dataset=rows), roots=ROOT).search(SearchQuery(), "simple/root")
+
+
+async def test_markup_in_a_title_is_carried_as_text() -> None:
+    page = await Icat(Says(Dataset=GOOD), roots=ROOT).search(SearchQuery(), "simple/root")
+    assert [d.title for d in page.datasets] == ["<script>x</script>"]
 
 
 @pytest.mark.parametrize("table", [
@@ -123,22 +152,35 @@ async def test_rows_that_are_no_rows_are_an_error(rows: list[Any]) -> None:
     [{"Rule": {"crudFlags": "R", "what": 5}}], [{"Rule": {"crudFlags": "R", "what": "Dataset", "grouping": 5}}],
 ])  # fmt: skip
 async def test_a_rule_table_that_is_none_shows_nothing(table: list[Any]) -> None:
-    asked = list[str]()
-
-    async def ask(text: str) -> list[Any]:
-        asked.append(text)
-        return table if "FROM Rule" in text else []
-
+    says = Says(Rule=table, Dataset=GOOD)
     with pytest.raises(BackendError):
-        await Icat(ask).search(SearchQuery(), "db/jdoe")
-    assert not [text for text in asked if "FROM Dataset" in text], "nothing was asked for without rules"
+        await Icat(says, roots=ROOT).search(SearchQuery(), "simple/root")
+    assert not [text for text in says.asked if "FROM Dataset" in text], "nothing was asked for without rules"
 
 
-async def test_markup_in_a_title_is_carried_as_text() -> None:
-    async def ask(text: str) -> list[Any]:
-        return [{"Dataset": {"id": 1, "name": "<script>x</script>"}}] if "IS NULL" in text else []
+@pytest.mark.parametrize("steps", [[1], [{}], [{"PublicStep": 1}], [{"PublicStep": {"origin": "Dataset"}}]])
+async def test_public_steps_that_are_none_show_nothing(steps: list[Any]) -> None:
+    says = Says(PublicStep=steps, Dataset=GOOD)
+    with pytest.raises(BackendError):
+        await Icat(says, roots=ROOT).search(SearchQuery(), "simple/root")
+    assert not [text for text in says.asked if "FROM Dataset" in text]
 
-    page = await Icat(ask, anyone="simple/root", roots=frozenset({"simple/root"})).search(
-        SearchQuery(), "simple/root"
-    )
-    assert [d.title for d in page.datasets] == ["<script>x</script>"]
+
+@pytest.mark.parametrize("numbers", [[], [1, 2], ["1"], [-1], [True], [None]])
+async def test_a_count_that_is_none_opens_nothing(numbers: list[Any]) -> None:
+    class Counts(Says):
+        async def query(self, text: str) -> list[Any]:
+            if "COUNT(" in text:
+                return numbers
+            return (
+                ["P1"]
+                if "investigation.name" in text or ".name FROM Investigation" in text
+                else await super().query(text)
+            )
+
+    rules = [
+        {"Rule": {"crudFlags": "R", "what": f"SELECT o FROM {entity} o WHERE o.id = 1"}}
+        for entity in ("Dataset", "Investigation")
+    ]
+    with pytest.raises(BackendError):
+        await IcatOpen(Counts(Rule=rules), "anon/anon").proposals()

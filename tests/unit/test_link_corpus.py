@@ -12,14 +12,14 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from shared.commands import Verb
-from shared.wire.events import DESCRIBED
+from shared.wire.events import DATASET, DESCRIBED
 from shared.wire.gen.parasol.catalogue.v1 import catalogue_pb2 as catalogue
 from shared.wire.gen.parasol.facilities.v1 import facilities_pb2 as facilities
 from shared.wire.gen.parasol.grants.v1 import grants_pb2 as grants
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
 from shared.wire.gen.parasol.workspaces.v1 import workspaces_pb2 as workspaces
 from shared.wire.raw import pieces
-from tests.corpus.conversations import CONVERSATIONS, QUERIES, ends
+from tests.corpus.conversations import CONVERSATIONS, ORDERED, QUERIES, ends
 from tests.corpus.reading import envelopes, heard
 from tests.corpus.record import OTHER, ROOT, record
 from tests.corpus.samples import ORDERS, WORKSPACE
@@ -36,6 +36,7 @@ PARAMETERS: dict[str, type[Message]] = {
     Verb.FILES: catalogue.GetFiles,
     Verb.PROPOSALS: catalogue.ProposalQuery,
     Verb.CHANGES: catalogue.GetChanges,
+    Verb.RESTORE: catalogue.Restore,
     Verb.LAUNCH: workspaces.Launch,
     Verb.STOP: workspaces.Stop,
 }
@@ -48,6 +49,7 @@ PAYLOADS: dict[str, type[Message]] = {
     Verb.FILES: catalogue.FilePage,
     Verb.PROPOSALS: catalogue.ProposalPage,
     Verb.CHANGES: catalogue.Changes,
+    Verb.RESTORE: catalogue.DatasetReport,
     Verb.LAUNCH: workspaces.Report,
     Verb.STOP: workspaces.Report,
 }
@@ -154,7 +156,8 @@ def payloads(message: Message) -> Iterator[tuple[type[Message], bytes]]:
     elif isinstance(message, pb.Result):
         yield PAYLOADS[QUERIES[message.ticket - 1]], message.payload
     elif isinstance(message, pb.OrderResult):
-        verbs = dict(zip((WORKSPACE, *ORDERS), (Verb.LAUNCH, Verb.STOP, Verb.UNLINK), strict=True))
+        verbs = dict(zip((WORKSPACE, *ORDERS), ORDERED, strict=True))
         yield PAYLOADS[verbs[message.order_id]], message.payload
     elif isinstance(message, pb.Event):
-        yield facilities.Description if message.kind == DESCRIBED else workspaces.Report, message.payload
+        kinds = {DESCRIBED: facilities.Description, DATASET: catalogue.DatasetReport}
+        yield kinds.get(message.kind, workspaces.Report), message.payload

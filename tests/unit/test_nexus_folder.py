@@ -7,6 +7,7 @@ import os
 import tempfile
 import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,8 @@ from facility_agent.adapters.catalogue.nexus_folder import NexusFolder, NexusFol
 from facility_agent.adapters.catalogue.nexus_index import Index, pid_of
 from facility_agent.plugins import Site
 from facility_agent.ports.catalogue import Reader as Asker
-from shared.catalogue import SearchQuery
+from shared.catalogue import Order, SearchQuery
+from shared.errors import InvalidRequest
 
 
 class TitleReader:
@@ -62,6 +64,41 @@ def test_files_below_a_folder_that_cannot_be_read_stay_known(root: Path, tmp_pat
     (root / "a/one.nxs").unlink()
     assert index.update(TitleReader()) == (0, [])
     assert titles(index) == set()
+
+
+def test_the_more_words_a_title_has_the_better_it_matches(root: Path, tmp_path: Path) -> None:
+    class Said(TitleReader):
+        def read(self, path: Path) -> dict[str, Any]:
+            return {**super().read(path), "sample": "gold silver quartz"}
+
+    for name, started in (
+        ("quartz", 9.0),
+        ("gold silver", 1.0),
+        ("golden-silver", 2.0),
+        ("none", 8.0),
+        ("silver", None),
+    ):
+        put(root, name, started)
+    index = Index(tmp_path / "i", root, "alpha")
+    index.update(Said())
+
+    def walk(text: str, limit: int, order: Order = Order.RELEVANCE) -> list[str]:
+        query, found = SearchQuery(text=text, order=order, limit=limit), list[str]()
+        while True:
+            page = index.search(query, {"P"}, set())
+            found += [d.title for d in page.datasets]
+            if not page.next:
+                return found
+            query = replace(query, after=page.next)
+
+    for limit in (1, 2, 3, 50):
+        assert walk("gold silver", limit) == ["gold silver", "golden-silver", "silver", "quartz", "none"]
+        assert walk("SILVER silver", limit) == ["gold silver", "silver", "quartz", "none", "golden-silver"]
+        assert walk("gold", limit, Order.NEWEST) == ["quartz", "none", "golden-silver", "gold silver", "silver"]
+        assert walk("", limit) == walk("", limit, Order.NEWEST)
+    first = index.search(SearchQuery(text="gold", order=Order.RELEVANCE, limit=1), {"P"}, set()).next
+    with pytest.raises(InvalidRequest):
+        index.search(SearchQuery(text="gold", after=first), {"P"}, set())
 
 
 def test_a_root_that_cannot_be_read_forgets_nothing(root: Path, tmp_path: Path) -> None:

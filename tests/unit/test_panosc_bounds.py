@@ -80,7 +80,7 @@ async def test_an_explosion_of_includes_ends(api: Client) -> None:
         {"datasetId": f"d{n}", "documentId": "10.5072/panosc-document1"} for n in range(200)
     ]
     objects["DatasetTechnique"] = objects["DatasetSample"] = []
-    api, asked = Client(panosc.records(objects)), include("datasets")
+    api, asked = Client(panosc.records(objects), deadline=60.0), include("datasets")
     for relation in ("documents", "datasets", "documents"):
         asked = include(relation, None, asked)
     status, message = await api.get("/api/Datasets", filter={"include": [asked]})

@@ -11,7 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
-from facility_agent.adapters.upstream_settings import secret
+from facility_agent.adapters.site_settings import secret
 from facility_agent.plugins import find
 from facility_agent.ports.catalogue import STRANGER, Reader
 from facility_agent.testing.catalogue_world import ADA, Known

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from central_portal.link.commands import command_body
 from shared.catalogue import (
+    ArchiveState,
     Changes,
     DataFile,
     Dataset,
@@ -39,6 +40,7 @@ from shared.commands import (
     Redeem,
     Redeemed,
     Release,
+    Restore,
     Stop,
     Unlink,
     Verb,
@@ -47,6 +49,7 @@ from shared.commands import (
 from shared.errors import InvalidRequest, ParasolError, Unsupported, every_error
 from shared.facilities import Outcome
 from shared.identity import Scope
+from shared.restores import DatasetReport
 from shared.wire.commands import (
     BODY_BYTES,
     CODECS,
@@ -83,8 +86,9 @@ PARAMETERS: dict[Verb, Parameters] = {
     ),
     Verb.GET: GetDataset("a/1.nxs"),
     Verb.FILES: GetFiles("a/1.nxs", 7, "after"),
-    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after"),
+    Verb.PROPOSALS: ProposalQuery("silver", ("p",), 100, "after", own=True),
     Verb.CHANGES: GetChanges("store:7"),
+    Verb.RESTORE: Restore("a/1.nxs"),
     Verb.LAUNCH: LaunchRequest("jupyter", "small", ("p1", "p2"), "a/1.nxs", "My title", 3600),
     Verb.STOP: Stop(ID),
 }
@@ -99,6 +103,7 @@ PAYLOADS: dict[Verb, Payload] = {
     Verb.CHANGES: Changes(
         (RICH,), (PROPOSAL,), ("gone",), ("p-gone",), "store:9", True, True, 12.5, complete=False
     ),
+    Verb.RESTORE: DatasetReport("a/1.nxs", ArchiveState.RESTORING),
     Verb.LAUNCH: REPORT,
     Verb.STOP: REPORT,
 }

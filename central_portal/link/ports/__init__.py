@@ -32,7 +32,7 @@ from central_portal.link.ports.sessions import (
     LinkEvents,
     Registry,
 )
-from central_portal.link.ports.wakes import Topic, Wakes
+from central_portal.link.ports.wakes import Topic, Wakes, dataset_key
 
 __all__ = [
     "OPEN_STATES",
@@ -65,4 +65,5 @@ __all__ = [
     "Topic",
     "Wakes",
     "Whereabouts",
+    "dataset_key",
 ]

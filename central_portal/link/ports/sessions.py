@@ -9,6 +9,7 @@ from typing import Protocol
 from central_portal.link.ports.commands import HubPlace
 from central_portal.link.ports.orders import OrderAnswer
 from shared.facilities import FacilityDescription
+from shared.restores import DatasetReport
 from shared.workspaces import WorkspaceInventory, WorkspaceReport
 
 
@@ -131,6 +132,10 @@ class LinkEvents(Protocol):
 
     async def reported(self, facility_id: str, epoch: int, report: WorkspaceReport) -> bool:
         """The agent reported on a workspace. The receiver checks that it is this facility's, and the epoch."""
+        ...
+
+    async def dataset_reported(self, facility_id: str, epoch: int, report: DatasetReport) -> bool:
+        """The agent said where a dataset's data are that somebody had restored."""
         ...
 
     async def settled(self, facility_id: str, epoch: int, answers: Sequence[OrderAnswer]) -> Collection[str]:

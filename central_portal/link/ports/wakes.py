@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Protocol
@@ -18,8 +19,15 @@ class Topic(StrEnum):
     """A facility or its session; its id."""
     WORKSPACE = "workspace"
     """A workspace; `person_id/workspace_id`."""
+    DATASET = "dataset"
+    """Where a dataset's data are; its `dataset_key`."""
     SESSION = "session"
     """A portal session; its cookie's hash."""
+
+
+def dataset_key(facility_id: str, pid: str) -> str:
+    """The key of a dataset, no longer than others and without its name."""
+    return hashlib.sha256(f"{facility_id}/{pid}".encode()).hexdigest()
 
 
 class Wakes(Protocol):

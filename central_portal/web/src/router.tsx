@@ -1,5 +1,5 @@
 import { createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect } from '@tanstack/react-router';
-import { formatAddress, launchAddress, parseAddress, searchAddress } from './lib/address';
+import { formatAddress, launchAddress, openAddress, parseAddress, proposalsAddress, searchAddress } from './lib/address';
 import { ownPath } from './lib/paths';
 import { Broken, Missing, Waiting } from './shell/fallbacks';
 import { Shell } from './shell/Shell';
@@ -41,11 +41,31 @@ const dataset = createRoute({
   component: lazyRouteComponent(() => import('./search/DatasetPage'), 'DatasetPage'),
 });
 
+const proposals = createRoute({
+  getParentRoute,
+  path: '/proposals',
+  validateSearch: proposalsAddress,
+  component: lazyRouteComponent(() => import('./proposals/ProposalsPage'), 'ProposalsPage'),
+});
+
+const proposal = createRoute({
+  getParentRoute,
+  path: '/proposals/$id',
+  component: lazyRouteComponent(() => import('./proposals/ProposalPage'), 'ProposalPage'),
+});
+
 const launch = createRoute({
   getParentRoute,
   path: '/launch',
   validateSearch: launchAddress,
   component: lazyRouteComponent(() => import('./launch/LaunchPage'), 'LaunchPage'),
+});
+
+const open = createRoute({
+  getParentRoute,
+  path: '/open',
+  validateSearch: openAddress,
+  component: lazyRouteComponent(() => import('./open/OpenPage'), 'OpenPage'),
 });
 
 const workspaces = createRoute({
@@ -90,7 +110,8 @@ const signedOut = createRoute({
 
 export const router = createRouter({
   routeTree: root.addChildren([
-    home, facilities, facility, search, dataset, launch, workspaces, workspace, account, connect, signInFailed, signedOut,
+    home, facilities, facility, search, dataset, proposals, proposal, launch, open, workspaces, workspace, account, connect,
+    signInFailed, signedOut,
   ]),
   parseSearch: parseAddress,
   stringifySearch: formatAddress,

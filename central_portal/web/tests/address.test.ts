@@ -14,6 +14,7 @@ describe('the search’s address', () => {
     { facility: ['alpha'] },
     { facility: ['alpha', 'beta-2'], instrument: ['P02, powder', 'ID15A/B'], proposal: ['GUP26110'] },
     { from: '2024-02-29', to: '2025-01-01' },
+    { q: 'silk', technique: ['x-ray absorption spectroscopy', 'SAXS/WAXS'], sample: 'silver & gold', sort: 'relevance' },
   ])('comes back as it was: %j', (address) => {
     expect(roundTrip(address)).toEqual(address);
   });
@@ -37,6 +38,9 @@ describe('the search’s address', () => {
     expect(searchAddress({ q: 'x'.repeat(5000) }).q).toHaveLength(200);
     expect(searchAddress({ facility: many }).facility).toHaveLength(50);
     expect(searchAddress({ instrument: 'x'.repeat(101) })).toEqual({});
+    expect(searchAddress({ technique: ['x'.repeat(201), 'y'.repeat(200)] })).toEqual({ technique: ['y'.repeat(200)] });
+    expect(searchAddress({ sample: 'x'.repeat(500) }).sample).toHaveLength(200);
+    expect(searchAddress({ sort: 'price', sample: 'a\u0000b' })).toEqual({});
   });
 
   it('puts reversed dates right', () => {
@@ -45,6 +49,7 @@ describe('the search’s address', () => {
 
   it('counts its filters without the text', () => {
     expect(filterCount({ q: 'x', facility: ['a', 'b'], from: '2024-01-01' })).toBe(3);
+    expect(filterCount({ q: 'x', technique: ['a', 'b'], sample: 's', sort: 'relevance' })).toBe(3);
   });
 });
 
@@ -63,6 +68,12 @@ describe('the question to the centre', () => {
       until: '2024-06-01T21:59:59.999Z',
     });
     expect(Date.parse(dayEnds('2024-03-31')) - Date.parse(dayBegins('2024-03-31'))).toBe(23 * 3_600_000 - 1);
+  });
+
+  it('carries techniques, sample and order, the order only with words that could match', () => {
+    const address = { q: 'silk', technique: ['tomography'], sample: 'gold', sort: 'relevance' as const };
+    expect(searchInput(address, [])).toEqual({ text: 'silk', techniques: ['tomography'], sample: 'gold', order: 'RELEVANCE' });
+    expect(searchInput({ sort: 'relevance' }, [])).toEqual({ text: '' });
   });
 
   it('asks everybody for everything by default', () => {

@@ -6,7 +6,7 @@ import {
 import { render } from '@testing-library/react';
 import { buildSchema, graphql } from 'graphql';
 import type { ReactNode } from 'react';
-import { fetchExchange, Provider } from 'urql';
+import { fetchExchange, Provider, subscriptionExchange } from 'urql';
 import { createGraphqlClient } from '../src/api/client';
 import type { FacilityFull, FlavourFull } from '../src/facilities/queries';
 import { i18n } from '../src/i18n';
@@ -23,9 +23,29 @@ export class Centre {
   roots: Roots;
   reachable = true;
 
+  /** Who watches: what each was opened with, and where its events go. */
+  readonly watching: { query: string; variables: Record<string, unknown>; next: (result: never) => void }[] = [];
+
   constructor(roots: Roots) {
     this.roots = { signInProviders: () => [{ id: 'umbrella', title: 'UmbrellaID', url: '/signin/umbrella' }], ...roots };
   }
+
+  /** An event of every open subscription of this field whose variables are these. */
+  async tell(field: string, event: unknown, variables: Record<string, unknown> = {}): Promise<void> {
+    for (const watcher of this.watching) {
+      if (!watcher.query.includes(`${field}(`) || !Object.entries(variables).every(([name, value]) => watcher.variables[name] === value)) continue;
+      const result = await graphql({ schema, source: watcher.query, variableValues: watcher.variables, rootValue: { [field]: event } });
+      watcher.next(result as never);
+    }
+  }
+
+  readonly subscribe = (operation: { query?: string; variables?: unknown }) => ({
+    subscribe: (sink: { next: (result: never) => void }) => {
+      const watcher = { query: operation.query ?? '', variables: (operation.variables ?? {}) as Record<string, unknown>, next: sink.next.bind(sink) };
+      this.watching.push(watcher);
+      return { unsubscribe: () => void this.watching.splice(this.watching.indexOf(watcher), 1) };
+    },
+  });
 
   readonly fetch: typeof fetch = async (_address, request) => {
     const { query, variables, operationName } = JSON.parse(String(request?.body));
@@ -36,11 +56,12 @@ export class Centre {
   };
 }
 
-/** Draws `element` at `path`, with a centre behind it; the other paths say their own name. */
-export async function show(element: ReactNode, centre: Centre, path = '/') {
+/** Draws `element` at `path`, which `at` is the pattern of, with a centre behind it; other paths say their own name. */
+export async function show(element: ReactNode, centre: Centre, path = '/', at = '/') {
   const root = createRootRoute();
-  const here = createRoute({ getParentRoute: () => root, path: '/', component: () => element });
-  const others = ['/workspaces', '/launch', '/connect/$slug'].map((each) =>
+  const here = createRoute({ getParentRoute: () => root, path: at as '/', component: () => element });
+  const paths = ['/workspaces', '/launch', '/connect/$slug', '/search', '/proposals', '/proposals/$id', '/facilities/$slug', '/datasets/$id'];
+  const others = paths.filter((each) => each !== at).map((each) =>
     createRoute({ getParentRoute: () => root, path: each as '/', component: () => <p>at {each}</p> }),
   );
   const history = createMemoryHistory({ initialEntries: [path] });
@@ -48,7 +69,11 @@ export async function show(element: ReactNode, centre: Centre, path = '/') {
     routeTree: root.addChildren([here, ...others]), history, parseSearch: parseAddress, stringifySearch: formatAddress,
   });
   await router.load();
-  const client = createGraphqlClient('http://portal.test/graphql', [fetchExchange], centre.fetch);
+  const client = createGraphqlClient(
+    'http://portal.test/graphql',
+    [fetchExchange, subscriptionExchange({ forwardSubscription: centre.subscribe as never })],
+    centre.fetch,
+  );
   const view = render(
     <I18nProvider i18n={i18n}>
       <Provider value={client}>

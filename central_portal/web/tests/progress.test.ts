@@ -4,7 +4,7 @@ import { choices, facilityChoices } from '../src/search/facets';
 import { advance, beginning, completeness, SETTLES_MS, waiting, type Progress } from '../src/search/progress';
 import type { Dataset, FacilityOutcome, Slice } from '../src/search/queries';
 
-const facility = (slug: string) => ({ id: `F:${slug}`, slug, name: slug, state: 'ONLINE' as const });
+const facility = (slug: string) => ({ id: `F:${slug}`, slug, name: slug, state: 'ONLINE' as const, stateSince: null });
 
 function dataset(slug: string, index: number): Dataset {
   return {
@@ -15,12 +15,12 @@ function dataset(slug: string, index: number): Dataset {
 }
 
 const outcome = (slug: string, how: Outcome = 'OK', count = 1): FacilityOutcome => ({
-  facility: facility(slug), outcome: how, count, problem: null,
+  facility: facility(slug), outcome: how, count, ageSeconds: null, problem: null,
 });
 
 function slice(outcomes: FacilityOutcome[], nodes: Dataset[], done = false, cursor: string | null = null): Slice {
   return {
-    done, nodes, outcomes, facets: { facilities: [], instruments: [], proposals: [] },
+    done, nodes, outcomes, facets: { facilities: [], instruments: [], proposals: [], techniques: [] },
     pageInfo: { hasNextPage: cursor !== null, endCursor: cursor },
   };
 }
@@ -74,10 +74,16 @@ describe('slices of a search', () => {
 describe('a facility that is asked again', () => {
   it('adds its datasets in their place and replaces its outcome only', () => {
     const before = arrive(beginning(0), abc, 10);
-    const after = advance(before, { kind: 'answer', slice: slice([outcome('c', 'OK', 2)], [dataset('c', 0), dataset('c', 3)], true) });
+    const after = advance(before, { kind: 'answer', slice: slice([outcome('c', 'OK', 2)], [dataset('c', 0), dataset('c', 3)], true), byTime: true });
     expect(ids(after.shown)).toEqual(['D:b:0', 'D:c:0', 'D:a:1', 'D:c:3']);
     expect(after.outcomes.map((each) => each.outcome)).toEqual(['OK', 'OK', 'OK']);
     expect(after.cursor).toBe('next');
+  });
+
+  it('adds its datasets at the end when the best match comes first, for nobody can tell how well they match', () => {
+    const before = arrive(beginning(0), abc, 10);
+    const after = advance(before, { kind: 'answer', slice: slice([outcome('c', 'OK', 1)], [dataset('c', 0)], true), byTime: false });
+    expect(ids(after.shown)).toEqual(['D:b:0', 'D:a:1', 'D:c:0']);
   });
 });
 

@@ -4,10 +4,10 @@ import { buildSchema, isEnumType } from 'graphql';
 import { CombinedError } from 'urql';
 import { describe, expect, it } from 'vitest';
 import { i18n } from '../src/i18n';
-import { COMPLETENESS, OUTCOMES, VISITS } from '../src/words/outcomes';
+import { COMPLETENESS, OUTCOMES, partOfCopy, PROPOSAL_OUTCOMES, VISITS } from '../src/words/outcomes';
 import { PROBLEMS, problemOf, REASONS, SIGN_IN_FAILURES, wordingOf } from '../src/words/problems';
 import {
-  CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, USED_AS, WORKSPACE_STATES,
+  ARCHIVE_STATES, CARRIED_BY, FACILITY_STATES, LINK_STATES, SCOPES, STEP_STATES, STEPS, USED_AS, WORKSPACE_STATES,
 } from '../src/words/states';
 
 const read = (path: string) => readFileSync(new URL(path, `file://${process.cwd()}/`), 'utf8');
@@ -30,9 +30,9 @@ function expectSentence(descriptor: MessageDescriptor, name?: string) {
 
 describe('every value of the schema has its words', () => {
   it.each<[string, object]>([
-    ['Outcome', OUTCOMES], ['Outcome', VISITS], ['Outcome', COMPLETENESS], ['FacilityState', FACILITY_STATES], ['LinkState', LINK_STATES],
+    ['Outcome', OUTCOMES], ['Outcome', PROPOSAL_OUTCOMES], ['Outcome', VISITS], ['Outcome', COMPLETENESS], ['FacilityState', FACILITY_STATES], ['LinkState', LINK_STATES],
     ['WorkspaceState', WORKSPACE_STATES], ['StepName', STEPS], ['StepState', STEP_STATES], ['UsedAs', USED_AS], ['CarriedBy', CARRIED_BY],
-    ['Scope', SCOPES],
+    ['Scope', SCOPES], ['ArchiveState', ARCHIVE_STATES],
   ])('%s', (name, words) => {
     expect(Object.keys(words).sort()).toEqual(valuesOf(name));
   });
@@ -41,6 +41,14 @@ describe('every value of the schema has its words', () => {
 describe('outcomes', () => {
   it.each(Object.entries(OUTCOMES))('%s is a sentence that names the facility', (_outcome, write) => {
     expectSentence(write('Alpha Light Source', 3).text, 'Alpha Light Source');
+  });
+
+  it.each(Object.entries(PROPOSAL_OUTCOMES))('%s of a list of proposals is a sentence that names the facility', (_outcome, write) => {
+    expectSentence(write('Alpha Light Source', 3).text, 'Alpha Light Source');
+  });
+
+  it('of the portal’s copy are sentences', () => {
+    expectSentence(partOfCopy('Alpha Light Source', 3).text, 'Alpha Light Source');
   });
 
   it.each(Object.entries(VISITS))('%s of a visit is a sentence that names the facility', (_outcome, write) => {
@@ -53,6 +61,7 @@ describe('outcomes', () => {
     for (const outcome of ['OFFLINE', 'TIMED_OUT', 'FAILED'] as const) {
       expect(i18n._(OUTCOMES[outcome]('A', 0).text)).toContain('missing');
       expect(OUTCOMES[outcome]('A', 0).mend).toBe('ASK_AGAIN');
+      expect(i18n._(PROPOSAL_OUTCOMES[outcome]('A', 0).text)).toContain('your proposals there are missing');
     }
   });
 });

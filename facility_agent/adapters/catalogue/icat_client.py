@@ -3,48 +3,59 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 import orjson
 
 from facility_agent.adapters.http import Upstream, unavailable, unusable
-from shared.errors import BackendError, BackendUnavailable
+from shared.errors import BackendError, BackendUnavailable, InvalidRequest
 
 NAME = "catalogue"
+REQUEST_LINE = 7000
+"""Payara refuses a request whose head has more than 8 KiB (`header-buffer-length-bytes`)."""
+_SESSION = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|sessionid: *\S+", re.I)
 SHARE = 0.5
 """A session is renewed when this share of its life is over."""
 
 
 class IcatClient:
-    """A session by `plugin` (an authenticator's mnemonic) and `credentials`, opened when first needed.
+    """A session by `plugin` (an authenticator's mnemonic) and what `credentials` then reads, opened when first needed.
 
     Safe for concurrent use; one sign-in at a time. What ICAT says of an error is told by its `code`: its HTTP status is the
     same for a session that is over and for a privilege that is missing.
     """
 
     def __init__(
-        self, upstream: Upstream, plugin: str, credentials: Mapping[str, str],
+        self, upstream: Upstream, plugin: str, credentials: Callable[[], Mapping[str, str]],
         *, clock: Callable[[], float] = time.monotonic,
     ) -> None:  # fmt: skip
-        self._upstream, self._plugin, self._credentials, self._clock = upstream, plugin, dict(credentials), clock
-        self._session, self._renew_at, self._life = "", 0.0, 0.0
+        self._upstream, self._plugin, self._credentials, self._clock = upstream, plugin, credentials, clock
+        self._session, self._user, self._renew_at, self._life = "", "", 0.0, 0.0
         self._signing_in = asyncio.Lock()
 
     async def query(self, text: str) -> list[Any]:
-        """The rows of a query. Raises BackendUnavailable, BackendError."""
-        session = await self._current()
+        """The rows of a query. Raises BackendUnavailable, BackendError, and InvalidRequest when it is too long to be sent."""
+        if len(quote_plus(text)) > REQUEST_LINE:
+            raise InvalidRequest("This question is too long for the facility's catalogue; ask for less at once.")
+        session = await self.session()
         code, value = await self._ask("GET", "/entityManager", query={"sessionId": session, "query": text})
         if code == "SESSION":
-            session = await self._current(instead_of=session)
+            session = await self.session(instead_of=session)
             code, value = await self._ask("GET", "/entityManager", query={"sessionId": session, "query": text})
         if code:
             raise _refused(code, value)
         if not isinstance(value, list):
             raise unusable(NAME, "is no list of rows")
         return value
+
+    async def user(self) -> str:
+        """Whom ICAT takes the account for. Raises as `query`."""
+        await self.session()
+        return self._user
 
     async def close(self) -> None:
         """End the session and the connections; that it cannot be ended is no error, it runs out by itself."""
@@ -57,7 +68,8 @@ class IcatClient:
         finally:
             await self._upstream.close()
 
-    async def _current(self, instead_of: str = "") -> str:
+    async def session(self, instead_of: str = "") -> str:
+        """A session that ICAT knew last; another one than `instead_of`, which it no longer knows. Raises as `query`."""
         async with self._signing_in:
             usable = bool(self._session) and self._session != instead_of
             if usable and (self._clock() < self._renew_at or await self._renewed()):
@@ -73,8 +85,12 @@ class IcatClient:
         return not code
 
     async def _sign_in(self) -> None:
-        await self._check_authenticator()
-        credentials = [{key: value} for key, value in self._credentials.items()]
+        try:
+            given = await asyncio.to_thread(self._credentials)
+        except (OSError, ValueError) as error:
+            raise unavailable(NAME) from error
+        await self._check_authenticator(set(given))
+        credentials = [{key: value} for key, value in given.items()]
         form = {"json": orjson.dumps({"plugin": self._plugin, "credentials": credentials}).decode()}
         code, value = await self._ask("POST", "/session", form=form)
         if code:
@@ -82,9 +98,15 @@ class IcatClient:
         session = value.get("sessionId") if isinstance(value, dict) else None
         if not isinstance(session, str) or not 1 <= len(session) <= 200:
             raise unusable(NAME, "has no session")
-        self._session, self._renew_at = session, self._clock() + SHARE * self._life
+        code, value = await self._ask("GET", f"/session/{quote(session, safe='')}")
+        if code:
+            raise _refused(code, value)
+        user = value.get("userName") if isinstance(value, dict) else None
+        if not isinstance(user, str) or not user:
+            raise unusable(NAME, "does not say whose the session is")
+        self._session, self._user, self._renew_at = session, user, self._clock() + SHARE * self._life
 
-    async def _check_authenticator(self) -> None:
+    async def _check_authenticator(self, given: set[str]) -> None:
         """The site's ICAT has the authenticator, and it asks for these credentials."""
         code, value = await self._ask("GET", "/properties")
         if code:
@@ -94,10 +116,10 @@ class IcatClient:
             keys = {each["mnemonic"]: {key["name"] for key in each["keys"]} for each in value["authenticators"]}
         except (KeyError, TypeError, ValueError) as error:
             raise unusable(NAME, "does not say how to sign in") from error
-        if keys.get(self._plugin) != set(self._credentials):
+        if keys.get(self._plugin) != given:
             raise BackendError(
                 "The facility's catalogue does not take the portal's way to sign in."
-            ) from ValueError(f"authenticators {keys}, wanted {self._plugin} with {sorted(self._credentials)}")
+            ) from ValueError(f"authenticators {keys}, wanted {self._plugin} with {sorted(given)}")
 
     async def _ask(self, method: str, path: str, **given: Any) -> tuple[str, Any]:
         """ICAT's error code, empty for none, and the answer."""
@@ -112,8 +134,9 @@ class IcatClient:
 
 
 def _refused(code: str, value: Any) -> BackendError:
-    """What is said of an error of ICAT; its own words are for the operator's log."""
-    cause = ValueError(f"{code}: {str(value)[:300]}")
+    """What is said of an error of ICAT; its own words are for the operator's log, without the sessions that they name."""
+    said = value.get("message") if isinstance(value, dict) else ""
+    cause = ValueError(f"{code}: {_SESSION.sub('(a session)', str(said))[:300]}")
     if code == "INTERNAL":
         error: BackendError = BackendUnavailable("The facility's catalogue failed on its side; try again later.")
     elif code in {"SESSION", "INSUFFICIENT_PRIVILEGES"}:

@@ -36,7 +36,8 @@ def quoted(text: str) -> str:
 def like(word: str) -> str:
     r"""A pattern that is met where `word` occurs; `%`, `_` and `\\` are themselves."""
     escaped = word.lower().replace("!", "!!").replace("%", "!%").replace("_", "!_")
-    return f"LIKE {quoted(f'%{escaped}%')} ESCAPE '!'"
+    # Some databases take a backslash for an escape unless another one is named.
+    return f"LIKE {quoted(f'%{escaped}%')}" + (" ESCAPE '!'" if escaped != word.lower() or "\\" in word else "")
 
 
 def one_of(values: Iterable[str | int]) -> str:
@@ -58,11 +59,12 @@ def moment(seconds: float, zone: ZoneInfo, *, up: bool) -> str:
 
 def select(
     entity: str, source: Source, conditions: Iterable[str] = (), *, joins: str = "", order: str = "",
-    include: Iterable[str] = (), limit: tuple[int, int] | None = None, what: str = "",
+    include: Iterable[str] = (), limit: tuple[int, int] | None = None, what: str = "", count: bool = False,
 ) -> str:  # fmt: skip
-    """A whole query for distinct rows of `source`. `ROW` in `joins`, `conditions`, `order`, `what` is its alias."""
+    """A whole query for distinct rows of `source`, or their `count`; `ROW` in `joins`, `conditions`, `order`, `what` is its alias."""
     wheres = [f"({source.where})"] * bool(source.where) + [*conditions]
-    parts = [f"SELECT DISTINCT {what or ROW} FROM {entity} {ROW}", source.joins, joins]  # noqa: S608 - literals come from `quoted` alone
+    said = f"COUNT(DISTINCT {ROW})" if count else f"DISTINCT {what or ROW}"
+    parts = [f"SELECT {said} FROM {entity} {ROW}", source.joins, joins]  # noqa: S608 - literals come from `quoted` alone
     if wheres:
         parts.append("WHERE " + " AND ".join(wheres))
     if order:

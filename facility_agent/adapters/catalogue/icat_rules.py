@@ -9,33 +9,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from facility_agent.adapters.catalogue.icat_conditions import NAME, Unknown, condition
 from facility_agent.adapters.catalogue.icat_query import Source, quoted
 from shared.errors import BackendError
 
 OWN = "parasol"
 """No alias of a rule begins with this, so that joins may be added to it."""
 
-_NAME = r"[A-Za-z_][A-Za-z0-9_]*"
-_HEAD = re.compile(rf"SELECT\s+(?:DISTINCT\s+)?(?P<said>{_NAME})\s+FROM\s+(?P<entity>{_NAME})\s+(?:AS\s+)?(?P<alias>{_NAME})\b\s*", re.I)  # fmt: skip
-_JOIN = re.compile(rf"(?:INNER\s+)?JOIN\s+(?P<start>{_NAME})\.(?P<relation>{_NAME})\s+(?:AS\s+)?(?P<alias>{_NAME})\b\s*", re.I)  # fmt: skip
-_TOKEN = re.compile(
-    rf"\s*(?P<text>'(?:[^']|'')*')|\s*(?P<user>:user\b)|\s*(?P<now>CURRENT_TIMESTAMP\b)|\s*(?P<sign><=|>=|<>|[=<>])"
-    rf"|\s*(?P<open>\()|\s*(?P<close>\))|\s*(?P<null>IS\s+(?:NOT\s+)?NULL\b)|\s*(?P<link>(?:AND|OR)\b)"
-    rf"|\s*(?P<number>\d+)\b|\s*(?P<path>{_NAME}(?:\.{_NAME})+)",
-    re.I,
-)
-_NEXT = {
-    "start": {"open", "path", "text", "user", "now", "number"},
-    "open": {"open", "path", "text", "user", "now", "number"},
-    "link": {"open", "path", "text", "user", "now", "number"},
-    "sign": {"path", "text", "user", "now", "number"},
-    "close": {"close", "link"},
-    "null": {"close", "link"},
-}
-_VALUES = {"path", "text", "user", "now", "number"}
-
+_HEAD = re.compile(rf"SELECT\s+(?:DISTINCT\s+)?(?P<said>{NAME})\s+FROM\s+(?P<entity>{NAME})\s+(?:AS\s+)?(?P<alias>{NAME})\b\s*", re.I)  # fmt: skip
+_JOIN = re.compile(rf"(?:INNER\s+)?JOIN\s+(?P<start>{NAME})\.(?P<relation>{NAME})\s+(?:AS\s+)?(?P<alias>{NAME})\b\s*", re.I)  # fmt: skip
 
 UNKNOWN_RULE = (
     "The facility's catalogue has an access rule that the portal cannot read; its operators can tell more."
@@ -56,7 +41,10 @@ class Rule:
 
 
 def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
-    """Those rows of the table that are about reading. Raises BackendError for a row that is not one."""
+    """Those rows of the table that are about reading. Raises BackendError for a row that is not one.
+
+    What is for everybody and has no WHERE makes its entity public, whatever its flags (GateKeeper.getPublicTables).
+    """
     found = []
     for row in rows:
         try:
@@ -66,34 +54,47 @@ def rules_of(rows: Iterable[Any]) -> tuple[Rule, ...]:
                 raise ValueError(f"flags {flags!r}")
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise unknown_rule() from error
-        if "R" in flags:
-            found.append(Rule(" ".join(what.split()), group))
+        if "R" in flags or (group is None and _unrestricted(what.strip())):
+            found.append(Rule(what.strip(), group))
     return tuple(found)
 
 
-def sources(rules: Iterable[Rule], entity: str, user: str, groups: Set[int]) -> tuple[Source, ...]:
+def sources(
+    rules: Iterable[Rule], entity: str, user: str, groups: Set[int], *, included: bool = False
+) -> tuple[Source, ...]:
     """What `user`, a member of the groupings `groups`, may read of an entity: the union of these.
 
-    Raises BackendError.
+    `included` is for rows that come with others. A rule without WHERE gives all of its entity when it is for
+    everybody, and to searches in any case, JOINs or not (Rule.restricted, GateKeeper). Raises BackendError.
     """
     found: dict[Source, None] = {}
     for rule in rules:
         if (rule.grouping is None or rule.grouping in groups) and _about(rule.what) == entity:
-            found[_source(rule.what, user)] = None
-    everything = Source()
-    return (everything,) if everything in found else tuple(found)
+            source = _source(rule.what, user)
+            if not source.where and (rule.grouping is None or not included or not source.joins):
+                return (Source(),)
+            found[source] = None
+    return tuple(found)
+
+
+def _unrestricted(what: str) -> bool:
+    try:
+        return not _source(what, "").where
+    except BackendError:
+        return False
 
 
 def _about(what: str) -> str:
     """The entity that a rule is about, in either notation (ICAT's older one begins with its name)."""
     head = _HEAD.match(what)
-    if head is None and (what[:6].upper() == "SELECT" or not re.match(rf"{_NAME}(?:\s|\[|$)", what)):
+    if head is None and (what[:6].upper() == "SELECT" or not re.match(rf"{NAME}(?:\s|\[|$)", what)):
         raise unknown_rule() from ValueError(what)
     return head["entity"] if head is not None else re.split(r"[\s\[]", what)[0]
 
 
+@lru_cache(maxsize=4096)
 def _source(what: str, user: str) -> Source:
-    if re.fullmatch(_NAME, what):
+    if re.fullmatch(NAME, what):
         return Source()
     head = _HEAD.match(what)
     if head is None or head["said"] != head["alias"]:
@@ -110,27 +111,8 @@ def _source(what: str, user: str) -> Source:
     where = re.match(r"WHERE\s+", rest, re.I)
     if rest and where is None:
         raise unknown_rule() from ValueError(what)
-    return Source(aliases[0], joins.strip(), _condition(rest[where.end() :], aliases, user) if where else "")
-
-
-def _condition(text: str, aliases: list[str], user: str) -> str:
-    """The condition with the user's name in it, when it is made of comparisons, AND, OR and parentheses alone."""
-    said, last, at, depth, compared = list[str](), "start", 0, 0, False
-    while at < len(text):
-        token = _TOKEN.match(text, at)
-        kind = token.lastgroup if token is not None else None
-        expected = _NEXT.get(last) or ({"close", "link"} if compared else {"sign", "null"})
-        if token is None or kind is None or kind not in expected:
-            raise unknown_rule() from ValueError(text)
-        value = token[kind]
-        if kind == "path" and value.partition(".")[0] not in aliases:
-            raise unknown_rule() from ValueError(text)
-        depth += (kind == "open") - (kind == "close")
-        if depth < 0:
-            raise unknown_rule() from ValueError(text)
-        compared = kind in _VALUES and last == "sign"
-        said.append(quoted(user) if kind == "user" else value)
-        last, at = kind, token.end()
-    if depth or (last not in {"close", "null"} and not compared):
-        raise unknown_rule() from ValueError(text)
-    return " ".join(said)
+    try:
+        said = condition(rest[where.end() :], aliases, quoted(user)) if where else ""
+    except Unknown as error:
+        raise unknown_rule() from error
+    return Source(aliases[0], joins.strip(), said)

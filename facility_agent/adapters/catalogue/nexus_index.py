@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from facility_agent.adapters.catalogue.indexed import WORDS, rank
+from facility_agent.adapters.catalogue.indexed import WORDS, misses, rank
 from facility_agent.adapters.catalogue.nexus_questions import TECHNIQUES, conditions
 from shared import cursors
 from shared.catalogue import (
     DataFile,
     Dataset,
     FilePage,
+    Order,
     Proposal,
     ProposalPage,
     ProposalQuery,
@@ -31,7 +32,7 @@ from shared.errors import InvalidRequest, NotFound
 SUFFIXES = frozenset({".nxs", ".nx5", ".nexus", ".h5", ".hdf5", ".hdf"})
 MAGIC = b"\x89HDF\r\n\x1a\n"
 _COLUMNS = "pid, title, proposal, instrument, sample, definition, started, ended, size"
-_VERSION = 3  # of the tables; an older index is read anew
+_VERSION = 4  # of the tables; an older index is read anew
 _TABLES = """
 create table if not exists file (
     id integer primary key, path text not null unique, pid text not null unique, inode integer, size integer, mtime integer, title text,
@@ -171,15 +172,18 @@ class Index:
     def search(self, query: SearchQuery, readable: Set[str], open_: Set[str]) -> SearchPage:
         """One page; nothing of any proposal that is neither readable nor open."""
         where, values = conditions(query, readable | open_)
+        missed, words = misses(query) if query.order is Order.RELEVANCE else ("", [])
+        place, kinds = ("missed, rank, pid", (int, float, str)) if missed else ("rank, pid", (float, str))
         if query.after:
-            where.append("(rank, pid) > (?, ?)")
-            values += cursors.read(query.after, float, str)
-        sql = f"select {_COLUMNS}, rank from file where {' and '.join(where)} order by rank, pid limit ?"  # noqa: S608
+            where.append(f"({place}) > ({','.join('?' * len(kinds))})")
+            values += cursors.read(query.after, *kinds)
+        columns = f"{_COLUMNS}, {missed} missed, rank" if missed else f"{_COLUMNS}, rank"
+        sql = f"select {columns} from file where {' and '.join(where)} order by {place} limit ?"  # noqa: S608
         with closing(self._connect()) as db:
-            rows = db.execute(sql, [*values, query.limit + 1]).fetchall()
+            rows = db.execute(sql, [*words, *values, query.limit + 1]).fetchall()
         more, rows = len(rows) > query.limit, rows[: query.limit]
         found = tuple(_dataset(row, open_) for row in rows)
-        return SearchPage(found, cursors.write(rows[-1][-1], rows[-1][0]) if more else "")
+        return SearchPage(found, cursors.write(*rows[-1][9:], rows[-1][0]) if more else "")
 
     def get(self, pid: str, readable: Set[str], open_: Set[str]) -> Dataset:
         """One dataset. Raises NotFound."""
@@ -271,7 +275,10 @@ def _store(db: sqlite3.Connection, rows: list[tuple[Any, ...]]) -> None:
         number = db.execute(f"insert into file values (null,{','.join('?' * 14)})", row).lastrowid  # noqa: S608 (marks only)
         if row[-1] is None:
             said = " ".join(str(text) for text in row[5:10])
-            db.execute("insert into words (rowid, text, sample) values (?, ?, ?)", (number, said, row[8]))
+            db.execute(
+                "insert into words (rowid, text, sample, title) values (?, ?, ?, ?)",
+                (number, said, row[8], row[5]),
+            )
     db.execute("commit")
 
 

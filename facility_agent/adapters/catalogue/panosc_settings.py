@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from facility_agent.adapters.catalogue.folders import folder_template
 from facility_agent.adapters.catalogue.panosc_records import Reading
-from facility_agent.adapters.upstream_settings import Base
+from facility_agent.adapters.site_settings import Address, Template
 from facility_agent.plugins import Fault
 
 
@@ -19,7 +17,7 @@ class PanoscSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Base = Field(description="The search API, before `/Datasets`; usually it ends with `/api`.")
+    url: Address = Field(description="The search API, before `/Datasets`; usually it ends with `/api`.")
     facility: str = Field(
         default="", pattern=r"^[a-z0-9-]*$",
         description="Read this facility alone; for a Parasol portal, which serves several under one address.",
@@ -37,9 +35,7 @@ class PanoscSettings(BaseModel):
         description="Whether everything in the folder of a public proposal is open to every account here.",
     )
     root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
-    folder: Annotated[str, AfterValidator(folder_template)] = Field(
-        default="{proposal}", description="A proposal's folder below `root`."
-    )
+    folder: Template = Field(default="{proposal}", description="A proposal's folder below `root`.")
     page: int = Field(default=500, ge=2, le=1000, description="How many records one request asks for.")
     reread_s: float = Field(
         default=30.0, gt=0,

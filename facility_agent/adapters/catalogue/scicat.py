@@ -23,7 +23,7 @@ from facility_agent.adapters.catalogue.scicat_records import Record
 from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings, faults
 from facility_agent.adapters.catalogue.skipping import whole
 from facility_agent.adapters.http import Bounds, Upstream, listed, unusable
-from facility_agent.adapters.upstream_settings import secret
+from facility_agent.adapters.site_settings import secret
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location, Reader
 from shared import cursors
@@ -286,16 +286,15 @@ class ScicatPlugin:
     @staticmethod
     def build(settings: ScicatSettings, site: Site) -> Scicat:
         """The adapter; it asks nothing before it is asked."""
+        from facility_agent.adapters.catalogue.scicat_restoring import RestorableScicat
+
         at = site.config_folder
         upstream = Upstream(
             settings.url, NAME, Bounds(settings.timeout_s, settings.answer_bytes),
             ca_file=at / settings.ca_file if settings.ca_file else None,
         )  # fmt: skip
-        client = Client(
-            upstream,
-            settings.username,
-            partial(secret, at / settings.password_file),
-            frozenset(settings.reading_groups),
-        )
+        password, reading = partial(secret, at / settings.password_file), frozenset(settings.reading_groups)
+        client = Client(upstream, settings.username, password, reading)
         folders = Folders(at / settings.root if settings.root else None, settings.folder)
-        return Scicat(settings, client, folders, partial(faults, settings, at))
+        kind = RestorableScicat if settings.retrieve_job else Scicat
+        return kind(settings, client, folders, partial(faults, settings, at))

@@ -8,9 +8,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from facility_agent.adapters.catalogue.folders import folder_template
+from facility_agent.adapters import site_settings
 from facility_agent.adapters.catalogue.scicat_records import Fields
-from facility_agent.adapters.upstream_settings import Base, secret
+from facility_agent.adapters.site_settings import Address, Template
 from facility_agent.plugins import Fault
 
 
@@ -28,7 +28,7 @@ class ScicatSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    url: Base = Field(description="SciCat's backend, before `/api`.")
+    url: Address = Field(description="SciCat's backend, before `/api`.")
     username: str = Field(min_length=1, description="The functional account's name.")
     password_file: Path = Field(description="Holds its password; mode 0600. Read at each sign-in.")
     reading_groups: tuple[str, ...] = Field(
@@ -57,10 +57,19 @@ class ScicatSettings(BaseModel):
         default=(),
         description="Values of `retrieveStatusMessage` by which your archive says that data are on their way back to disk.",
     )
-    root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
-    folder: Annotated[str, AfterValidator(folder_template)] = Field(
-        default="{proposal}", description="A proposal's folder below `root`."
+    retrieve_job: str = Field(
+        default="",
+        description="SciCat's type of job that brings a dataset back to disk, for example `retrieve`; empty: not offered.",
     )
+    retrieve_parameters: dict[str, str] = Field(
+        default_factory=dict, description="What such a job has in `jobParams` beside its list of datasets."
+    )
+    retrieve_ended: tuple[str, ...] = Field(
+        default=("finishedSuccessful", "finishedUnsuccessful", "finishedWithDatasetErrors"), min_length=1,
+        description="Values of a job's `statusCode` after which nothing more comes of it; the first one says that it went well.",
+    )  # fmt: skip
+    root: Path | None = Field(default=None, description="The data's root here; without it no data can be mounted.")
+    folder: Template = Field(default="{proposal}", description="A proposal's folder below `root`.")
     timeout_s: float = Field(default=4.0, gt=0, le=60, description="The longest that one answer may take.")
     answer_bytes: int = Field(default=16 * 1024 * 1024, gt=0, description="The most that one answer may have.")
     remember_s: float = Field(
@@ -71,6 +80,10 @@ class ScicatSettings(BaseModel):
     def _together(self) -> Self:
         if self.group_prefix and self.proposal != "ownerGroup":
             raise ValueError('group_prefix goes with proposal = "ownerGroup"')
+        if self.retrieve_parameters and not self.retrieve_job:
+            raise ValueError("retrieve_parameters goes with retrieve_job")
+        if "datasetList" in self.retrieve_parameters:
+            raise ValueError("retrieve_parameters: datasetList is the adapter's")
         return self
 
     def fields(self) -> Fields:
@@ -82,16 +95,4 @@ class ScicatSettings(BaseModel):
 
 def faults(settings: ScicatSettings, folder: Path) -> Iterator[Fault]:
     """What is wrong at this site with these settings; relative paths are below `folder`."""
-    try:
-        secret(folder / settings.password_file)
-    except (OSError, ValueError) as error:
-        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        yield Fault("password_file", f"{said}.", "Put the functional account's password there, mode 0600.")
-    if settings.ca_file and not (folder / settings.ca_file).is_file():
-        yield Fault("ca_file", f"{folder / settings.ca_file} is not a file.", "Put the CA's certificate there.")
-    if settings.root is None:
-        yield Fault(
-            "root", "No data can be mounted in workspaces.", "Name the folder that holds the data.", fatal=False
-        )
-    elif not (folder / settings.root).is_dir():
-        yield Fault("root", f"{folder / settings.root} is not a folder.", "Create it, mount it or mend the path.")
+    return site_settings.faults(folder, settings.password_file, settings.ca_file, settings.root)

@@ -13,11 +13,12 @@ from facility_agent.ports.store.browsers import BrowserRows, DoorCodeRow, DoorRo
 from facility_agent.ports.store.egress import EgressRows
 from facility_agent.ports.store.grants import CodeRow, GrantRow, GrantRows, SeenRow, UsedRows
 from facility_agent.ports.store.orders import Asker, Memory, OrderCounts, OrderRow, OrderRows
+from facility_agent.ports.store.restores import RestoreRow, RestoreRows
 from facility_agent.ports.store.workspaces import WorkspaceRow, WorkspaceRows
 from shared.errors import BackendUnavailable
 
 __all__ = [
-    "Asker", "CodeRow", "DoorCodeRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "SeenRow", "SessionRow", "Store",
+    "Asker", "CodeRow", "DoorCodeRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "RestoreRow", "SeenRow", "SessionRow", "Store",
     "Transaction", "Unsure", "Vault", "WorkspaceRow", "is_unsure",
 ]  # fmt: skip
 
@@ -25,7 +26,17 @@ T = TypeVar("T")
 
 
 class Transaction(
-    AccountRows, GrantRows, UsedRows, BrowserRows, DoorRows, WorkspaceRows, OrderRows, Memory, EgressRows, Protocol
+    AccountRows,
+    GrantRows,
+    UsedRows,
+    BrowserRows,
+    DoorRows,
+    WorkspaceRows,
+    OrderRows,
+    Memory,
+    RestoreRows,
+    EgressRows,
+    Protocol,
 ):
     """Reads and writes of one transaction: a rule needs several tables at once."""
 

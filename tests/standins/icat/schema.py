@@ -1,97 +1,51 @@
-"""The part of ICAT's entity model that the reference dump uses for investigations, datasets and datafiles.
+"""ICAT's entities, their attributes and their relations.
 
-Names are those of icat.server 6.2 (src/main/java/org/icatproject/entity). A relation leads to one row (`ONE`) or, from
-the other side, to those whose `ONE` leads back (`MANY`).
+`entities.txt` has one entity a line, as the classes of org.icatproject.core.entity declare them (icat.server, version of
+25 June 2026, 48fb3271): `name:Type` is an attribute, `name>Entity` leads to one row, and `name<Entity.back` to the rows
+whose `back` leads here.
 """
 
 from __future__ import annotations
 
-COMMON = frozenset({"id", "createId", "modId"})
-DATES = frozenset(
-    {"startDate", "endDate", "releaseDate", "publicationDate", "datafileCreateTime", "datafileModTime"}
-)
-ATTRIBUTES = {
-    "Facility": {"name", "fullName", "description", "url", "daysUntilRelease"},
-    "Investigation": {
-        "name", "visitId", "title", "summary", "doi", "startDate", "endDate", "releaseDate", "fileSize", "fileCount",
-    },
-    "InvestigationType": {"name", "description"},
-    "InvestigationGroup": {"role"},
-    "InvestigationInstrument": set(),
-    "InvestigationUser": {"role"},
-    "Keyword": {"name"},
-    "Dataset": {
-        "name", "complete", "location", "doi", "startDate", "endDate", "description", "fileSize", "fileCount",
-    },
-    "DatasetType": {"name", "description"},
-    "DatasetInstrument": set(),
-    "DatasetTechnique": set(),
-    "Technique": {"name", "pid", "description"},
-    "Datafile": {
-        "name", "location", "fileSize", "checksum", "doi", "datafileCreateTime", "datafileModTime", "description",
-    },
-    "Sample": {"name", "pid"},
-    "Instrument": {"name", "fullName", "description", "pid", "type", "url"},
-    "InstrumentScientist": set(),
-    "Grouping": {"name"},
-    "UserGroup": set(),
-    "User": {"name", "fullName", "givenName", "familyName", "affiliation", "email", "orcidId"},
-    "Rule": {"crudFlags", "what"},
-    "DataCollection": {"doi"},
-    "DataCollectionInvestigation": set(),
-    "DataCollectionDataset": set(),
-    "DataCollectionDatafile": set(),
-    "DataPublication": {"pid", "title", "publicationDate", "subject", "description", "internalId"},
-}  # fmt: skip
-ONE = {
-    "Investigation": {"facility": "Facility", "type": "InvestigationType"},
-    "InvestigationType": {"facility": "Facility"},
-    "InvestigationGroup": {"investigation": "Investigation", "grouping": "Grouping"},
-    "InvestigationInstrument": {"investigation": "Investigation", "instrument": "Instrument"},
-    "InvestigationUser": {"investigation": "Investigation", "user": "User"},
-    "Keyword": {"investigation": "Investigation"},
-    "Dataset": {"investigation": "Investigation", "type": "DatasetType", "sample": "Sample"},
-    "DatasetType": {"facility": "Facility"},
-    "DatasetInstrument": {"dataset": "Dataset", "instrument": "Instrument"},
-    "DatasetTechnique": {"dataset": "Dataset", "technique": "Technique"},
-    "Datafile": {"dataset": "Dataset"},
-    "Sample": {"investigation": "Investigation"},
-    "Instrument": {"facility": "Facility"},
-    "InstrumentScientist": {"instrument": "Instrument", "user": "User"},
-    "UserGroup": {"grouping": "Grouping", "user": "User"},
-    "Rule": {"grouping": "Grouping"},
-    "DataCollectionInvestigation": {"dataCollection": "DataCollection", "investigation": "Investigation"},
-    "DataCollectionDataset": {"dataCollection": "DataCollection", "dataset": "Dataset"},
-    "DataCollectionDatafile": {"dataCollection": "DataCollection", "datafile": "Datafile"},
-    "DataPublication": {"content": "DataCollection", "facility": "Facility"},
-}
-MANY = {
-    "Investigation": {
-        "investigationGroups": ("InvestigationGroup", "investigation"),
-        "investigationInstruments": ("InvestigationInstrument", "investigation"),
-        "investigationUsers": ("InvestigationUser", "investigation"),
-        "keywords": ("Keyword", "investigation"),
-        "datasets": ("Dataset", "investigation"),
-        "dataCollectionInvestigations": ("DataCollectionInvestigation", "investigation"),
-    },
-    "Dataset": {
-        "datafiles": ("Datafile", "dataset"),
-        "datasetInstruments": ("DatasetInstrument", "dataset"),
-        "datasetTechniques": ("DatasetTechnique", "dataset"),
-        "dataCollectionDatasets": ("DataCollectionDataset", "dataset"),
-    },
-    "Datafile": {"dataCollectionDatafiles": ("DataCollectionDatafile", "datafile")},
-    "Instrument": {"instrumentScientists": ("InstrumentScientist", "instrument")},
-    "Grouping": {
-        "userGroups": ("UserGroup", "grouping"),
-        "investigationGroups": ("InvestigationGroup", "grouping"),
-        "rules": ("Rule", "grouping"),
-    },
-    "User": {"userGroups": ("UserGroup", "user"), "instrumentScientists": ("InstrumentScientist", "user")},
-    "DataCollection": {
-        "dataPublications": ("DataPublication", "content"),
-        "dataCollectionInvestigations": ("DataCollectionInvestigation", "dataCollection"),
-        "dataCollectionDatasets": ("DataCollectionDataset", "dataCollection"),
-        "dataCollectionDatafiles": ("DataCollectionDatafile", "dataCollection"),
-    },
-}
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMON = {"id": "Long", "createId": "String", "createTime": "Date", "modId": "String", "modTime": "Date"}
+
+
+@dataclass(frozen=True)
+class Entity:
+    """`attributes` have types, `one` leads to an entity, `many` to an entity and its relation back."""
+
+    name: str
+    attributes: dict[str, str]
+    one: dict[str, str]
+    many: dict[str, tuple[str, str]]
+
+    def target(self, relation: str) -> str | None:
+        """The entity that a relation leads to, None when there is no such relation."""
+        return self.one.get(relation) or self.many.get(relation, (None,))[0]
+
+    def type_of(self, attribute: str) -> str | None:
+        """The type of an attribute, those that every entity has included; None when there is none."""
+        return self.attributes.get(attribute) or COMMON.get(attribute)
+
+
+def _read(line: str) -> Entity:
+    name, *fields = line.split()
+    attributes, one, many = dict[str, str](), dict[str, str](), dict[str, tuple[str, str]]()
+    for field in fields:
+        key, sign, what = re.fullmatch(r"(\w+)([:<>])([\w.]+)", field).groups()  # type: ignore[union-attr]
+        if sign == ":":
+            attributes[key] = what
+        elif sign == ">":
+            one[key] = what
+        else:
+            child, _, back = what.partition(".")
+            many[key] = (child, back)
+    return Entity(name, attributes, one, many)
+
+
+_LINES = Path(__file__).with_name("entities.txt").read_text(encoding="utf-8").splitlines()
+ENTITIES = {entity.name: entity for entity in map(_read, _LINES)}

@@ -1,6 +1,7 @@
 """Jobs, v4, of the type `retrieve` as SciCat's recommended configuration has it.
 
-Created under `#datasetAccess`, and refused for a dataset whose life cycle is not retrievable.
+Created under `#datasetAccess`, and refused for a dataset whose life cycle is not retrievable. A list is not what a list
+of datasets is: there is no limit without one, `limits.sort` sorts nothing, and `$limit` comes before `$skip`.
 """
 
 from __future__ import annotations
@@ -74,8 +75,12 @@ class Jobs:
         return [rows[item["pid"]] for item in listed]
 
     def _owner(self, given: dict[str, Any], user: User | None) -> tuple[User, str]:
-        if user is None or access.is_admin(user):
-            raise unknown("a job of nobody or of an administrator")
+        if user is None:
+            raise unknown("a job of nobody")
+        if access.is_admin(user):
+            if given.get("ownerUser") != user.username or not given.get("ownerGroup"):
+                raise unknown("an administrator's job for somebody else, or without a group")
+            return user, given["ownerGroup"]
         if not given.get("ownerGroup"):
             raise Refused(400, "Invalid new job. Owner group should be specified.", own=True)
         if given.get("ownerUser") not in (None, user.username):
@@ -88,7 +93,15 @@ class Jobs:
         """One's own jobs, and those of one's groups."""
         who = access.signed_in(user)
         rows = [job for job in self._world.jobs if self._reads(who, job)]
-        return found(rows, checked(request.query_params.get("filter"), JOB_KEYS))
+        asked = checked(request.query_params.get("filter"), JOB_KEYS)
+        if unexpected := {*asked} - {"where", "fields", "limits"}:
+            raise unknown(f"{unexpected} in a filter of jobs")
+        limits = asked.get("limits") or {}
+        limit = limits.get("limit") or len(rows) or 1
+        listed = found(
+            rows, {key: asked[key] for key in ("where", "fields") if key in asked}, {"limit": limit, "sort": {}}
+        )
+        return listed[limits.get("skip") or 0 :]
 
     async def get(self, request: Request, user: User | None) -> Any:
         """One job."""

@@ -8,7 +8,8 @@ const embedded = () => null;
 /** Types that are a part of their parent; a facet's id, say, names a value, not a thing of its own. */
 const PARTS = [
   'Capability', 'DatasetEdge', 'Facet', 'FacilityConnection', 'FacilityEdge', 'FacilityOutcome', 'File', 'FileConnection', 'Flavour', 'Grant',
-  'LaunchWorkspacePayload', 'Mirror', 'OpenDatasetConnection', 'OpenDatasetEdge', 'PageInfo', 'Parameter', 'Problem', 'SearchFacets', 'SearchResult', 'Service', 'Software', 'Step',
+  'LaunchWorkspacePayload', 'Member', 'Mirror', 'OpenDatasetConnection', 'OpenDatasetEdge', 'OpenDatasetFacets', 'PageInfo', 'Parameter', 'Problem',
+  'ProposalEdge', 'ProposalResult', 'RestoreDatasetPayload', 'SearchFacets', 'SearchResult', 'Service', 'Software', 'Step',
   'StopWorkspacePayload', 'UnlinkAccountPayload', 'Variable', 'WorkspaceConnection', 'WorkspaceEdge',
 ];
 

@@ -4,8 +4,19 @@ export interface SearchAddress {
   facility?: string[];
   instrument?: string[];
   proposal?: string[];
+  /** By PaNET's label; narrower ones are found too. */
+  technique?: string[];
+  /** Words of the sample. */
+  sample?: string;
   from?: string;
   to?: string;
+  /** Newest first if left out. */
+  sort?: 'relevance';
+}
+
+/** What the address of the list of proposals says. */
+export interface ProposalsAddress {
+  q?: string;
 }
 
 /** What a deep link to a start may fill in. Everything is checked again by the facility. */
@@ -18,6 +29,14 @@ export interface LaunchAddress {
   title?: string;
   /** Seconds. */
   lifetime?: number;
+}
+
+/** What a link of a facility's own data portal names: an identifier or a DOI, and where it leads. */
+export interface OpenAddress {
+  pid?: string;
+  doi?: string;
+  facility?: string;
+  to?: 'launch';
 }
 
 export type RawAddress = Record<string, string | string[] | undefined>;
@@ -63,9 +82,17 @@ export function searchAddress(raw: Record<string, unknown>): SearchAddress {
     facility: slugs(raw.facility),
     instrument: names(raw.instrument, MOST_NAMES),
     proposal: names(raw.proposal, MOST_NAMES),
+    technique: names(raw.technique, MOST_NAMES, LONGEST_TEXT),
+    sample: text(raw.sample, LONGEST_TEXT),
     from: reversed ? to : from,
     to: reversed ? from : to,
+    sort: raw.sort === 'relevance' ? ('relevance' as const) : undefined,
   });
+}
+
+/** The address of the list of proposals from untrusted parameters. */
+export function proposalsAddress(raw: Record<string, unknown>): ProposalsAddress {
+  return defined({ q: text(raw.q, LONGEST_TEXT) });
 }
 
 /** A deep link's wishes from untrusted parameters. */
@@ -81,11 +108,22 @@ export function launchAddress(raw: Record<string, unknown>): LaunchAddress {
   });
 }
 
+/** A link's words from untrusted parameters. An identifier is never cut: another name is another thing. */
+export function openAddress(raw: Record<string, unknown>): OpenAddress {
+  const pid = identifier(raw.pid);
+  return defined({
+    pid,
+    doi: pid === undefined ? identifier(raw.doi) : undefined,
+    facility: slugs(raw.facility)?.[0],
+    to: raw.to === 'launch' ? ('launch' as const) : undefined,
+  });
+}
+
 /** How many filters narrow a search beside its text. */
 export function filterCount(address: SearchAddress): number {
-  const lists = [address.facility, address.instrument, address.proposal];
-  const dates = [address.from, address.to].filter(Boolean).length;
-  return lists.reduce((sum, list) => sum + (list?.length ?? 0), dates);
+  const lists = [address.facility, address.instrument, address.proposal, address.technique];
+  const single = [address.sample, address.from, address.to].filter(Boolean).length;
+  return lists.reduce((sum, list) => sum + (list?.length ?? 0), single);
 }
 
 /** First instant of a calendar day in the reader's zone, as ISO 8601. */
@@ -104,9 +142,14 @@ function text(value: unknown, longest: number): string | undefined {
   return first.slice(0, longest) || undefined;
 }
 
-function names(value: unknown, most: number): string[] | undefined {
+function identifier(value: unknown): string | undefined {
+  const whole = typeof value === 'string' ? value.trim() : '';
+  return whole && whole.length <= LONGEST_TEXT && !CONTROL.test(whole) ? whole : undefined;
+}
+
+function names(value: unknown, most: number, longest = LONGEST_NAME): string[] | undefined {
   const all = (Array.isArray(value) ? value : [value]).map((each) => (typeof each === 'string' ? each.trim() : ''));
-  const fit = all.filter((each) => each && each.length <= LONGEST_NAME && !CONTROL.test(each));
+  const fit = all.filter((each) => each && each.length <= longest && !CONTROL.test(each));
   return fit.length ? [...new Set(fit)].slice(0, most) : undefined;
 }
 

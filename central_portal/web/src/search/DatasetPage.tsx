@@ -1,6 +1,7 @@
 import { Trans, useLingui } from '@lingui/react/macro';
 import { Link, useParams } from '@tanstack/react-router';
 import type { ReactNode } from 'react';
+import { useSubscription } from 'urql';
 import { doc } from '../api/doc';
 import { useRead } from '../api/read';
 import { formatLocale } from '../i18n';
@@ -10,23 +11,26 @@ import { OutboundLink } from '../ui/OutboundLink';
 import { ReadError } from '../ui/ReadError';
 import { Skeleton } from '../ui/Skeleton';
 import { Instant } from '../ui/Time';
+import { RestorePanel } from '../restore/RestorePanel';
+import { DatasetChanged } from '../restore/queries';
 import { problemOf, wordingOf } from '../words/problems';
+import { ARCHIVE_STATES } from '../words/states';
 import { DatasetFiles } from './DatasetFiles';
 import { DatasetById, datasetIn, type WholeDataset } from './queries';
 import { DatasetTags } from './ResultItem';
 
 const DatasetDocument = doc(DatasetById);
+const ChangedDocument = doc(DatasetChanged);
 
 const named = (parameter: WholeDataset['parameters'][number]) =>
   `${parameter.name}: ${parameter.number ?? parameter.text ?? ''} ${parameter.unit}`.trim();
 
 function Facts({ dataset }: { dataset: WholeDataset }) {
-  const { t } = useLingui();
-  const places = { ONLINE: t`On disk`, RESTORING: t`On its way from the archive`, ARCHIVED: t`In the archive`, UNKNOWN: '' };
+  const { t, i18n } = useLingui();
   const facts: [string, ReactNode][] = [
     [t`Facility`, <Link key="facility" to="/facilities/$slug" params={{ slug: dataset.facility.slug }}>{dataset.facility.name}</Link>],
     [t`Identifier`, <code key="pid">{dataset.pid}</code>],
-    [t`Proposal`, dataset.proposal],
+    [t`Proposal`, dataset.proposalId ? <Link key="proposal" to="/proposals/$id" params={{ id: dataset.proposalId }}>{dataset.proposal}</Link> : null],
     [t`Instrument`, dataset.instrument],
     [t`Sample`, dataset.sample],
     [t`Definition`, dataset.definition],
@@ -34,7 +38,7 @@ function Facts({ dataset }: { dataset: WholeDataset }) {
     [t`Ended`, dataset.endedAt ? <Instant key="end" iso={dataset.endedAt} /> : null],
     [t`Size`, volume(dataset.sizeBytes, formatLocale)],
     [t`Files`, dataset.files],
-    [t`Where its data are`, places[dataset.archiveState]],
+    [t`Where its data are`, i18n._(ARCHIVE_STATES[dataset.archiveState].text)],
   ];
   const more: [string, ReactNode][] = [
     [t`Techniques`, dataset.techniques.map(({ title }) => title).join(', ')],
@@ -63,6 +67,8 @@ export function DatasetPage() {
   const { id } = useParams({ from: '/datasets/$id' });
   const { data, error, pending, again } = useRead(DatasetDocument, { id });
   const dataset = datasetIn(data);
+  // The cache takes what comes: this page then shows it.
+  useSubscription({ query: ChangedDocument, variables: { dataset: id }, pause: !dataset || dataset.archiveState === 'ONLINE' });
   const problem = problemOf(error);
   const wording = problem && wordingOf(problem, t`The facility`);
   if (data && !dataset && !error) return <Missing />;
@@ -85,9 +91,11 @@ export function DatasetPage() {
             <h1>{dataset.title || dataset.pid}</h1>
             <DatasetTags dataset={dataset} />
             <div className="row">
-              <Link className="btn primary" to="/launch" search={{ facility: dataset.facility.slug, dataset: dataset.id }}>
-                <Trans>Analyse</Trans>
-              </Link>
+              {dataset.archiveState === 'ONLINE' || dataset.archiveState === 'UNKNOWN' ? (
+                <Link className="btn primary" to="/launch" search={{ facility: dataset.facility.slug, dataset: dataset.id }}>
+                  <Trans>Analyse</Trans>
+                </Link>
+              ) : null}
               {dataset.proposal ? (
                 <Link className="btn" to="/search" search={{ facility: [dataset.facility.slug], proposal: [dataset.proposal] }}>
                   <Trans>Show all data of {dataset.proposal}</Trans>
@@ -95,6 +103,7 @@ export function DatasetPage() {
               ) : null}
             </div>
           </div>
+          <RestorePanel dataset={dataset} />
           <Facts dataset={dataset} />
           <DatasetFiles dataset={dataset.id} />
         </>

@@ -7,6 +7,8 @@ import { Glyph } from '../ui/Icon';
 import { choices, facilityChoices, type Choice } from './facets';
 import type { Progress } from './progress';
 import type { Facet } from './queries';
+import { SampleField } from './SampleField';
+import { TechniqueField } from './TechniqueField';
 
 const SHOWN_AT_FIRST = 8;
 const WIDE = '(min-width: 52rem)';
@@ -105,6 +107,7 @@ function Groups({ address, progress, facilities, change, children }: FiltersProp
   const text = address.q ?? '';
   const instruments = useSeen(facets.instruments, text);
   const proposals = useSeen(facets.proposals, text);
+  const techniques = useSeen(facets.techniques, text);
   const list = (values: string[]) => (values.length ? values : undefined);
   return (
     <>
@@ -127,6 +130,17 @@ function Groups({ address, progress, facilities, change, children }: FiltersProp
         chosen={address.proposal ?? []}
         onChange={(proposal) => change({ proposal: list(proposal) })}
       />
+      <Group
+        label={t`Technique`}
+        values={choices(facets.techniques, techniques, address.technique ?? [])}
+        chosen={address.technique ?? []}
+        onChange={(technique) => change({ technique: list(technique) })}
+      />
+      <TechniqueField
+        chosen={address.technique ?? []}
+        onAdd={(label) => change({ technique: [...(address.technique ?? []), label] })}
+      />
+      <SampleField sample={address.sample ?? ''} onChange={(sample) => change({ sample: sample || undefined })} />
       <fieldset className="days">
         <legend>
           <Trans>Measured</Trans>

@@ -1,5 +1,5 @@
 import { Trans, useLingui } from '@lingui/react/macro';
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useRef, useState, type ReactNode } from 'react';
 import { Button, Input, Label, SearchField } from 'react-aria-components';
 import { Glyph } from '../ui/Icon';
 
@@ -7,7 +7,12 @@ const TYPING_PAUSE_MS = 300;
 const LONGEST = 200;
 
 /** The text of a search; asks after a pause in typing, or at once with Enter. `/` moves the focus here. */
-export function SearchBox({ text, onChange }: { text: string; onChange: (text: string) => void }) {
+export function SearchBox({ text, label, hint, onChange }: {
+  text: string;
+  label?: ReactNode;
+  hint?: string;
+  onChange: (text: string) => void;
+}) {
   const { t } = useLingui();
   const [typed, setTyped] = useState(text);
   const told = useRef(text);
@@ -41,11 +46,11 @@ export function SearchBox({ text, onChange }: { text: string; onChange: (text: s
   return (
     <SearchField className="search-box" value={typed} onChange={setTyped} onSubmit={tell} onClear={() => tell('')}>
       <Label>
-        <Trans>Search data at all facilities</Trans>
+        {label ?? <Trans>Search data at all facilities</Trans>}
       </Label>
       <div className="search-input">
         <Glyph name="search" />
-        <Input ref={input} maxLength={LONGEST} enterKeyHint="search" placeholder={t`Title, sample, proposal, instrument …`} />
+        <Input ref={input} maxLength={LONGEST} enterKeyHint="search" placeholder={hint ?? t`Title, sample, proposal, instrument …`} />
         <Button className="clear" aria-label={t`Clear the search text`}>
           <Glyph name="close" />
         </Button>

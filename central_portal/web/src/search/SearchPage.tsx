@@ -1,23 +1,20 @@
 import { Plural, Trans, useLingui } from '@lingui/react/macro';
 import { Link, useNavigate, useSearch } from '@tanstack/react-router';
 import { lazy, Suspense, useEffect, useState } from 'react';
-import { Button } from 'react-aria-components';
 import { useSession } from '../api/session';
 import { useFacilities } from '../facilities/useFacilities';
 import { filterCount, type SearchAddress } from '../lib/address';
 import { announce } from '../ui/announce';
-import { Notice } from '../ui/Notice';
-import { ReadError } from '../ui/ReadError';
-import { Skeleton } from '../ui/Skeleton';
 import { Completeness } from './Completeness';
 import { Filters } from './Filters';
 import { searchInput } from './input';
 import { completeness, type Progress } from './progress';
 import type { Dataset } from './queries';
-import { ResultItem } from './ResultItem';
+import { Results } from './Results';
 import { SearchBox } from './SearchBox';
+import { Sorting } from './Sorting';
 import { Summary } from './Summary';
-import { useFederatedSearch, type FederatedSearch } from './useFederatedSearch';
+import { useFederatedSearch } from './useFederatedSearch';
 
 const loadDialog = () => import('../launch/LaunchDialog');
 const LaunchDialog = lazy(() => loadDialog().then((module) => ({ default: module.LaunchDialog })));
@@ -38,75 +35,24 @@ function useAnnouncedCount(progress: Progress) {
   }, [done]);
 }
 
-function NothingFound({ progress, filtered }: { progress: Progress; filtered: boolean }) {
-  const { part, missing } = completeness(progress.outcomes);
-  return (
-    <Notice
-      tone="info"
-      title={<Trans>Nothing matches.</Trans>}
-      actions={
-        filtered ? (
-          <Link className="btn" to="/search">
-            <Trans>Remove text and filters</Trans>
-          </Link>
-        ) : null
-      }
-    >
-      {part + missing > 0 ? (
-        <Trans>Some facilities are missing or incomplete, so there may be more.</Trans>
-      ) : (
-        <Trans>Other words or fewer filters find more.</Trans>
-      )}
-    </Notice>
-  );
-}
-
-function Results({ search, filtered, analyse }: { search: FederatedSearch; filtered: boolean; analyse: (dataset: Dataset) => void }) {
-  const { progress } = search;
-  if (search.error && !progress.answered) {
-    return (
-      <ReadError title={<Trans>The search could not be started just now.</Trans>} again={search.begin}>
-        <Trans>Facilities and your workspaces are not affected.</Trans>
-      </ReadError>
-    );
-  }
-  if (progress.shown.length === 0) {
-    return progress.done ? (
-      <NothingFound progress={progress} filtered={filtered} />
-    ) : (
-      <div className="results" aria-hidden="true">
-        <Skeleton lines={3} className="result" />
-        <Skeleton lines={3} className="result" />
-        <Skeleton lines={3} className="result" />
-        <Skeleton lines={3} className="result" />
-      </div>
-    );
-  }
-  return (
-    <>
-      <ol className="results">
-        {progress.shown.map((dataset) => (
-          <ResultItem key={dataset.id} dataset={dataset} analyse={analyse} prepare={() => void loadDialog()} />
-        ))}
-      </ol>
-      {progress.done && progress.cursor ? (
-        <Button className="btn more" onPress={search.more} isPending={search.loadingMore}>
-          {search.loadingMore ? <Trans>Loading more datasets …</Trans> : <Trans>Load more datasets</Trans>}
-        </Button>
-      ) : null}
-      {search.error && progress.answered ? (
-        <Notice tone="bad" urgent title={<Trans>The last request did not reach the facilities. Try it again.</Trans>} />
-      ) : null}
-    </>
-  );
-}
-
 function OpenDataOnly() {
   const { me } = useSession();
   if (me !== null) return null;
   return (
     <p className="muted hint">
       <Trans>These are open data. Sign in to include your own.</Trans>
+    </p>
+  );
+}
+
+function YourProposals() {
+  const { me } = useSession();
+  if (!me) return null;
+  return (
+    <p className="hint">
+      <Link to="/proposals">
+        <Trans>Your proposals</Trans>
+      </Link>
     </p>
   );
 }
@@ -125,6 +71,7 @@ export function SearchPage() {
   const change = (changes: Partial<SearchAddress>, replace = false) =>
     void navigate({ search: (before) => ({ ...before, ...changes }), replace, resetScroll: false });
   const filters = filterCount(address);
+  const sort = address.q ? address.sort : undefined;
 
   return (
     <div className="page">
@@ -134,20 +81,28 @@ export function SearchPage() {
           <Trans>Data</Trans>
         </h1>
         <SearchBox text={address.q ?? ''} onChange={(q) => change({ q: q || undefined }, true)} />
+        <YourProposals />
       </div>
       <div className="with-side">
         <Filters address={address} progress={search.progress} facilities={list.facilities} change={change}>
           {filters > 0 ? (
-            <Link className="link" to="/search" search={{ q: address.q }} resetScroll={false}>
+            <Link className="link" to="/search" search={{ q: address.q, sort: address.sort }} resetScroll={false}>
               <Plural value={filters} one="Remove # filter" other="Remove # filters" />
             </Link>
           ) : null}
         </Filters>
         <section aria-label={t`Results`} aria-busy={!search.progress.done && !search.error} className="result-column">
-          <Summary progress={search.progress} reveal={search.reveal} />
-          <Completeness search={search} />
+          <div className="summary-row">
+            <Summary progress={search.progress} reveal={search.reveal} best={sort !== undefined} />
+            {address.q ? <Sorting sort={address.sort} onChange={(chosenSort) => change({ sort: chosenSort })} /> : null}
+          </div>
+          <Completeness
+            outcomes={search.progress.outcomes} done={search.progress.done} asking={search.asking} askAgain={search.askAgain}
+          />
           <OpenDataOnly />
-          <Results search={search} filtered={filters > 0 || !!address.q} analyse={setChosen} />
+          <Results
+            search={search} filtered={filters > 0 || !!address.q} analyse={setChosen} prepare={() => void loadDialog()}
+          />
         </section>
       </div>
       {chosen ? (

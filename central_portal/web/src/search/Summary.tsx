@@ -23,7 +23,7 @@ function Sources({ progress }: { progress: Progress }) {
 }
 
 /** How much is shown and from how many facilities; never a bare total when something is missing. */
-export function Summary({ progress, reveal }: { progress: Progress; reveal: () => void }) {
+export function Summary({ progress, reveal, best = false }: { progress: Progress; reveal: () => void; best?: boolean }) {
   const late = waiting(progress);
   const number = progress.shown.length;
   return (
@@ -32,7 +32,9 @@ export function Summary({ progress, reveal }: { progress: Progress; reveal: () =
         {progress.answered ? (
           <>
             <strong>
-              {progress.cursor ? (
+              {progress.cursor && best ? (
+                <Plural value={number} one="The best match" other="The # best matches" />
+              ) : progress.cursor ? (
                 <Plural value={number} one="The newest # dataset" other="The newest # datasets" />
               ) : (
                 <Plural value={number} one="# dataset" other="# datasets" />

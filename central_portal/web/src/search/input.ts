@@ -9,7 +9,11 @@ export function searchInput(address: SearchAddress, facilities: readonly { id: s
     ...(chosen.length ? { facilities: chosen } : {}),
     ...(address.instrument ? { instruments: address.instrument } : {}),
     ...(address.proposal ? { proposals: address.proposal } : {}),
+    ...(address.technique ? { techniques: address.technique } : {}),
+    ...(address.sample ? { sample: address.sample } : {}),
     ...(address.from ? { since: dayBegins(address.from) } : {}),
     ...(address.to ? { until: dayEnds(address.to) } : {}),
+    // Without words no dataset matches better than another.
+    ...(address.sort === 'relevance' && address.q ? { order: 'RELEVANCE' as const } : {}),
   };
 }

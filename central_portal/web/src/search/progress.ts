@@ -26,9 +26,9 @@ export type Step =
   | { kind: 'slice'; slice: Slice; at: number }
   | { kind: 'reveal' }
   | { kind: 'page'; slice: Slice }
-  | { kind: 'answer'; slice: Slice };
+  | { kind: 'answer'; slice: Slice; byTime: boolean };
 
-const NO_FACETS: Slice['facets'] = { facilities: [], instruments: [], proposals: [] };
+const NO_FACETS: Slice['facets'] = { facilities: [], instruments: [], proposals: [], techniques: [] };
 
 /** Nothing asked has answered yet. */
 export function beginning(began: number): Progress {
@@ -50,7 +50,9 @@ export function advance(state: Progress, step: Step): Progress {
       return { ...state, arrived, shown: arrived, outcomes, cursor: cursorOf(step.slice), paged: true };
     }
     case 'answer': {
-      const arrived = newestFirst(merged(state.arrived, step.slice.nodes));
+      const all = merged(state.arrived, step.slice.nodes);
+      // How well a dataset matches is not said: what comes late stands at the end.
+      const arrived = step.byTime ? newestFirst(all) : all;
       return { ...state, arrived, shown: arrived, outcomes: latest(state.outcomes, step.slice.outcomes, false) };
     }
   }

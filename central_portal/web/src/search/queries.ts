@@ -33,6 +33,7 @@ export const SearchFields = graphql(`
     outcomes {
       outcome
       count
+      ageSeconds
       problem {
         code
         message
@@ -42,6 +43,7 @@ export const SearchFields = graphql(`
         id
         slug
         name
+        stateSince
       }
     }
     facets {
@@ -56,6 +58,11 @@ export const SearchFields = graphql(`
         count
       }
       proposals {
+        id
+        title
+        count
+      }
+      techniques {
         id
         title
         count
@@ -84,11 +91,21 @@ export const SearchPageOf = graphql(`
   }
 `);
 
+export const TechniquesLike = graphql(`
+  query TechniquesLike($text: String!) {
+    techniques(text: $text) {
+      id
+      title
+    }
+  }
+`);
+
 export const DatasetById = graphql(`
   query DatasetById($id: ID!) {
     node(id: $id) {
       ... on Dataset {
         ...DatasetFields
+        proposalId
         techniques {
           id
           title
@@ -104,6 +121,7 @@ export const DatasetById = graphql(`
         licence
         releasedAt
         archiveState
+        isRestorable
       }
     }
   }

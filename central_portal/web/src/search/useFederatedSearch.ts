@@ -82,7 +82,7 @@ export function useFederatedSearch(input: SearchInput | null): FederatedSearch {
     if (asked !== question.current) return;
     setAsking((before) => new Set([...before].filter((each) => each !== facility)));
     setError(result.error);
-    if (result.data) dispatch({ kind: 'answer', slice: result.data.search });
+    if (result.data) dispatch({ kind: 'answer', slice: result.data.search, byTime: input.order !== 'RELEVANCE' });
   }
 
   return {

@@ -3,6 +3,8 @@ import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect, useRef } from 'react';
 import { useConnection } from '../api/connection';
 import { useSession, useSessionRenewal, type SessionView } from '../api/session';
+import { forgetRestores } from '../restore/asked';
+import { RestoreNews } from '../restore/RestoreNews';
 import { LiveRegion } from '../ui/announce';
 import { Status } from '../ui/Status';
 import { VisitNotice } from '../visits/VisitNotice';
@@ -95,6 +97,10 @@ export function Shell() {
   const session = useSession();
   useSessionRenewal(session.me);
   const main = useFocusOnNavigation();
+  const isSignedOut = session.me === null;
+  useEffect(() => {
+    if (isSignedOut) forgetRestores();
+  }, [isSignedOut]);
   return (
     <>
       <a className="skip" href="#main">
@@ -116,6 +122,7 @@ export function Shell() {
       <div>
         <ConnectionStrip />
         <SessionStrip session={session} />
+        {session.me ? <RestoreNews /> : null}
       </div>
       <main id="main" ref={main} tabIndex={-1}>
         <VisitNotice />

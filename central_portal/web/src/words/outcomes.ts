@@ -46,6 +46,27 @@ export const OUTCOMES: Record<Outcome, (name: string, count: number) => Wording>
   }),
 };
 
+/** The same of a list of one's own proposals. */
+export const PROPOSAL_OUTCOMES: Record<Outcome, (name: string, count: number) => Wording> = {
+  ...OUTCOMES,
+  SIGN_IN_NEEDED: (name) => ({ tone: 'info', text: msg`${name}: sign in there to see your proposals.`, mend: 'CONNECT' }),
+  NOT_LINKED: (name) => ({ tone: 'info', text: msg`${name}: link your account there to see your proposals.`, mend: 'LINK' }),
+  OFFLINE: (name) => ({
+    tone: 'bad', text: msg`${name} is not connected at the moment; your proposals there are missing from this list.`, mend: 'ASK_AGAIN',
+  }),
+  TIMED_OUT: (name) => ({
+    tone: 'warn', text: msg`${name} did not answer in time; your proposals there are missing from this list.`, mend: 'ASK_AGAIN',
+  }),
+  FAILED: (name) => ({
+    tone: 'bad', text: msg`${name} could not look because of a fault on its side; your proposals there are missing from this list.`, mend: 'ASK_AGAIN',
+  }),
+};
+
+/** What is said of open data that the portal kept and that are not all there is. */
+export const partOfCopy = (name: string, count: number): Wording => ({
+  tone: 'warn', text: msg`${name}: ${count} found in the portal’s copy of its open data; there may be more.`, mend: 'ASK_AGAIN',
+});
+
 /** How much of a facility's data an outcome stands for. */
 export const COMPLETENESS: Record<Outcome, 'complete' | 'part' | 'missing'> = {
   OK: 'complete',

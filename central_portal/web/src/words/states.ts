@@ -1,7 +1,7 @@
 import { msg } from '@lingui/core/macro';
 import type { MessageDescriptor } from '@lingui/core';
 import type {
-  CarriedBy, FacilityState, LinkState, Scope, StepName, StepState, UsedAs, WorkspaceState,
+  ArchiveState, CarriedBy, FacilityState, LinkState, Scope, StepName, StepState, UsedAs, WorkspaceState,
 } from '../gql/graphql';
 import type { Tone } from '../ui/Icon';
 
@@ -13,6 +13,13 @@ interface Word {
 export const FACILITY_STATES: Record<FacilityState, Word> = {
   ONLINE: { tone: 'ok', text: msg`Online` },
   OFFLINE: { tone: 'bad', text: msg`Offline` },
+};
+
+export const ARCHIVE_STATES: Record<ArchiveState, Word> = {
+  ONLINE: { tone: 'ok', text: msg`On disk` },
+  RESTORING: { tone: 'busy', text: msg`On its way from the archive` },
+  ARCHIVED: { tone: 'idle', text: msg`In the archive` },
+  UNKNOWN: { tone: 'unknown', text: msg`The facility cannot tell` },
 };
 
 export const LINK_STATES: Record<LinkState, Word> = {

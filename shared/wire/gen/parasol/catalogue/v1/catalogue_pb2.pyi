@@ -131,16 +131,18 @@ class FilePage(_message.Message):
     def __init__(self, files: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., next: _Optional[str] = ..., total: _Optional[int] = ...) -> None: ...
 
 class ProposalQuery(_message.Message):
-    __slots__ = ("text", "proposals", "limit", "after")
+    __slots__ = ("text", "proposals", "limit", "after", "own")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     PROPOSALS_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     AFTER_FIELD_NUMBER: _ClassVar[int]
+    OWN_FIELD_NUMBER: _ClassVar[int]
     text: str
     proposals: _containers.RepeatedScalarFieldContainer[str]
     limit: int
     after: str
-    def __init__(self, text: _Optional[str] = ..., proposals: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., after: _Optional[str] = ...) -> None: ...
+    own: bool
+    def __init__(self, text: _Optional[str] = ..., proposals: _Optional[_Iterable[str]] = ..., limit: _Optional[int] = ..., after: _Optional[str] = ..., own: _Optional[bool] = ...) -> None: ...
 
 class ProposalPage(_message.Message):
     __slots__ = ("proposals", "next", "complete", "note")
@@ -195,6 +197,20 @@ class Member(_message.Message):
     affiliation: str
     orcid: str
     def __init__(self, name: _Optional[str] = ..., role: _Optional[str] = ..., affiliation: _Optional[str] = ..., orcid: _Optional[str] = ...) -> None: ...
+
+class Restore(_message.Message):
+    __slots__ = ("pid",)
+    PID_FIELD_NUMBER: _ClassVar[int]
+    pid: str
+    def __init__(self, pid: _Optional[str] = ...) -> None: ...
+
+class DatasetReport(_message.Message):
+    __slots__ = ("pid", "state")
+    PID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    pid: str
+    state: str
+    def __init__(self, pid: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
 
 class GetChanges(_message.Message):
     __slots__ = ("since",)

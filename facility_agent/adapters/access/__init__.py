@@ -1,0 +1,1 @@
+"""Who may use the facility, and which proposals are theirs."""

@@ -1,0 +1,1 @@
+"""Where data lie on the site's file system."""
