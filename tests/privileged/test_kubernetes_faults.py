@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
@@ -180,7 +181,7 @@ async def test_a_watch_that_is_too_old_lists_again(site: KubeSite, proxy: FaultP
             gone = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
             if how == "status":
                 return web.json_response(gone, status=410)
-            return web.json_response({"type": "ERROR", "object": gone})
+            return web.Response(text=json.dumps({"type": "ERROR", "object": gone}) + "\n")
         return None
 
     proxy.fault = too_old

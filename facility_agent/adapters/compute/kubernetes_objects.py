@@ -148,10 +148,33 @@ def pod(
         raise BackendError("The facility has not said which image this environment is.")
     amounts, at_home = resources(spec, settings), home(settings.volumes, account.home)
     volumes = [*own(spec), *([at_home] if at_home else []), *proposals(settings.volumes, spec.mounts)]
-    home_folder = home_of(settings, account)
-    strict = cluster.strict_groups
-    command = commanded(spec, settings)
-    made: dict[str, Any] = {
+    strict, command = cluster.strict_groups, commanded(spec, settings)
+    container = {
+        "name": MAIN,
+        "image": image.image,
+        "imagePullPolicy": image.pull,
+        "command": command if strict else identity.guarded(account, command),
+        "workingDir": WORK,
+        "env": variables(spec, settings, home_of(settings, account)),
+        "ports": [{"containerPort": settings.port, "protocol": "TCP"}],
+        "resources": amounts,
+        "securityContext": identity.container_context(),
+        "volumeMounts": [mount for _, mount in volumes],
+    }
+    made = {
+        **_base(spec, settings),
+        "securityContext": identity.pod_context(account, strict=strict),
+        "volumes": [volume for volume, _ in volumes],
+        "containers": [container],
+        **_placing(settings),
+    }
+    if not strict:
+        _guard(made, settings, amounts)
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": made}
+
+
+def _base(spec: StartSpec, settings: KubernetesSettings) -> dict[str, Any]:
+    return {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -160,28 +183,7 @@ def pod(
         "hostIPC": False,
         "activeDeadlineSeconds": spec.flavour.longest_s + LATE_S,
         "terminationGracePeriodSeconds": settings.grace_s,
-        "securityContext": identity.pod_context(account, strict=strict),
-        "volumes": [volume for volume, _ in volumes],
-        "containers": [
-            {
-                "name": MAIN,
-                "image": image.image,
-                "imagePullPolicy": image.pull,
-                "command": command if strict else identity.guarded(account, command),
-                "workingDir": WORK,
-                "env": variables(spec, settings, home_folder),
-                "ports": [{"containerPort": settings.port, "protocol": "TCP"}],
-                "resources": amounts,
-                "securityContext": identity.container_context(),
-                "volumeMounts": [mount for _, mount in volumes],
-                "terminationMessagePolicy": "File",
-            }
-        ],
-        **_placing(settings),
     }
-    if not strict:
-        _guard(made, settings, amounts)
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": made}
 
 
 def home_of(settings: KubernetesSettings, account: Account) -> str:
