@@ -49,10 +49,10 @@ async def measure() -> dict[str, tuple[float, float]]:
         ours, alone = [], []
         for _ in range(TIMES):
             begun = time.perf_counter()
-            page = await MirrorSearch().search("f", query)
+            answer = await MirrorSearch().search("f", query)
             ours.append(1000 * (time.perf_counter() - begun))
-            assert page is not None
-            assert len(page.datasets) == query.limit
+            assert answer is not None
+            assert len(answer.page.datasets) == query.limit
             begun = time.perf_counter()
             assert await in_database(bare)(sql, values) == query.limit + 1
             alone.append(1000 * (time.perf_counter() - begun))

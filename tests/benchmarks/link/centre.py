@@ -18,6 +18,7 @@ import uvloop
 from shared.catalogue import SearchQuery
 from shared.commands import Redeemed, Verb
 from shared.errors import ParasolError
+from shared.facilities import Outcome
 from shared.identity import Scope, Subject
 from shared.workspaces import LaunchRequest
 from tests.benchmarks.link.agents import PEOPLE
@@ -116,7 +117,8 @@ class Asking:
             while loop.time() < until:
                 begun = time.perf_counter()
                 try:
-                    await self._centre.hub.links.ask(slug, Verb.SEARCH, SealedBody(body), within)
+                    answer = await self._centre.hub.links.ask(slug, Verb.SEARCH, SealedBody(body), within)
+                    assert answer.outcome is Outcome.OK, answer.problem
                 except ParasolError:
                     await asyncio.sleep(0.01)
                 else:

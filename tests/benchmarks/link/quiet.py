@@ -19,13 +19,16 @@ import uvloop
 from facility_agent.link.client import AgentLink, LinkSettings
 from facility_agent.link.stream import open_stream
 from shared.catalogue import SearchPage
-from shared.commands import Answer
+from shared.commands import Answer, Verb, refusal
+from shared.errors import BackendUnavailable
 from shared.facilities import FacilityDescription, Outcome
 from shared.link.channel import COMMON_OPTIONS, CONNECT, SERVICE
+from shared.wire.commands import verb_of
 from shared.workspaces import WorkspaceInventory
 from tests.benchmarks.link.helper import obey
 
 NOTHING = Answer(Outcome.OK, SearchPage(()))
+REFUSED = refusal(BackendUnavailable())
 _aio: Any = grpc.aio
 
 
@@ -47,9 +50,11 @@ class Quiet:
         """Nothing is told."""
         return lambda: None
 
-    async def handle(self, body: bytes, grant_id: str, mac: bytes, decode: object) -> Answer:
-        """The same each time."""
-        return NOTHING
+    async def handle(
+        self, body: bytes, grant_id: str, mac: bytes, decode: object, proven: object = None
+    ) -> Answer:
+        """The same each time; without a feed."""
+        return REFUSED if verb_of(body) is Verb.CHANGES else NOTHING
 
 
 def _certificate(folder: Path) -> Path | None:

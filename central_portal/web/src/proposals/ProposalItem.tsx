@@ -40,16 +40,20 @@ export function ProposalItem({ proposal }: { proposal: Proposal }) {
             {' · '}
             <Dates proposal={proposal} />
           </p>
-          <p className="tags">
-            {proposal.isOpen ? (
-              <span className="tag tag-open">
-                <Trans>Open data</Trans>
-              </span>
-            ) : null}
-            <span className="tag">
-              <Trans>Proposal {proposal.pid}</Trans>
-            </span>
-          </p>
+          {proposal.isOpen || proposal.title ? (
+            <p className="tags">
+              {proposal.isOpen ? (
+                <span className="tag tag-open">
+                  <Trans>Open data</Trans>
+                </span>
+              ) : null}
+              {proposal.title ? (
+                <span className="tag">
+                  <Trans>Proposal {proposal.pid}</Trans>
+                </span>
+              ) : null}
+            </p>
+          ) : null}
         </div>
         <Link className="btn" to="/search" search={{ facility: [proposal.facility.slug], proposal: [proposal.pid] }}>
           <Trans>Show its data</Trans>
