@@ -47,8 +47,8 @@ def secret(path: Path) -> str:
     return password
 
 
-def faults(folder: Path, password_file: Path, ca_file: Path | None, root: Path | None) -> Iterator[Fault]:
-    """What is wrong at this site with these; relative paths are below `folder`."""
+def system_faults(folder: Path, password_file: Path, ca_file: Path | None) -> Iterator[Fault]:
+    """What keeps this site from asking the system; relative paths are below `folder`."""
     try:
         secret(folder / password_file)
     except (OSError, ValueError) as error:
@@ -56,6 +56,11 @@ def faults(folder: Path, password_file: Path, ca_file: Path | None, root: Path |
         yield Fault("password_file", f"{said}.", "Put the functional account's password there, mode 0600.")
     if ca_file and not (folder / ca_file).is_file():
         yield Fault("ca_file", f"{folder / ca_file} is not a file.", "Put the CA's certificate there.")
+
+
+def faults(folder: Path, password_file: Path, ca_file: Path | None, root: Path | None) -> Iterator[Fault]:
+    """The same for a catalogue, whose data lie below `root` here."""
+    yield from system_faults(folder, password_file, ca_file)
     if root is None:
         yield Fault(
             "root", "No data can be mounted in workspaces.", "Name the folder that holds the data.", fatal=False

@@ -38,7 +38,10 @@ def execute(
         tell = 3
         os.set_inheritable(tell, False)  # noqa: FBT003
         os.closerange(4, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-        for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGPIPE, signal.SIGALRM):
+        for number in signal.valid_signals() - {
+            signal.SIGKILL,
+            signal.SIGSTOP,
+        }:  # also what the helper's own start ignored
             signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         become(account)

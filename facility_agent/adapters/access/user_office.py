@@ -19,7 +19,7 @@ from urllib.parse import quote
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from facility_agent.adapters.http import Answer, Bounds, Upstream, unavailable, unusable
-from facility_agent.adapters.site_settings import Address, secret
+from facility_agent.adapters.site_settings import Address, secret, system_faults
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account
@@ -192,17 +192,6 @@ class _within:  # noqa: N801 (used as a verb)
             raise unavailable(NAME) from over
 
 
-def faults(settings: UserOfficeSettings, folder: Path) -> Iterator[Fault]:
-    """What is wrong at this site with these settings; relative paths are below `folder`."""
-    try:
-        secret(folder / settings.password_file)
-    except (OSError, ValueError) as error:
-        said = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else str(error)
-        yield Fault("password_file", f"{said}.", "Put the agent's password at the user office there, mode 0600.")
-    if settings.ca_file and not (folder / settings.ca_file).is_file():
-        yield Fault("ca_file", f"{folder / settings.ca_file} is not a file.", "Put the CA's certificate there.")
-
-
 class UserOfficePlugin:
     """The adapter `user_office`."""
 
@@ -217,5 +206,8 @@ class UserOfficePlugin:
             ca_file=at / settings.ca_file if settings.ca_file else None,
         )  # fmt: skip
         return UserOffice(
-            settings, upstream, partial(secret, at / settings.password_file), partial(faults, settings, at)
+            settings,
+            upstream,
+            partial(secret, at / settings.password_file),
+            partial(system_faults, at, settings.password_file, settings.ca_file),
         )
