@@ -85,6 +85,18 @@ def _root() -> str | None:
     return "uid" if os.getuid() == 0 or 0 in os.getresuid() else None
 
 
+def _slurm() -> str | None:
+    """The controller; each of the others must be there too."""
+    others = ("munged", "slurmdbd", "slurmd", "mariadbd", "sbatch", "sacctmgr", "mariadb-install-db")
+    found = [shutil.which(name, path="/usr/sbin:/usr/bin") for name in ("slurmctld", *others)]
+    return found[0] if all(found) else None
+
+
+def _memory_cgroups() -> str | None:
+    folder = Path("/sys/fs/cgroup/memory")
+    return "kernel" if (folder / "memory.limit_in_bytes").exists() or (folder / "cgroup.procs").exists() else None
+
+
 def _slapd() -> str | None:
     here = shutil.which("slapd") or shutil.which("slapd", path="/usr/sbin")
     return here if Path("/etc/ldap/schema/nis.schema").exists() else None
@@ -122,6 +134,11 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "icat-data": (_icat_data, "the folder ../shared/data/icat with the dump of a real ICAT"),
     "ordinary-user": (_ordinary_user, "a user that is not root: a facility's agent refuses to run as root"),
     "root": (_root, "root: the helper starts processes as other accounts (run tests/privileged as root)"),
+    "slurm": (_slurm, "Debian's packages slurm-wlm, slurmdbd, munge and mariadb-server"),
+    "memory-cgroups": (
+        _memory_cgroups,
+        "memory control groups of version 1 (Slurm ends what uses too much by them)",
+    ),
     "slapd": (_slapd, "Debian's package slapd"),
     "user-namespaces": (_namespaces, "a Linux kernel that gives users namespaces of their own"),
     "web-client": (_built_client, "the built web client (make web)"),

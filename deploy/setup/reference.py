@@ -66,6 +66,7 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
     from facility_agent.adapters.compute.kubernetes_settings import ImageTable, KubernetesSettings, VolumeTable
     from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.adapters.compute.slurm_settings import Choice, SlurmSettings, Software
     from facility_agent.places.settings import ArchiveTable, PlaceTable
 
     agent = [
@@ -76,7 +77,9 @@ def pages() -> dict[str, str]:
         ("[catalogue.scicat]", ScicatSettings), ("[catalogue.icat]", IcatSettings), ("[catalogue.panosc]", PanoscSettings),
         ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[archive]", ArchiveTable),
         ("[compute.process]", ProcessSettings), ("[compute.kubernetes]", KubernetesSettings),
-        ("[compute.kubernetes.images.*]", ImageTable), ("[[compute.kubernetes.volumes]]", VolumeTable), ("[[flavours]]", offers.FlavourTable),
+        ("[compute.kubernetes.images.*]", ImageTable), ("[[compute.kubernetes.volumes]]", VolumeTable), ("[compute.slurm]", SlurmSettings),
+        ("[compute.slurm.default], [compute.slurm.flavours.<id>]", Choice),
+        ("[compute.slurm.environments.<id>]", Software), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),
     ]  # fmt: skip
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]

@@ -19,6 +19,26 @@ def entered(row: WorkspaceRow, name: StepName, now: float, detail: str = "") -> 
     return replace(row, steps=json.dumps([*steps, [name, now, detail]]))
 
 
+def waits(row: WorkspaceRow, detail: str) -> WorkspaceRow:
+    """The row with what its backend says of its place in the queue."""
+    steps = [[name, at, detail if name == StepName.QUEUE else old] for name, at, old in json.loads(row.steps)]
+    return replace(row, steps=json.dumps(steps))
+
+
+def left_queue(row: WorkspaceRow, now: float) -> WorkspaceRow:
+    """The row once what had waited starts: from now on it has the time that a start has."""
+    steps = json.loads(row.steps)
+    if not any(name == StepName.QUEUE and detail for name, _, detail in steps):
+        return row
+    steps = [[name, now if name == StepName.START else at, ""] for name, at, _ in steps]
+    return replace(row, steps=json.dumps(steps))
+
+
+def began(row: WorkspaceRow) -> float:
+    """When its start began."""
+    return next((at for name, at, _ in json.loads(row.steps) if name == StepName.START), row.created_at)
+
+
 def safe_names(proposals: Sequence[str]) -> list[str]:
     """A folder name for each proposal: its letters, digits, dots, hyphens and underscores; no two alike."""
     names: list[str] = []

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from facility_agent.core.reports import entered
+from facility_agent.core.reports import began, entered, left_queue, waits
 from facility_agent.core.rows import Rows
 from facility_agent.core.runs import START_WITHIN, Runs
 from facility_agent.ports.compute import ComputeBackend, Observation, RunState
@@ -146,6 +146,11 @@ class Watcher:
             )  # fmt: skip
         elif observed.state is RunState.UNKNOWN and row.state is WorkspaceState.RUNNING:
             await self._rows.change(name, lambda old: replace(old, state=WorkspaceState.UNKNOWN))
+        elif observed.state is RunState.QUEUED and row.state is WorkspaceState.STARTING:
+            if waits(row, observed.message) != row:
+                await self._rows.change(name, lambda old: waits(old, observed.message))
+        elif observed.state is RunState.STARTING and left_queue(row, now) != row:
+            await self._rows.change(name, lambda old: left_queue(old, now))
         elif observed.state is RunState.STARTING and _too_long(row, now):
             self._end(name, *TOO_LONG, WorkspaceState.FAILED)
 
@@ -194,4 +199,4 @@ def _is_over(row: WorkspaceRow, now: float) -> bool:
 
 
 def _too_long(row: WorkspaceRow, now: float) -> bool:
-    return row.state is WorkspaceState.STARTING and now - row.created_at > START_WITHIN
+    return row.state is WorkspaceState.STARTING and now - began(row) > START_WITHIN

@@ -28,8 +28,7 @@ class Exchange:
     def __init__(
         self, browser: Browser, head: RequestHead, endpoint: Endpoint, scheme: str, pool: Upstreams
     ) -> None:
-        self._browser, self._head, self._path, self._pool = browser, head, endpoint.socket, pool
-        self._owner = endpoint.owner
+        self._browser, self._head, self._endpoint, self._pool = browser, head, endpoint, pool
         self._sent = request_head(head, endpoint.headers, scheme)
         self._body = body_of(head.length, head.chunked)
         self._upstream: Upstream | None = None
@@ -43,7 +42,7 @@ class Exchange:
 
     def begin(self) -> None:
         """Send the head, on a connection that waits or a new one."""
-        waiting = self._pool.take(self._path)
+        waiting = self._pool.take(self._endpoint)
         if waiting is None:
             self._connect()
         else:
@@ -57,7 +56,7 @@ class Exchange:
 
     async def _open(self) -> None:
         try:
-            upstream = await self._pool.connect(self._path, self._owner)
+            upstream = await self._pool.connect(self._endpoint)
         except OSError:
             self._browser.gone(keep=self._may_go_on)
             return

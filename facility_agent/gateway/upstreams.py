@@ -1,13 +1,13 @@
-"""Connections to workspaces on their Unix sockets, kept for the next request."""
+"""Connections to workspaces, on Unix sockets or ports, kept for the next request."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import defaultdict, deque
-from pathlib import Path
 from typing import Protocol
 
 from facility_agent.peers import peer_uid
+from facility_agent.ports.compute import Endpoint
 
 CONNECT_S = 10.0
 IDLE_S = 30.0
@@ -55,8 +55,8 @@ class Passage(Protocol):
 class Upstream(asyncio.Protocol):
     """One connection to a workspace. Bytes that nobody asked for end it."""
 
-    def __init__(self, pool: Upstreams, path: Path) -> None:
-        self._pool, self.path = pool, path
+    def __init__(self, pool: Upstreams, to: Endpoint) -> None:
+        self._pool, self.to = pool, to
         self.passage: Passage | None = None
         self.transport: asyncio.Transport
         self.idle_since = 0.0
@@ -101,22 +101,25 @@ class Upstreams:
     """The connections that wait for a next request, at most `IDLE_EACH` a workspace and `IDLE_S` seconds."""
 
     def __init__(self) -> None:
-        self._idle: dict[Path, deque[Upstream]] = defaultdict(deque)
+        self._idle: dict[Endpoint, deque[Upstream]] = defaultdict(deque)
 
-    def take(self, path: Path) -> Upstream | None:
+    def take(self, to: Endpoint) -> Upstream | None:
         """The connection used last, if one waits."""
-        waiting = self._idle.get(path)
+        waiting = self._idle.get(to)
         while waiting:
             upstream = waiting.pop()
             if not upstream.transport.is_closing():
                 return upstream
         return None
 
-    async def connect(self, path: Path, owner: int | None = None) -> Upstream:
-        """A new one, to a process of uid `owner` when it is given. Raises OSError (also TimeoutError)."""
-        loop = asyncio.get_running_loop()
+    async def connect(self, to: Endpoint) -> Upstream:
+        """A new one, to a process of the socket's `owner` when it is given. Raises OSError (also TimeoutError)."""
+        loop, owner = asyncio.get_running_loop(), to.owner
         async with asyncio.timeout(CONNECT_S):
-            _, upstream = await loop.create_unix_connection(lambda: Upstream(self, path), str(path))
+            if to.address is not None:
+                _, upstream = await loop.create_connection(lambda: Upstream(self, to), *to.address)
+                return upstream
+            _, upstream = await loop.create_unix_connection(lambda: Upstream(self, to), str(to.socket))
         if owner is not None and peer_uid(upstream.transport.get_extra_info("socket")) != owner:
             upstream.transport.abort()
             raise ConnectionRefusedError("somebody else listens there")
@@ -125,7 +128,7 @@ class Upstreams:
     def give(self, upstream: Upstream) -> None:
         """Keep it for the next request: its answer is complete."""
         upstream.passage = None
-        waiting = self._idle[upstream.path]
+        waiting = self._idle[upstream.to]
         if len(waiting) >= IDLE_EACH or upstream.transport.is_closing():
             upstream.transport.close()
             return
@@ -135,7 +138,7 @@ class Upstreams:
 
     def forget(self, upstream: Upstream) -> None:
         """It is closed."""
-        waiting = self._idle.get(upstream.path)
+        waiting = self._idle.get(upstream.to)
         if waiting is not None and upstream in waiting:
             waiting.remove(upstream)
 

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facility_agent.helper.messages import Refused
+
 KEYS = {
     "agent": str, "socket": str, "state": str, "folder": str, "nss": bool, "least_uid": int, "least_gid": int,
-    "also_groups": list, "processes": int, "programs": list,
+    "also_groups": list, "processes": int, "programs": list, "slurm": dict,
 }  # fmt: skip
 REQUIRED = ("agent", "socket", "state", "folder", "programs")
 VARIABLE = re.compile(
@@ -24,6 +26,32 @@ VARIABLE = re.compile(
 
 class Misconfigured(Exception):
     """What is wrong, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slurm:
+    """Its commands here; on the nodes, the Python of 3.9 or newer for the job's script and the programs that may run.
+
+    `folder` is the account's private folder for workspaces on a file system that the nodes share, of `{home}` or
+    `{username}`. `modules_from` is the file that defines `module` in a shell. Images lie below `images`.
+    """
+
+    programs: Mapping[str, frozenset[str]]
+    sbatch: str = "/usr/bin/sbatch"
+    scancel: str = "/usr/bin/scancel"
+    conf: str = ""
+    python: str = "/usr/bin/python3"
+    folder: str = "{home}/.parasol"
+    apptainer: str = "/usr/bin/apptainer"
+    modules_from: str = "/etc/profile.d/modules.sh"
+    images: tuple[Path, ...] = ()
+
+    def folder_of(self, username: str, home: str) -> str:
+        """Where an account's workspaces lie. Raises Refused for one that sbatch would read as a pattern."""
+        folder = self.folder.replace("{home}", home).replace("{username}", username)
+        if re.search(r"[%\\\s]", folder):
+            raise Refused("BACKEND_FAILED", "The facility cannot use the name of your home folder for this.")
+        return folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +69,7 @@ class Config:
     least_gid: int = 1000
     also_groups: frozenset[int] = frozenset()
     processes: int = 4096
+    slurm: Slurm | None = None
 
 
 def only_roots(path: Path) -> None:
@@ -74,6 +103,7 @@ def load(path: Path) -> Config:
     except KeyError:
         raise Misconfigured(f"{path}: there is no such agent's user.") from None
     programs = dict(_program(table) for table in said.pop("programs"))
+    slurm = _slurm(said.pop("slurm")) if "slurm" in said else None
     if not programs or agent.pw_uid == 0 or agent.pw_gid == 0:
         raise Misconfigured(f"{path}: name programs, and as agent a user that is not root.")
     also = said.pop("also_groups", [])
@@ -86,10 +116,28 @@ def load(path: Path) -> Config:
     if not folders["folder"].stat().st_mode & 0o001:
         raise Misconfigured(f"{folders['folder']}: accounts cannot enter it; run chmod 0711 on it.")
     said |= folders
-    return Config(agent.pw_uid, agent.pw_gid, programs=programs, also_groups=frozenset(also), **said)
+    return Config(agent.pw_uid, agent.pw_gid, programs=programs, slurm=slurm, also_groups=frozenset(also), **said)
 
 
-def _program(table: Any) -> tuple[str, frozenset[str]]:
+def _slurm(table: dict[str, Any]) -> Slurm:
+    programs, images = table.pop("programs", None), table.pop("images", [])
+    known = {"sbatch", "scancel", "conf", "python", "folder", "apptainer", "modules_from"}
+    if not isinstance(programs, list) or not programs or not isinstance(images, list) or set(table) - known:
+        raise Misconfigured("slurm: name programs; only its documented keys may stand there.")
+    for key, value in table.items():
+        if not isinstance(value, str) or (value[:1] != "/" and not (key == "folder" and value[:7] == "{home}/")):
+            raise Misconfigured(f"slurm: {key} is an absolute path.")
+    if any(not isinstance(each, str) or each[:1] != "/" for each in images):
+        raise Misconfigured("slurm: images are absolute paths of folders.")
+    made = Slurm(dict(_program(each, here=False) for each in programs), images=tuple(map(Path, images)), **table)
+    for each in (made.sbatch, made.scancel, *([made.conf] if made.conf else [])):
+        only_roots(Path(each))
+    if re.search(r"\s", made.python) or not {"{home}", "{username}"} & set(re.findall(r"{\w+}", made.folder)):
+        raise Misconfigured("slurm: python is a path without spaces; folder has {home} or {username}.")
+    return made
+
+
+def _program(table: Any, *, here: bool = True) -> tuple[str, frozenset[str]]:
     variables = table.get("variables", []) if isinstance(table, dict) else None
     if (
         not isinstance(variables, list)
@@ -100,6 +148,8 @@ def _program(table: Any) -> tuple[str, frozenset[str]]:
     for name in variables:
         if not isinstance(name, str) or not VARIABLE.fullmatch(name):
             raise Misconfigured(f"programs: {name} is no variable that the agent may set.")
+    if not here:  # on the nodes, where root of those decides
+        return table["path"], frozenset(variables)
     only_roots(Path(table["path"]))
     if not os.access(table["path"], os.X_OK):
         raise Misconfigured(f"{table['path']} is not executable.")

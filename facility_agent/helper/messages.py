@@ -55,26 +55,48 @@ def _mount(value: Any) -> bool:
     return whole and "/" not in value[0] and value[0] not in ("", ".", "..") and isinstance(value[2], bool)
 
 
+WORD = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.,:/@&|*()\[\]+-]{0,199})?")
+
+
+def _word(value: Any) -> bool:
+    """A name in Slurm's configuration, or none."""
+    return isinstance(value, str) and WORD.fullmatch(value) is not None
+
+
+def _ports(value: Any) -> bool:
+    """[least, most], none of them privileged."""
+    return _many(_number(1024, 65535), 2)(value) and len(value) == 2 and value[0] <= value[1]
+
+
 def _variables(value: Any) -> bool:
     return isinstance(value, dict) and len(value) <= 100 and all(_text(text) for text in value.values())
 
 
 _ID: dict[str, Callable[[Any], bool]] = {"id": _id}
+_WHO: dict[str, Callable[[Any], bool]] = {
+    "username": lambda value: isinstance(value, str) and USERNAME.fullmatch(value) is not None,
+    "uid": _number(1, 2**32 - 3), "gid": _number(1, 2**32 - 3), "groups": _many(_number(1, 2**32 - 3), 65_536),
+    "home": _path, "command": lambda value: _many(_text, 1000)(value) and len(value) > 0 and _path(value[0]),
+    "variables": _variables, "mounts": _many(_mount, 1000), "cpus": _number(1, 4096), "memory": _number(2**24, 2**50),
+}  # fmt: skip
 VERBS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "describe": {},
     "look": {"ids": _many(_id, 5000)},
     "stop": _ID,
     "share": _ID,
     "start": {
-        **_ID, "username": lambda value: isinstance(value, str) and USERNAME.fullmatch(value) is not None,
-        "uid": _number(1, 2**32 - 3), "gid": _number(1, 2**32 - 3), "groups": _many(_number(1, 2**32 - 3), 65_536),
-        "home": _path, "command": lambda value: _many(_text, 1000)(value) and len(value) > 0 and _path(value[0]),
-        "variables": _variables, "mounts": _many(_mount, 1000), "readable": _many(_path, 1000),
-        "writable": _many(_path, 1000), "cpus": _number(1, 4096), "memory": _number(2**24, 2**50),
-        "grace_s": _number(0, 120),
+        **_ID, **_WHO, "readable": _many(_path, 1000), "writable": _many(_path, 1000), "grace_s": _number(0, 120),
     },
-    # Slurm's verbs (sbatch, squeue, sacct, scancel as the account; a token for slurmrestd) belong here, each with
-    # its fields, a function in server.VERBS and its program in the configuration.
+    "slurm_submit": {
+        **_ID, **_WHO, "minutes": _number(1, 527_040), "ports": _ports, "partition": _word, "account": _word,
+        "qos": _word, "reservation": _word, "constraint": _word, "gres": _word,
+        "modules": lambda value: _many(_word, 100)(value) and all(value), "secret": _text,
+        "image": lambda value: value == "" or _path(value),
+        "listen": lambda value: isinstance(value, str) and re.fullmatch(r"[0-9a-f.:]{0,45}", value) is not None,
+        "door": lambda value: isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) is not None,
+    },
+    "slurm_cancel": _ID,
+    "slurm_read": {**_ID, "what": lambda value: value in ("endpoint", "log")},
 }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from facility_agent.adapters.compute.supervisor import is_alive, is_locked, read_record
-from facility_agent.helper import messages
+from facility_agent.helper import messages, slurm
 from facility_agent.helper.config import Config, Misconfigured, load
 from facility_agent.helper.identity import Account, allowed, become
 from facility_agent.helper.keeper import PR_SET_CHILD_SUBREAPER, keep
@@ -34,7 +34,8 @@ def log(text: str) -> None:
 
 def describe(config: Config, said: dict[str, Any]) -> object:
     """What the agent's own check compares."""
-    return {"folder": str(config.folder), "programs": sorted(config.programs), "nss": config.nss}
+    in_jobs = sorted(config.slurm.programs) if config.slurm else None
+    return {"folder": str(config.folder), "programs": sorted(config.programs), "nss": config.nss, "slurm": in_jobs}
 
 
 def start(config: Config, said: dict[str, Any]) -> object:
@@ -120,6 +121,7 @@ def share(config: Config, said: dict[str, Any]) -> object:
 
 VERBS: dict[str, Callable[[Config, dict[str, Any]], object]] = {
     "describe": describe, "start": start, "look": look, "stop": stop, "share": share,
+    "slurm_submit": slurm.submit, "slurm_cancel": slurm.cancel, "slurm_read": slurm.read,
 }  # fmt: skip
 
 

@@ -73,14 +73,20 @@ class Observation:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a running workspace listens: a Unix socket. `headers` are added to each request by the proxy.
+    """Where a running workspace listens: a Unix socket, or host and port. `headers` are added to each request by the proxy.
 
-    `owner` is the uid of whom must listen there: the account could have put a link to somebody else's socket.
+    `owner` is the uid of whom must listen on the socket: the account could have put a link to somebody else's.
+    The host of `address` is one that the scheduler named, never the workspace.
     """
 
-    socket: Path
+    socket: Path | None
     headers: tuple[tuple[str, str], ...] = ()
     owner: int | None = None
+    address: tuple[str, int] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.socket is None) is (self.address is None):
+            raise ValueError("a socket or an address")
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def door(value: WorkspaceDoor | None) -> Json:
     if value is None:
         return None
     to = value.endpoint
-    endpoint = [str(to.socket), [list(pair) for pair in to.headers], to.owner] if to else None
+    endpoint = [str(to.socket or ""), [list(pair) for pair in to.headers], to.owner, to.address] if to else None
     return [value.workspace_id, value.title, value.state, value.allowed, endpoint]
 
 
@@ -100,8 +100,14 @@ def to_door(value: Json) -> WorkspaceDoor | None:
     if value is None:
         return None
     to = value[4]
-    endpoint = Endpoint(Path(to[0]), tuple((str(k), str(v)) for k, v in to[1]), *to[2:3]) if to else None
+    endpoint = _endpoint(*to) if to else None
     return WorkspaceDoor(str(value[0]), str(value[1]), str(value[2]), bool(value[3]), endpoint)
+
+
+def _endpoint(socket: str, headers: Json, owner: int | None = None, address: Json = None) -> Endpoint:
+    pairs = tuple((str(key), str(value)) for key, value in headers)
+    to = (str(address[0]), int(address[1])) if address else None
+    return Endpoint(Path(socket) if socket else None, pairs, owner, to)
 
 
 def revocation(value: Revocation) -> Json:

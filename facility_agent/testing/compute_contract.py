@@ -75,12 +75,17 @@ class ComputeContract:
         """Whether it is seen in this state."""
         return (await self.look(backend, handle)).state is state
 
-    async def test_what_was_started_runs_and_answers_on_a_unix_socket(self, world: ComputeWorld) -> None:
+    async def test_what_was_started_runs_and_answers_those_who_have_its_secret(self, world: ComputeWorld) -> None:
         spec, handle = await self.start(world)
         endpoint = await world.backend.endpoint(handle)
         assert endpoint is not None
-        assert endpoint.socket.is_absolute()
-        assert stat.S_ISSOCK(endpoint.socket.stat().st_mode)
+        if endpoint.socket is not None:
+            assert endpoint.socket.is_absolute()
+            assert stat.S_ISSOCK(endpoint.socket.stat().st_mode)
+        else:
+            assert endpoint.address is not None
+            assert 1024 <= endpoint.address[1] < 65536
+            assert await status(replace(endpoint, headers=())) == 403, "others on that network are kept out"
         assert any(spec.secret in value for _, value in endpoint.headers), "the proxy is let in by the secret"
         assert all("{" not in value for _, value in endpoint.headers), "placeholders are filled in"
         assert await status(endpoint) < 400
@@ -220,7 +225,7 @@ class ComputeContract:
         assert spec.secret not in repr(await world.backend.list_owned())
         endpoint = await world.backend.endpoint(handle)
         assert endpoint is not None
-        assert spec.secret not in str(endpoint.socket)
+        assert spec.secret not in str((endpoint.socket, endpoint.address))
 
     async def test_the_operators_view_is_bounded_text(self, world: ComputeWorld) -> None:
         _, handle = await self.start(world)
@@ -235,7 +240,10 @@ class ComputeContract:
 
 async def status(endpoint: Endpoint) -> int:
     """What a request with the proxy's headers is answered."""
-    reader, writer = await asyncio.open_unix_connection(endpoint.socket)
+    if endpoint.address is not None:
+        reader, writer = await asyncio.open_connection(*endpoint.address)
+    else:
+        reader, writer = await asyncio.open_unix_connection(endpoint.socket)
     try:
         extra = "".join(f"{name}: {value}\r\n" for name, value in endpoint.headers)
         writer.write(f"GET / HTTP/1.1\r\nHost: workspace\r\n{extra}Connection: close\r\n\r\n".encode())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from facility_agent.plugins import GROUPS
-from tests.contracts.worlds import WORLDS
+from tests.contracts.worlds import PRIVILEGED, WORLDS
 
 ROOT = Path(__file__).resolve().parents[2]
 SUITES = {
@@ -35,6 +35,9 @@ def test_every_entry_point_has_a_world(group: str) -> None:
     declared = {p.name for p in distribution("parasol-portal").entry_points if p.group == group}
     assert declared, "the distribution declares its adapters"
     assert set(WORLDS[group]) == declared | {"memory"}
+    for name in PRIVILEGED & declared:
+        (path,) = (ROOT / "tests" / "privileged").glob(f"test_{name}_compute.py")
+        assert f'WORLDS["{group}"]["{name}"]' in path.read_text(), "its suite runs there"
 
 
 def test_every_suite_is_run() -> None:

@@ -9,16 +9,14 @@ from pathlib import Path
 import pytest
 
 from facility_agent.testing.compute_contract import ComputeContract, ComputeWorld
-from tests.contracts.worlds import WORLDS
+from tests.contracts.worlds import PRIVILEGED, WORLDS
 
 ORDINARY = pytest.mark.skipif(
     os.getuid() == 0, reason="the agent refuses to run as root; make test drops to an ordinary user"
 )
-BY_ROOT = {"kubernetes"}
-"""Root starts these components: their suites run in tests/privileged."""
 NAMES = [
     pytest.param(name, marks=ORDINARY if name == "process" else ())
-    for name in sorted(WORLDS["parasol.compute"].keys() - BY_ROOT)
+    for name in sorted(WORLDS["parasol.compute"].keys() - PRIVILEGED)
 ]
 
 

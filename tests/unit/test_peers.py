@@ -26,10 +26,10 @@ async def test_a_socket_on_which_somebody_else_listens_is_refused() -> None:
         path, pool = Path(folder) / "s", Upstreams()
         async with await asyncio.start_unix_server(serve, path):
             with pytest.raises(ConnectionRefusedError):
-                await pool.connect(path, os.getuid() + 1)
+                await pool.connect(Endpoint(path, owner=os.getuid() + 1))
             assert await heard.get() == b"", "it was told nothing"
             for owner in (None, os.getuid()):
-                upstream = await pool.connect(path, owner)
+                upstream = await pool.connect(Endpoint(path, owner=owner))
                 upstream.transport.close()
                 assert await heard.get() == b""
 

@@ -56,6 +56,31 @@ async def test_what_may_still_start_is_not_given_up(at: FacilityScene, state: Ru
     await at.until(workspace_id, S.RUNNING)
 
 
+async def test_a_place_in_the_queue_is_told_and_its_time_does_not_count(at: FacilityScene) -> None:
+    held = await at.ada()
+    workspace_id, _ = await at.launch(held)
+    await settled(at)
+    for place in ("Number 2.", "Number 1.", "Number 1."):
+        glasses(at, workspace_id, RunState.QUEUED, "", place)
+        at.now += 3000
+        await at.workspaces.look()
+        await settled(at)
+        steps = {step.name: step.detail for step in at.reports(workspace_id)[-1].steps}
+        assert steps[StepName.QUEUE] == place
+    told = len(at.reports(workspace_id))
+    glasses(at, workspace_id, RunState.STARTING)
+    for _ in range(2):
+        await at.workspaces.look()
+        await settled(at)
+        assert (await at.row(workspace_id)).state is S.STARTING
+        at.now += 599
+    assert len(at.reports(workspace_id)) == told + 1, "that it left the queue is told, once"
+    assert {step.detail for step in at.reports(workspace_id)[-1].steps} == {""}
+    at.now += 2
+    await at.until(workspace_id, S.FAILED)
+    assert at.reports(workspace_id)[-1].reason == "TIMED_OUT"
+
+
 async def test_what_does_not_start_within_ten_minutes_has_failed_and_says_so(at: FacilityScene) -> None:
     held = await at.ada()
     workspace_id, _ = await at.launch(held)

@@ -1,4 +1,4 @@
-"""Asks a workspace's Unix socket whether anybody serves there."""
+"""Asks a workspace's Unix socket, or port, whether anybody serves there."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from facility_agent.peers import peer_uid
 PATIENCE_S = 2.0
 
 
-async def answers(socket: str, headers: Iterable[tuple[str, str]], owner: int | None = None) -> bool:
+async def answers(to: str | tuple[str, int], headers: Iterable[tuple[str, str]], owner: int | None = None) -> bool:
     """Whether a request with these headers is answered with less than 500; by a process of uid `owner` when it is given."""
     more = "".join(f"{name}: {value}\r\n" for name, value in headers)
     try:
         async with asyncio.timeout(PATIENCE_S):
-            reader, writer = await asyncio.open_unix_connection(socket)
+            if isinstance(to, tuple):
+                reader, writer = await asyncio.open_connection(*to)
+            else:
+                reader, writer = await asyncio.open_unix_connection(to)
             try:
                 if owner is not None and peer_uid(writer.get_extra_info("socket")) != owner:
                     return False
