@@ -28,6 +28,8 @@ class ComputeWorld(ABC):
 
     backend: ComputeBackend
     account: Account
+    patience_s: float = 30.0
+    """How long a workspace of the place may take to run."""
 
     @abstractmethod
     def spec(self) -> StartSpec:
@@ -64,7 +66,13 @@ class ComputeContract:
         """A workspace that runs."""
         spec = spec or world.spec()
         handle = await world.backend.start(spec, world.account)
-        await eventually(lambda: self.is_(world.backend, handle, RunState.RUNNING), "it runs")
+
+        async def runs() -> bool:
+            seen = await self.look(world.backend, handle)
+            assert seen.state is not RunState.GONE, f"it will not run: {seen}"
+            return seen.state is RunState.RUNNING
+
+        await eventually(runs, "it runs", world.patience_s)
         return spec, handle
 
     async def look(self, backend: ComputeBackend, handle: str) -> Observation:

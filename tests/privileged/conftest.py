@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
-from tests.privileged.kube_site import Cluster, running_cluster
+from tests.privileged.kube_cluster import Cluster, running_cluster
+from tests.privileged.kube_report import report
+from tests.privileged.kube_site import KubeSite
 from tests.privileged.site import HelperSite, as_agent, helper_site
 
 
@@ -22,6 +24,20 @@ def _agent() -> Iterator[None]:
     os.setresuid(0, 0, 0)
     os.setresgid(0, 0, 0)
     os.setgroups(groups)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test of workspaces on Kubernetes that fails says what was known of them."""
+    told = yield
+    if told.failed and call.when == "call":
+        for each in getattr(item, "funcargs", {}).values():
+            site = getattr(each, "site", each)
+            if isinstance(site, KubeSite):
+                told.sections.append(("what is known of the workspaces", report(site)))
+    return told
 
 
 @pytest.fixture

@@ -1,22 +1,16 @@
-"""A real cluster of one node, an agent that has its service account and nothing else, and images made here."""
+"""Agents at a real cluster that have their service account and nothing else, and a gate before it."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import shutil
-import subprocess
-import tempfile
-from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-
-import yaml
 
 from facility_agent.adapters.compute.kubernetes import KubernetesCompute
 from facility_agent.adapters.compute.kubernetes_api import KubernetesApi
@@ -24,16 +18,11 @@ from facility_agent.adapters.compute.kubernetes_records import Records
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings
 from facility_agent.ports.compute import StartSpec
 from facility_agent.ports.directory import Account
-from tests.components import ROOT, path_of
 from tests.contracts.compute_worlds import SMALL, server_spec
-from tests.privileged.site import AGENT, as_root
-from tests.waiting import until
+from tests.privileged.kube_cluster import AT_ONCE, HOSTILE, PLAIN, UID, Cluster, agents_folder
+from tests.privileged.site import as_root
 
 SMALLER = replace(SMALL, memory=128 * 2**20)
-PLAIN, HOSTILE = "docker.io/local/parasol-plain:1", "docker.io/local/parasol-hostile:1"
-STOLEN = 50_000
-"""A group that only the hostile image's own group file gives."""
-UID = 61_201
 TOLD = ("pods", "secrets", "networkpolicies")
 SERVER = """
 import os, signal, socket, sys
@@ -46,143 +35,6 @@ while True:
     visitor.sendall(b"HTTP/1.1 %d X\\r\\nContent-Length: 0\\r\\n\\r\\n" % (200 if inside else 403))
     visitor.close()
 """
-
-
-class Cluster:
-    """What an administrator does."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        self.kubeconfig = kubeconfig
-        with as_root():
-            self.config = yaml.safe_load(kubeconfig.read_text())
-            authority = Path(self.config["clusters"][0]["cluster"]["certificate-authority"]).read_bytes()
-        self.authority, self.server = authority, self.config["clusters"][0]["cluster"]["server"]
-
-    def kubectl(self, *words: str, given: str | None = None) -> str:
-        """As the administrator. Raises AssertionError with what it says."""
-        with as_root():
-            command = ["kubectl", "--kubeconfig", str(self.kubeconfig), *words]
-            done = subprocess.run(command, input=given, capture_output=True, text=True, timeout=60)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def get(self, kind: str, name: str = "", namespace: str = "parasol") -> Any:
-        """Objects as the server has stored them."""
-        return json.loads(self.kubectl("-n", namespace, "get", kind, *([name] if name else []), "-o", "json"))
-
-    def token(self, seconds: int = 3600) -> str:
-        """A token of the agent's service account."""
-        path = "/api/v1/namespaces/parasol/serviceaccounts/parasol-agent/token"
-        asked = {
-            "apiVersion": "authentication.k8s.io/v1",
-            "kind": "TokenRequest",
-            "spec": {"expirationSeconds": seconds},
-        }
-        answer = self.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(asked))
-        return str(json.loads(answer)["status"]["token"])
-
-    def way_in(self, folder: Path, server: str = "", token_file: Path | None = None) -> Path:
-        """A kubeconfig with that token in a file."""
-        token = token_file or folder / "token"
-        if token_file is None:
-            token.write_text(self.token())
-        path = folder / "kubeconfig"
-        authority = b64encode(self.authority).decode()
-        there: dict[str, Any] = {"server": server or self.server}
-        if there["server"].startswith("https"):
-            there["certificate-authority-data"] = authority
-        user = {"tokenFile": str(token)}
-        context = {"cluster": "test", "user": "agent"}
-        path.write_text(
-            yaml.safe_dump(
-                {
-                    "apiVersion": "v1", "kind": "Config", "current-context": "test",
-                    "clusters": [{"name": "test", "cluster": there}],
-                    "users": [{"name": "agent", "user": user}], "contexts": [{"name": "test", "context": context}],
-                }
-            )
-        )  # fmt: skip
-        return path
-
-
-@contextmanager
-def running_cluster() -> Iterator[Cluster]:
-    """The cluster: one that runs already is used and left, else it is started and taken down."""
-    folder = Path(path_of("kubernetes"))
-    script, path = str(folder / "cluster.sh"), Path("/root/.cache/kube-test/run/admin.kubeconfig")
-    with as_root():
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin", "HOME": "/root"}
-        ready = ["kubectl", "--kubeconfig", str(path), "--request-timeout=5s", "get", "node"]
-        there = path.exists() and subprocess.run(ready, capture_output=True).returncode == 0
-        if not there:
-            subprocess.run([script, "up"], check=True, capture_output=True, timeout=180, env=environment)
-        for image, hostile in ((PLAIN, False), (HOSTILE, True)):
-            with tempfile.TemporaryDirectory() as root:
-                archive = f"{root}.tar"
-                _root_file_system(Path(root), hostile=hostile)
-                subprocess.run(["python3", str(folder / "image.py"), root, image, archive], check=True, timeout=60)
-                subprocess.run(
-                    [script, "load", archive], check=True, capture_output=True, timeout=120, env=environment
-                )
-                Path(archive).unlink()
-    cluster = Cluster(path)
-    cluster.kubectl("apply", "-f", "-", given=(ROOT / "deploy" / "agent" / "kubernetes-rbac.yaml").read_text())
-    until(
-        lambda: "default" in cluster.kubectl("-n", "parasol", "get", "serviceaccounts"), "the namespace is ready"
-    )
-    for name, image in (
-        ("warm-plain", PLAIN),
-        ("warm-hostile", HOSTILE),
-    ):  # the node takes a moment to see new images
-        words = (
-            "--image",
-            image,
-            "--image-pull-policy=Never",
-            "--restart=Always",
-            "--command",
-            "--",
-            "/bin/sleep",
-            "600",
-        )
-        cluster.kubectl("-n", "parasol", "delete", "pod", name, "--ignore-not-found", "--grace-period=1")
-        cluster.kubectl("-n", "parasol", "run", name, *words)
-        cluster.kubectl("-n", "parasol", "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=60s")
-        cluster.kubectl("-n", "parasol", "delete", "pod", name, "--wait=false", "--grace-period=1")
-    try:
-        yield cluster
-    finally:
-        if not there:
-            with as_root():
-                subprocess.run([script, "down"], check=True, capture_output=True, timeout=120, env=environment)
-
-
-def _root_file_system(root: Path, *, hostile: bool) -> None:
-    """Python and busybox; a hostile one gives the account a group, and anybody root."""
-    for folder in ("bin", "etc", "tmp", "usr/bin", "usr/lib", "proc", "workspace", "run"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    root.chmod(0o755)
-    busybox = shutil.which("busybox")
-    assert busybox is not None
-    for name in ("busybox", "sh", "cat", "id", "sleep", "whoami", "su"):
-        shutil.copy2(busybox, root / "bin" / name)
-    python = os.path.realpath("/usr/bin/python3")
-    library = Path("/usr/lib") / Path(python).name
-    shutil.copy2(python, root / "usr/bin/python3")
-    ignored = shutil.ignore_patterns(
-        "__pycache__", "test*", "idlelib", "config-*", "pydoc_data", "lib2to3", "site-packages"
-    )
-    shutil.copytree(library, root / "usr/lib" / library.name, ignore=ignored)
-    for line in subprocess.run(["ldd", python], check=True, capture_output=True, text=True).stdout.splitlines():
-        path = next((word for word in line.split() if word.startswith("/")), None)
-        if path is not None:
-            (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, root / path[1:])
-    (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n" + f"eve:x:{UID}:{UID}::/:/bin/sh\n" * hostile)
-    (root / "etc/group").write_text("root:x:0:\n" + f"loot:x:{STOLEN}:eve,ada,{UID}\n" * hostile)
-    if hostile:
-        shutil.copy2(python, root / "usr/bin/root-python")
-        for program in ("bin/su", "bin/id", "usr/bin/root-python"):
-            (root / program).chmod(0o4755)
 
 
 class Gate:
@@ -241,6 +93,7 @@ class KubeSite:
         self._tag = folder.name.lower().replace("_", "-")
         self.opened: list[KubernetesCompute] = []
         self.started: list[StartSpec] = []
+        self.patience_s = 20 + 10 * cluster.ready_s
 
     def settings(self, **changes: Any) -> KubernetesSettings:
         """Of the adapter."""
@@ -250,7 +103,7 @@ class KubeSite:
         values = {
             "identity": "account", "images": images, "guard_image": PLAIN, "guard_pull": "Never", "grace_s": 2,
             "reachable_from": ["10.88.99.1/32"], "closed_networks": ["10.88.99.0/24", "169.254.0.0/16"],
-            "image_patience_s": 1, "mount_patience_s": 1,
+            "image_patience_s": 1, "mount_patience_s": 5,
         }  # fmt: skip
         return KubernetesSettings.model_validate({**values, **changes})
 
@@ -288,28 +141,16 @@ class KubeSite:
         """Leave nothing in the cluster."""
         for backend in self.opened:
             await backend.__aexit__()
-        ids = [spec.workspace_id for spec in self.started]
-        for kind in TOLD:
-            names = [f"ws-{each}" for each in ids]
-            if names:
-                self.cluster.kubectl(
-                    "-n",
-                    "parasol",
-                    "delete",
-                    kind,
-                    *names,
-                    "--ignore-not-found",
-                    "--wait=false",
-                    "--grace-period=1",
-                )
+        names = [f"ws-{spec.workspace_id}" for spec in self.started]
+        if names:
+            for kind in TOLD:
+                self.cluster.kubectl("-n", "parasol", "delete", kind, *names, "--ignore-not-found", *AT_ONCE)
 
 
 @asynccontextmanager
 async def kube_site(cluster: Cluster, server: str = "") -> AsyncIterator[KubeSite]:
     """A fresh one."""
-    with as_root():
-        folder = Path(tempfile.mkdtemp(prefix="pk-", dir="/tmp"))
-        os.chown(folder, AGENT, AGENT)
+    folder = agents_folder()
     site = KubeSite(cluster, folder, server)
     try:
         yield site

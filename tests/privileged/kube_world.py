@@ -8,7 +8,8 @@ from pathlib import Path
 
 from facility_agent.ports.compute import ComputeBackend, StartSpec
 from facility_agent.testing.compute_contract import ComputeWorld
-from tests.privileged.kube_site import Cluster, Gate, KubeSite, kube_site, running_cluster
+from tests.privileged.kube_cluster import Cluster, running_cluster
+from tests.privileged.kube_site import Gate, KubeSite, kube_site
 
 
 class KubernetesWorld(ComputeWorld):
@@ -16,6 +17,7 @@ class KubernetesWorld(ComputeWorld):
 
     def __init__(self, site: KubeSite, gate: Gate) -> None:
         self.site, self.gate, self.account = site, gate, site.account
+        self.patience_s = site.patience_s
         self.backend = self.reopened()
 
     def spec(self) -> StartSpec:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from facility_agent.testing.compute_contract import ComputeContract, ComputeWorld
-from tests.privileged.kube_site import Cluster
+from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_world import world_of
 
 pytestmark = pytest.mark.needs("root", "kubernetes")

@@ -14,8 +14,9 @@ from facility_agent.adapters.compute.kubernetes import KubernetesCompute
 from facility_agent.ports.compute import RunState
 from facility_agent.testing.patience import eventually
 from shared.errors import BackendUnavailable, ParasolError
+from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_faults import FaultProxy
-from tests.privileged.kube_site import Cluster, KubeSite, kube_site
+from tests.privileged.kube_site import KubeSite, kube_site
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
 
@@ -42,8 +43,19 @@ def sees(backend: KubernetesCompute, handle: str, *states: RunState) -> Callable
 async def running(site: KubeSite) -> tuple[KubernetesCompute, str]:
     backend, spec = site.backend(), site.spec()
     handle = await backend.start(spec, site.account)
-    await eventually(sees(backend, handle, RunState.RUNNING), "it runs", 60)
+    await eventually(runs(backend, handle), "it runs", site.patience_s)
     return backend, handle
+
+
+def runs(backend: KubernetesCompute, handle: str) -> Callable[[], Awaitable[bool]]:
+    """Whether it does; what has ended will not."""
+
+    async def look() -> bool:
+        seen = (await backend.inspect([handle]))[handle]
+        assert seen.state is not RunState.GONE, f"it will not run: {seen}"
+        return seen.state is RunState.RUNNING
+
+    return look
 
 
 def html(status: int) -> web.Response:

@@ -16,7 +16,8 @@ from facility_agent.ports.compute import Mount, Observation, RunState, StartSpec
 from facility_agent.ports.directory import Account
 from facility_agent.testing.patience import eventually
 from shared.errors import IdentityRefused, InvalidRequest, ParasolError, Unsupported
-from tests.privileged.kube_site import STOLEN, UID, Cluster, KubeSite, kube_site
+from tests.privileged.kube_cluster import STOLEN, UID, Cluster
+from tests.privileged.kube_site import KubeSite, kube_site
 from tests.privileged.site import as_root
 from tests.waiting import until
 
@@ -53,11 +54,11 @@ async def site(cluster: Cluster) -> AsyncIterator[KubeSite]:
         yield site
 
 
-async def ended(backend: KubernetesCompute, handle: str) -> Observation:
+async def ended(site: KubeSite, backend: KubernetesCompute, handle: str) -> Observation:
     async def is_gone() -> bool:
         return (await backend.inspect([handle]))[handle].state is RunState.GONE
 
-    await eventually(is_gone, "it has ended")
+    await eventually(is_gone, "it has ended", site.patience_s)
     return (await backend.inspect([handle]))[handle]
 
 
@@ -67,7 +68,7 @@ async def run(
     """What a script printed."""
     backend = site.backend(**settings)
     handle = await backend.start(spec, account or site.account)
-    seen = await ended(backend, handle)
+    seen = await ended(site, backend, handle)
     await eventually(lambda: _logged(backend, handle), "its output was kept")
     said = await backend.logs(handle)
     assert seen.exit_code == 0, (seen, said)
@@ -127,7 +128,7 @@ async def test_an_image_gives_no_group_and_its_setuid_files_give_no_root(site: K
     steal = "import os; print(os.listdir('/workspace/proposals/theirs')); open('/workspace/home/x', 'w')"
     spec = site.script(steal, environment="hostile", mounts=(Mount("theirs", data / "theirs"),))
     backend = site.backend(volumes=[{"folder": str(data), "kind": "host_path"}])
-    seen = await ended(backend, await backend.start(spec, site.account))
+    seen = await ended(site, backend, await backend.start(spec, site.account))
     unguarded = json.loads(_without_guard(site))
     if STOLEN in unguarded["groups"]:
         assert (seen.state, seen.reason) == (RunState.GONE, "IMAGE_GRANTS_GROUP")
@@ -146,7 +147,11 @@ def _without_guard(site: KubeSite) -> str:
     pod = objects.pod(spec, site.account, settings, objects.Cluster(strict_groups=True), meta)
     for made in (objects.secret(spec, site.account, "/workspace", meta), pod):
         site.cluster.kubectl("create", "--validate=false", "-f", "-", given=json.dumps(made))
-    until(lambda: site.cluster.get("pod", meta["name"])["status"]["phase"] == "Succeeded", "it has ended", 40)
+    until(
+        lambda: site.cluster.get("pod", meta["name"])["status"]["phase"] == "Succeeded",
+        "it has ended",
+        site.patience_s,
+    )
     return site.cluster.kubectl("-n", "parasol", "logs", meta["name"]).strip().splitlines()[-1]
 
 

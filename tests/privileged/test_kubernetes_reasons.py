@@ -15,7 +15,8 @@ from facility_agent.adapters.compute.kubernetes_reasons import SENTENCES
 from facility_agent.ports.compute import Mount, Observation, RunState, StartSpec
 from facility_agent.testing.patience import eventually
 from shared.errors import FlavourTooLarge, QuotaExceeded
-from tests.privileged.kube_site import SMALLER, Cluster, KubeSite, kube_site
+from tests.privileged.kube_cluster import Cluster
+from tests.privileged.kube_site import SMALLER, KubeSite, kube_site
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
 
@@ -32,9 +33,10 @@ async def seen_as(
 ) -> Observation:
     async def is_so() -> bool:
         seen = (await backend.inspect([handle]))[handle]
+        assert state is RunState.GONE or seen.state is not RunState.GONE, f"it has ended: {seen}"
         return seen.state is state and reason in (None, seen.reason)
 
-    await eventually(is_so, f"{state} {reason}", 60)
+    await eventually(is_so, f"{state} {reason}", 90)
     return (await backend.inspect([handle]))[handle]
 
 

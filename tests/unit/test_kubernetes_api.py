@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from facility_agent.adapters.compute import kubernetes_api
+from facility_agent.adapters.compute import kubernetes_api, kubernetes_watch
 from facility_agent.adapters.compute.kubernetes_api import KubernetesApi
 from facility_agent.adapters.compute.kubernetes_records import Record, Records
 from facility_agent.adapters.compute.kubernetes_relay import Relay
@@ -160,6 +160,33 @@ async def test_what_was_made_while_a_list_was_made_is_not_taken_for_gone(tmp_pat
             return lists == ["7"]
 
         await eventually(is_watched, "it watches from the list's version")
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+async def test_what_a_watch_never_told_of_is_found_by_the_next_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kubernetes_watch, "RELIST_S", 0.2)
+    there, asked = [thing("a", 1)], list[str]()
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if "watch" not in request.query:
+            return web.json_response({"kind": "PodList", "metadata": {"resourceVersion": "5"}, "items": there})
+        asked.append(request.query["resourceVersion"])
+        assert 1 <= int(request.query["timeoutSeconds"]) <= kubernetes_watch.WATCH_S
+        event = {"type": "BOOKMARK", "object": {"kind": "Pod", "metadata": {"resourceVersion": "6"}}}
+        return web.Response(text=json.dumps(event) + "\n")
+
+    async with server(tmp_path, answer) as api:
+        mirror = Mirror(api, "/pods", {})
+        watching = asyncio.create_task(mirror.run())
+        assert await mirror.listed(5)
+        assert mirror.believed
+        there[:] = [thing("b", 2)]
+        assert await mirror.until(lambda: set(mirror.objects) == {"b"}, 5)
+        assert "a" in mirror.gone
+        assert {"5", "6"} <= set(asked), "between lists it goes on where it was"
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 

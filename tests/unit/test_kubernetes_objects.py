@@ -19,7 +19,13 @@ from facility_agent.adapters.compute import kubernetes_identity as identity
 from facility_agent.adapters.compute import kubernetes_nodes as nodes
 from facility_agent.adapters.compute import kubernetes_objects as objects
 from facility_agent.adapters.compute.kubernetes_mounts import proposals
-from facility_agent.adapters.compute.kubernetes_reasons import SENTENCES, judge, removed, scheduler_says
+from facility_agent.adapters.compute.kubernetes_reasons import (
+    SENTENCES,
+    judge,
+    removed,
+    scheduler_says,
+    warnings_of,
+)
 from facility_agent.adapters.compute.kubernetes_relay import is_pod_address
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings, VolumeTable
 from facility_agent.ports.compute import Mount, RunState, StartSpec
@@ -305,8 +311,41 @@ def test_what_fails_to_start_says_so_while_it_tries(reason: str) -> None:
     assert judged.failing in SENTENCES
     assert judge(seen("Pending", containerStatuses=container("waiting", reason="ContainerCreating"))).failing == ""
     for warned, code in (("FailedMount", "MOUNT_FAILED"), ("FailedCreatePodSandBox", "NETWORK_FAILED")):
-        assert judge(seen("Pending"), frozenset({warned})).failing == code
-        assert judge(seen("Running"), frozenset({warned})).failing == "", "it runs: the warning is of the past"
+        judged = judge(seen("Pending"), {warned: 7.0})
+        assert (judged.failing, judged.for_s) == (code, 7.0)
+        assert judge(seen("Pending"), {warned: 0.0}).failing == "", "the kubelet stumbled once and tries again"
+        for past in (
+            seen("Running"),
+            seen("Pending", initContainerStatuses=container("terminated", exitCode=0)),
+            seen("Pending", conditions=[{"type": "PodScheduled", "status": "True"}, STARTS]),
+        ):
+            assert judge(past, {warned: 7.0}).failing == "", "its folders and network are there: that is past"
+
+
+STARTS = {"type": "PodReadyToStartContainers", "status": "True"}
+
+
+def warned(reason: str, uid: str = "u", **times: object) -> dict[str, Any]:
+    return {"reason": reason, "involvedObject": {"uid": uid}, **times}
+
+
+def test_how_long_a_warning_lasts_is_what_the_cluster_says() -> None:
+    at = "2026-11-25T17:32:{:02}Z".format
+    events = [
+        warned("FailedMount", firstTimestamp=at(10), lastTimestamp=at(10), count=1),
+        warned("FailedMount", firstTimestamp=at(11), lastTimestamp=at(40), count=6),
+        warned("FailedMount", uid="another", firstTimestamp=at(1), lastTimestamp=at(59)),
+        warned("Once", firstTimestamp=at(10), lastTimestamp=at(10), eventTime=None, series=None),
+        warned(
+            "New",
+            eventTime="2026-11-25T17:32:10.250000Z",
+            series={"lastObservedTime": "2026-11-25T17:32:11.750000Z"},
+        ),
+        warned("Strange", firstTimestamp="yesterday", lastTimestamp=at(5), involvedObject={"uid": "u"}),
+        warned("Bare"),
+        {"reason": "Nobody's", "involvedObject": None},
+    ]
+    assert warnings_of(events, "u") == {"FailedMount": 30.0, "Once": 0.0, "New": 1.5, "Strange": 0.0, "Bare": 0.0}
 
 
 def test_the_schedulers_sentence_carries_no_name_of_the_site() -> None:

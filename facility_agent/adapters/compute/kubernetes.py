@@ -19,10 +19,10 @@ from facility_agent.adapters.compute.kubernetes_api import AWAY, KubernetesApi
 from facility_agent.adapters.compute.kubernetes_doors import Doors
 from facility_agent.adapters.compute.kubernetes_endings import Endings, exit_code
 from facility_agent.adapters.compute.kubernetes_making import Maker
-from facility_agent.adapters.compute.kubernetes_reasons import Judged, judge, removed, said
+from facility_agent.adapters.compute.kubernetes_reasons import Judged, judge, removed, said, warnings_of
 from facility_agent.adapters.compute.kubernetes_records import Record, Records
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings
-from facility_agent.adapters.compute.kubernetes_watch import Mirror, warnings_of
+from facility_agent.adapters.compute.kubernetes_watch import Mirror
 from facility_agent.adapters.compute.process_records import check_room, tail
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
@@ -180,10 +180,9 @@ class KubernetesCompute(ComputeBackend):
         return seen
 
     async def _look(self, handle: str, pod: dict[str, Any]) -> Observation:
-        judged, record = (
-            judge(pod, warnings_of(self.warnings.objects, pod["metadata"]["uid"])),
-            self._records.get(handle),
-        )
+        waits = (pod.get("status") or {}).get("phase", "Pending") == "Pending"  # else no warning counts
+        warned = warnings_of(self.warnings.objects.values(), pod["metadata"]["uid"]) if waits else {}
+        judged, record = judge(pod, warned), self._records.get(handle)
         seen = judged.seen
         if record is not None and record.ending is not None:
             return (
@@ -203,7 +202,8 @@ class KubernetesCompute(ComputeBackend):
     def _is_hopeless(self, handle: str, judged: Judged) -> bool:
         image = judged.failing.startswith("IMAGE")
         patience = self._settings.image_patience_s if image else self._settings.mount_patience_s
-        return self._ends.fails_since(handle, judged.failing) >= patience
+        here = self._ends.fails_since(handle, judged.failing)
+        return (here if judged.for_s is None else judged.for_s) >= patience
 
     # --- stopping and the rest
 

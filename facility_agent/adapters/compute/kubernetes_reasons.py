@@ -7,8 +7,10 @@ the warnings among a pod's events. What is written by others (the scheduler's se
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from facility_agent.adapters.compute.kubernetes_identity import GUARD_REFUSED, GUARD_SAYS
@@ -90,13 +92,20 @@ _CAUSES = (
 )
 
 
+NONE: Mapping[str, float] = {}
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What a pod says. `failing` names what goes wrong while it still tries; `at_once` that trying on is of no use."""
+    """What a pod says. `failing` names what goes wrong while it still tries; `at_once` that trying on is of no use.
+
+    `for_s`: for how long the cluster itself has said so, when it says that.
+    """
 
     seen: Observation
     failing: str = ""
     at_once: bool = False
+    for_s: float | None = None
 
 
 def said(code: str, state: RunState = RunState.GONE, exit_code: int | None = None) -> Observation:
@@ -104,8 +113,10 @@ def said(code: str, state: RunState = RunState.GONE, exit_code: int | None = Non
     return Observation(state, code, SENTENCES[code], exit_code)
 
 
-def judge(pod: Mapping[str, Any], warnings: frozenset[str] = frozenset()) -> Judged:
+def judge(pod: Mapping[str, Any], warnings: Mapping[str, float] = NONE) -> Judged:
     """One look at a pod as the API gives it. RUNNING here means that its program runs; whether it answers is asked elsewhere.
+
+    `warnings` are as of `warnings_of`.
 
     Raises KeyError, TypeError, ValueError, AttributeError for what is no pod.
     """
@@ -121,6 +132,32 @@ def judge(pod: Mapping[str, Any], warnings: frozenset[str] = frozenset()) -> Jud
     if phase == "Pending":
         return _pending(status, warnings)
     raise ValueError("no phase that is known")
+
+
+def warnings_of(events: Iterable[Mapping[str, Any]], uid: str) -> dict[str, float]:
+    """A pod's warnings: reason → seconds from the first time to the last, by the clock of who warned.
+
+    The kubelet does not take a warning back, so one alone does not tell that something still fails; one that comes again does.
+    """
+    times: dict[str, list[float]] = {}
+    for event in events:
+        if (event.get("involvedObject") or {}).get("uid") == uid:
+            times.setdefault(str(event.get("reason", "")), []).extend(_times(event))
+    return {reason: max(at) - min(at) if at else 0.0 for reason, at in times.items()}
+
+
+def _times(event: Mapping[str, Any]) -> Iterator[float]:
+    """When it was seen (core/v1 Event: by seconds, or with events.k8s.io's own time and series)."""
+    series = event.get("series") or {}
+    for said_at in (
+        event.get("firstTimestamp"),
+        event.get("lastTimestamp"),
+        event.get("eventTime"),
+        series.get("lastObservedTime"),
+    ):
+        with suppress(ValueError, OverflowError):
+            if said_at:
+                yield datetime.fromisoformat(str(said_at)).timestamp()
 
 
 def removed(pod: Mapping[str, Any]) -> Observation:
@@ -159,7 +196,7 @@ def _unless_removed(pod: Mapping[str, Any], seen: Observation) -> Observation:
     return seen
 
 
-def _pending(status: Mapping[str, Any], warnings: frozenset[str]) -> Judged:
+def _pending(status: Mapping[str, Any], warnings: Mapping[str, float]) -> Judged:
     scheduled = _condition(status, "PodScheduled")
     if scheduled.get("status") != "True":
         if scheduled.get("reason") == "Unschedulable":
@@ -171,10 +208,16 @@ def _pending(status: Mapping[str, Any], warnings: frozenset[str]) -> Judged:
         if reason in _WAITS:
             code = _WAITS[reason]
             return Judged(said(code, RunState.STARTING), code, reason in _AT_ONCE)
-    for reason in sorted(warnings):
-        if reason in _WARNED:
-            return Judged(said(_WARNED[reason], RunState.STARTING), _WARNED[reason])
+    for reason in sorted(warnings) if not _is_set_up(status) else ():
+        if reason in _WARNED and warnings[reason] > 0:  # once is no more than a stumble: the kubelet tries again
+            return Judged(said(_WARNED[reason], RunState.STARTING), _WARNED[reason], for_s=warnings[reason])
     return Judged(Observation(RunState.STARTING))
+
+
+def _is_set_up(status: Mapping[str, Any]) -> bool:
+    """Whether its folders are mounted and its network is there: then warnings about them are of the past."""
+    begun = any({"running", "terminated"} & set(each.get("state") or ()) for each in _containers(status))
+    return begun or _condition(status, "PodReadyToStartContainers").get("status") == "True"
 
 
 def _running(status: Mapping[str, Any]) -> Judged:

@@ -1,4 +1,7 @@
-"""A mirror of some of the cluster's objects: listed once, then watched; a watch that ends goes on where it was."""
+"""A mirror of some of the cluster's objects: listed, then watched; a watch that ends goes on where it was.
+
+It is listed again when the server does not know that place any more (410), and every ten minutes or so all the same.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from facility_agent.adapters.compute.kubernetes_api import AWAY, Gone, Kubernete
 from shared.errors import BackendUnavailable, ParasolError
 
 log = logging.getLogger(__name__)
-WATCH_S = 60
+WATCH_S, RELIST_S = 60, 600.0
+"""A watch ends, and another list is made, after half of it to the whole, so that agents do not all ask at once."""
 STALE_S = 10.0
 """How long a mirror is believed after its watch has broken."""
 STANDS_S = 0.5
@@ -30,11 +34,13 @@ class Mirror:
     `gone` keeps the last that was seen of what has gone, the latest thousand.
     """
 
-    def __init__(self, api: KubernetesApi, path: str, query: Mapping[str, str], watch_s: int = WATCH_S) -> None:
-        self._api, self._path, self._query, self._watch_s = api, path, query, watch_s
+    def __init__(self, api: KubernetesApi, path: str, query: Mapping[str, str]) -> None:
+        self._api, self._path, self._query = api, path, query
         self.objects: dict[str, Object] = {}
         self.gone: OrderedDict[str, Object] = OrderedDict()
         self.relisted = self.resumed = 0
+        self.heard_at: float | None = None
+        self._relist_at = 0.0
         self._version = ""
         self._added: dict[str, float] = {}
         self._listed = False
@@ -52,7 +58,7 @@ class Mirror:
         failures = 0
         while True:
             try:
-                if not self._version:
+                if not self._version or asyncio.get_running_loop().time() >= self._relist_at:
                     await self._list()
                 heard = await self._follow()
                 failures = 0 if heard else failures + 1
@@ -67,9 +73,8 @@ class Mirror:
                 self._version = ""
                 self._break("it said what cannot be read")
                 log.exception("the cluster's answer could not be read")
-            if failures:
-                longest = min(LONGEST_PAUSE_S, 0.1 * 2 ** min(failures, 10))
-                await asyncio.sleep(random.uniform(0, longest))
+            longest = min(LONGEST_PAUSE_S, 0.1 * 2 ** min(failures, 10))
+            await asyncio.sleep(random.uniform(0, longest))
 
     async def until(self, true: Callable[[], bool], within_s: float) -> bool:
         """Wait for changes until it is so; whether it became so in time."""
@@ -125,6 +130,7 @@ class Mirror:
         self._added = {name: at for name, at in self._added.items() if at >= began}
         self._version, self._listed = version, True
         self.relisted += 1
+        self._relist_at = began + _some(RELIST_S)
         self._tell()
 
     async def _follow(self) -> bool:
@@ -132,7 +138,7 @@ class Mirror:
         loop = asyncio.get_running_loop()
         began, heard = loop.time(), False
         query = {**self._query, "resourceVersion": self._version}
-        async with self._api.watch(self._path, query, self._watch_s) as events:
+        async with self._api.watch(self._path, query, max(1, int(_some(WATCH_S)))) as events:
             self.resumed += 1
             standing = loop.call_later(STANDS_S, self._stands)  # what a proxy answers in its place ends at once
             try:
@@ -155,7 +161,7 @@ class Mirror:
             if found.get("code") == 410:
                 raise Gone
             raise BackendUnavailable(AWAY)
-        meta = found["metadata"]
+        self.heard_at, meta = asyncio.get_running_loop().time(), found["metadata"]
         if kind in ("ADDED", "MODIFIED"):
             self.objects[meta["name"]] = found
         elif kind == "DELETED":
@@ -181,10 +187,5 @@ class Mirror:
         self._changed = asyncio.Event()
 
 
-def warnings_of(events: Mapping[str, Object], uid: str) -> frozenset[str]:
-    """The reasons of a pod's warnings."""
-    return frozenset(
-        str(event.get("reason", ""))
-        for event in events.values()
-        if event.get("involvedObject", {}).get("uid") == uid
-    )
+def _some(most: float) -> float:
+    return random.uniform(most / 2, most)
