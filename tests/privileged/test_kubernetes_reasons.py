@@ -144,6 +144,7 @@ async def test_what_an_administrator_removes_is_removed(site: KubeSite) -> None:
 async def test_what_was_removed_while_no_agent_ran_is_gone_and_not_started_again(site: KubeSite) -> None:
     first, spec = site.backend(), site.spec()
     handle = await first.start(spec, site.account)
+    await seen_as(first, handle, RunState.RUNNING)  # a node may take a minute to end what has only begun
     await first.__aexit__()
     site.cluster.kubectl("-n", "parasol", "delete", "pod", f"ws-{handle}", "--grace-period=1")
     second = site.backend()

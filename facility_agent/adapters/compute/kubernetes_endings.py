@@ -19,8 +19,11 @@ from facility_agent.ports.compute import Observation, RunState
 from shared.errors import BackendError, ParasolError
 
 log = logging.getLogger(__name__)
-TIDY_S, WAITS_S = 60.0, 60.0
-"""How often what is left is looked for; how much longer than its grace a pod may take to end."""
+TIDY_S, WAITS_S = 60.0, 120.0
+"""How often what is left is looked for; how much longer than its grace a pod may take to end.
+
+A kubelet leaves a pod that was deleted while it was being set up until it next looks at all of them (seen: 70 s).
+"""
 ASKED_FOR = Observation(RunState.GONE)
 """The reason of an end that was asked for: none."""
 
