@@ -103,11 +103,13 @@ def _slapd() -> str | None:
 
 
 def _kubernetes() -> str | None:
-    """The folder with the scripts that start a cluster and build images."""
-    given = os.environ.get("PARASOL_KUBE", str(ROOT.parent / "shared" / "kube"))
-    programs = ("etcd", "containerd", "ctr", "runc", "kubectl", "iptables", "busybox", "zstd", "openssl", "curl")
+    """The kubeconfig of a cluster to use, else the folder with the script that starts one."""
+    given = os.environ.get("PARASOL_KUBECONFIG", "")
+    here = given or os.environ.get("PARASOL_KUBE", str(ROOT.parent / "shared" / "kube"))
+    engine = ("etcd", "containerd", "ctr", "runc", "iptables", "zstd", "openssl", "curl")
+    programs = ("kubectl", "busybox", *(() if given else engine))
     found = all(shutil.which(name) or shutil.which(name, path="/usr/sbin") for name in programs)
-    return given if found and (Path(given) / "cluster.sh").is_file() else None
+    return here if found and (Path(here) if given else Path(here) / "cluster.sh").is_file() else None
 
 
 @cache
@@ -127,7 +129,7 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "nginx": (_nginx, "Debian's packages nginx and libnginx-mod-stream"),
     "kubernetes": (
         _kubernetes,
-        "PARASOL_KUBE: a folder with cluster.sh and image.py, and what they need (Debian's etcd-server, containerd, runc, containernetworking-plugins, iptables, busybox-static, zstd, openssl, curl, and kubectl)",
+        "PARASOL_KUBE: a folder with a cluster.sh, and what that needs (Debian's etcd-server, containerd, runc, containernetworking-plugins, iptables, zstd, openssl, curl); or PARASOL_KUBECONFIG: an administrator's way into a cluster to spoil, whose one node is this machine; with either kubectl and busybox-static",
     ),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),

@@ -1,4 +1,4 @@
-"""A real cluster of one node, its administrator, and images made here."""
+"""A real cluster whose one node is this machine, and its administrator."""
 
 from __future__ import annotations
 
@@ -17,13 +17,11 @@ from typing import Any
 import yaml
 
 from tests.components import ROOT, path_of
+from tests.privileged.kube_image import HOSTILE, PLAIN, pack, root_file_system
 from tests.privileged.site import AGENT, as_root
 from tests.waiting import until
 
-PLAIN, HOSTILE = "docker.io/local/parasol-plain:1", "docker.io/local/parasol-hostile:1"
-STOLEN = 50_000
-"""A group that only the hostile image's own group file gives."""
-UID = 61_201
+HOME = Path("/root")
 AT_ONCE = ("--wait=false", "--grace-period=0", "--force")
 """A small node has CPUs for one or two workspaces: what is left must not keep the next test's from starting."""
 
@@ -38,21 +36,17 @@ class Cluster:
         """`folder` is the agent's; a copy of the administrator's kubeconfig lies there, with all it needs."""
         self.kubeconfig_given, self._folder = kubeconfig, folder
         with as_root():
-            words = [
-                "kubectl",
-                "--kubeconfig",
-                str(kubeconfig),
-                "config",
-                "view",
-                "--raw",
-                "--flatten",
-                "-o",
-                "json",
-            ]
-            config = subprocess.run(words, check=True, capture_output=True, text=True, timeout=60).stdout
+            view = ["config", "view", "--raw", "--flatten", "--minify", "-o", "json"]
+            config = subprocess.run(
+                ["kubectl", "--kubeconfig", str(kubeconfig), *view],
+                check=True,
+                capture_output=True,
+                text=True,
+                timeout=60,
+            ).stdout
         there = json.loads(config)["clusters"][0]["cluster"]
         self.authority, self.server = b64decode(there["certificate-authority-data"]), there["server"]
-        self._kubeconfig = folder / "administrator"
+        self._kubeconfig, self._token = folder / "administrator", ""
         with os.fdopen(os.open(self._kubeconfig, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(config)
 
@@ -84,7 +78,8 @@ class Cluster:
         """A kubeconfig with that token in a file."""
         token = token_file or folder / "token"
         if token_file is None:
-            token.write_text(self.token())
+            self._token = self._token or self.token()
+            token.write_text(self._token)
         path = folder / "kubeconfig"
         authority = b64encode(self.authority).decode()
         there: dict[str, Any] = {"server": server or self.server}
@@ -115,33 +110,39 @@ def agents_folder() -> Path:
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """The cluster: one that runs already is used and left, else it is started and taken down."""
-    folder, home = Path(path_of("kubernetes")), Path("/root")
-    script, path = str(folder / "cluster.sh"), home / ".cache/kube-test/run/admin.kubeconfig"
-    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin", "HOME": str(home)}
+    found = Path(path_of("kubernetes"))
+    given, script = not found.is_dir(), str(found / "cluster.sh")
+    path = found if given else HOME / ".cache/kube-test/run/admin.kubeconfig"
+    load = (
+        os.environ.get("PARASOL_KUBE_LOAD", "ctr -n k8s.io images import").split() if given else [script, "load"]
+    )
+    ready = ["kubectl", "--kubeconfig", str(path), "--request-timeout=5s", "get", "node"]
     with as_root():
-        ready = ["kubectl", "--kubeconfig", str(path), "--request-timeout=5s", "get", "node"]
-        there = path.exists() and subprocess.run(ready, capture_output=True).returncode == 0
+        there = given or (path.exists() and subprocess.run(ready, capture_output=True).returncode == 0)
         if not there:
-            subprocess.run([script, "up"], check=True, capture_output=True, timeout=240, env=environment)
+            _run([script, "up"])
         for image, hostile in ((PLAIN, False), (HOSTILE, True)):
-            with tempfile.TemporaryDirectory() as root:
-                archive = f"{root}.tar"
-                _root_file_system(Path(root), hostile=hostile)
-                subprocess.run(["python3", str(folder / "image.py"), root, image, archive], check=True, timeout=60)
-                subprocess.run(
-                    [script, "load", archive], check=True, capture_output=True, timeout=120, env=environment
-                )
-                Path(archive).unlink()
+            with tempfile.TemporaryDirectory() as folder:
+                root, archive = Path(folder) / "root", Path(folder) / "image.tar"
+                root_file_system(root, hostile=hostile)
+                pack(root, image, archive)
+                _run([*load, str(archive)])
     own = agents_folder()
-    cluster = Cluster(path, own)
     try:
+        cluster = Cluster(path, own)
         _set_up(cluster)
         yield cluster
     finally:
         with as_root():
             shutil.rmtree(own)
             if not there:
-                subprocess.run([script, "down"], check=True, capture_output=True, timeout=120, env=environment)
+                _run([script, "down"])
+
+
+def _run(command: list[str]) -> None:
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin", "HOME": str(HOME)}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=environment)
+    assert done.returncode == 0, (command, done.stdout[-2000:], done.stderr[-2000:])
 
 
 def _set_up(cluster: Cluster) -> None:
@@ -152,48 +153,12 @@ def _set_up(cluster: Cluster) -> None:
     )
     for name, image in (("warm-hostile", HOSTILE), ("warm-plain", PLAIN)):
         in_place = ("-n", "parasol")
-        words = (
-            "--image",
-            image,
-            "--image-pull-policy=Never",
-            "--restart=Always",
-            "--command",
-            "--",
-            "/bin/sleep",
-            "600",
-        )
+        how = ["--image-pull-policy=Never", "--restart=Always", "--command", "--", "/bin/sleep", "600"]
         cluster.kubectl(*in_place, "delete", "pod", name, "--ignore-not-found", *AT_ONCE)
         began = time.monotonic()
-        cluster.kubectl(*in_place, "run", name, *words)  # started again until the node has seen the image
+        cluster.kubectl(
+            *in_place, "run", name, "--image", image, *how
+        )  # started again until the node has seen the image
         cluster.kubectl(*in_place, "wait", "--for=condition=Ready", f"pod/{name}", "--timeout=120s")
         cluster.ready_s = time.monotonic() - began
         cluster.kubectl(*in_place, "delete", "pod", name, *AT_ONCE)
-
-
-def _root_file_system(root: Path, *, hostile: bool) -> None:
-    """Python and busybox; a hostile one gives the account a group, and anybody root."""
-    for folder in ("bin", "etc", "tmp", "usr/bin", "usr/lib", "proc", "workspace", "run"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    root.chmod(0o755)
-    busybox = shutil.which("busybox")
-    assert busybox is not None
-    for name in ("busybox", "sh", "cat", "id", "sleep", "whoami", "su"):
-        shutil.copy2(busybox, root / "bin" / name)
-    python = os.path.realpath("/usr/bin/python3")
-    library = Path("/usr/lib") / Path(python).name
-    shutil.copy2(python, root / "usr/bin/python3")
-    ignored = shutil.ignore_patterns(
-        "__pycache__", "test*", "idlelib", "config-*", "pydoc_data", "lib2to3", "site-packages"
-    )
-    shutil.copytree(library, root / "usr/lib" / library.name, ignore=ignored)
-    for line in subprocess.run(["ldd", python], check=True, capture_output=True, text=True).stdout.splitlines():
-        path = next((word for word in line.split() if word.startswith("/")), None)
-        if path is not None:
-            (root / path[1:]).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(path, root / path[1:])
-    (root / "etc/passwd").write_text("root:x:0:0:root:/:/bin/sh\n" + f"eve:x:{UID}:{UID}::/:/bin/sh\n" * hostile)
-    (root / "etc/group").write_text("root:x:0:\n" + f"loot:x:{STOLEN}:eve,ada,{UID}\n" * hostile)
-    if hostile:
-        shutil.copy2(python, root / "usr/bin/root-python")
-        for program in ("bin/su", "bin/id", "usr/bin/root-python"):
-            (root / program).chmod(0o4755)

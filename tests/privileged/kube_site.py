@@ -19,11 +19,14 @@ from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettin
 from facility_agent.ports.compute import StartSpec
 from facility_agent.ports.directory import Account
 from tests.contracts.compute_worlds import SMALL, server_spec
-from tests.privileged.kube_cluster import AT_ONCE, HOSTILE, PLAIN, UID, Cluster, agents_folder
+from tests.privileged.kube_cluster import AT_ONCE, Cluster, agents_folder
+from tests.privileged.kube_image import HOSTILE, PLAIN, UID
 from tests.privileged.site import as_root
 
 SMALLER = replace(SMALL, memory=128 * 2**20)
-TOLD = ("pods", "secrets", "networkpolicies")
+KINDS = ("pod", "secret", "networkpolicy")
+ENDS_S = 150
+"""How long a kubelet may take to end a pod that has only begun (70 s seen)."""
 SERVER = """
 import os, signal, socket, sys
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -141,10 +144,9 @@ class KubeSite:
         """Leave nothing in the cluster."""
         for backend in self.opened:
             await backend.__aexit__()
-        names = [f"ws-{spec.workspace_id}" for spec in self.started]
-        if names:
-            for kind in TOLD:
-                self.cluster.kubectl("-n", "parasol", "delete", kind, *names, "--ignore-not-found", *AT_ONCE)
+        left = [f"{kind}/ws-{spec.workspace_id}" for spec in self.started for kind in KINDS]
+        if left:
+            self.cluster.kubectl("-n", "parasol", "delete", *left, "--ignore-not-found", *AT_ONCE)
 
 
 @asynccontextmanager

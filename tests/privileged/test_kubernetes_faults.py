@@ -99,6 +99,7 @@ async def test_a_server_that_answers_badly_ends_nothing(
     site: KubeSite, proxy: FaultProxy, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(kubernetes_watch, "STALE_S", 0.5)
+    monkeypatch.setattr(kubernetes_watch, "LONGEST_PAUSE_S", 1)
     monkeypatch.setattr(kubernetes, "FIRST_S", 1)
     backend, handle = await running(site)
     proxy.fault = FAULTS[fault]
@@ -155,9 +156,11 @@ async def test_an_order_whose_answers_are_all_lost_leaves_nothing(site: KubeSite
         return html(500) if pods and taken.count("pod") > 1 else None
 
     proxy.fault = then_down
-    backend, spec = site.backend(), site.spec()
+    # No node takes it: a kubelet needs long to end what has only begun.
+    backend, spec = site.backend(node_selector={"parasol/none": "such"}, grows=True), site.spec()
     with pytest.raises(BackendUnavailable):
         await backend.start(spec, site.account)
+    assert taken.count("pod") > 1
 
     async def is_removed() -> bool:
         return site.pods(spec.workspace_id) == []

@@ -16,7 +16,8 @@ from facility_agent.ports.compute import Mount, Observation, RunState, StartSpec
 from facility_agent.ports.directory import Account
 from facility_agent.testing.patience import eventually
 from shared.errors import IdentityRefused, InvalidRequest, ParasolError, Unsupported
-from tests.privileged.kube_cluster import STOLEN, UID, Cluster
+from tests.privileged.kube_cluster import Cluster
+from tests.privileged.kube_image import STOLEN, UID
 from tests.privileged.kube_site import KubeSite, kube_site
 from tests.privileged.site import as_root
 from tests.waiting import until
@@ -174,6 +175,11 @@ async def test_the_secret_is_in_a_file_and_nowhere_else(site: KubeSite) -> None:
         with pytest.raises(Unsupported):
             await backend.start(refused, site.account)
         assert site.pods(refused.workspace_id) == []
+
+    async def runs() -> bool:
+        return (await backend.inspect([spec.workspace_id]))[spec.workspace_id].state is RunState.RUNNING
+
+    await eventually(runs, "it runs", site.patience_s)
     await backend.stop(spec.workspace_id)
 
     async def nothing_is_left() -> bool:

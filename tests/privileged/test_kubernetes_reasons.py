@@ -16,7 +16,7 @@ from facility_agent.ports.compute import Mount, Observation, RunState, StartSpec
 from facility_agent.testing.patience import eventually
 from shared.errors import FlavourTooLarge, QuotaExceeded
 from tests.privileged.kube_cluster import Cluster
-from tests.privileged.kube_site import SMALLER, KubeSite, kube_site
+from tests.privileged.kube_site import ENDS_S, SMALLER, KubeSite, kube_site
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
 
@@ -36,7 +36,7 @@ async def seen_as(
         assert state is RunState.GONE or seen.state is not RunState.GONE, f"it has ended: {seen}"
         return seen.state is state and reason in (None, seen.reason)
 
-    await eventually(is_so, f"{state} {reason}", 90)
+    await eventually(is_so, f"{state} {reason}", ENDS_S)
     return (await backend.inspect([handle]))[handle]
 
 
@@ -45,7 +45,7 @@ async def is_tidy(site: KubeSite, backend: KubernetesCompute, spec: StartSpec) -
         left = site.cluster.kubectl("-n", "parasol", "get", "pods,secrets,networkpolicies", "-o", "name")
         return f"ws-{spec.workspace_id}" not in left
 
-    await eventually(nothing_is_left, "nothing of it is left", 90)
+    await eventually(nothing_is_left, "nothing of it is left", ENDS_S)
     assert spec.workspace_id not in await backend.list_owned()
 
 

@@ -251,6 +251,22 @@ async def test_what_is_written_down_is_read_again(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
 
 
+async def test_changes_at_once_are_all_remembered_and_a_cancelled_one_is_whole(tmp_path: Path) -> None:
+    records, ended = Records(tmp_path), Observation(RunState.GONE, "X", "Y.", 3)
+    for round_ in range(20):
+        name = f"w{round_}"
+        changes: tuple[dict[str, object], ...] = ({"made": True}, {"ended": ended}, {"headers": (("A", "b"),)})
+        tasks = [asyncio.create_task(records.change(name, **each)) for each in (*changes, {"untidy": True})]
+        await asyncio.sleep(0)
+        tasks[-1].cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await records.change(name, ending=None)  # after whatever the cancelled one has begun
+        again = Records(tmp_path)
+        await again.load()
+        read = again.get(name)
+        assert read == records.get(name) == Record((("A", "b"),), made=True, ended=ended, untidy=read.untidy)
+
+
 @pytest.mark.parametrize(
     "text", ["", "{", "[]", "{}", '{"headers": 1, "ended": null}', '{"headers": [[1]], "ended": null}']
 )

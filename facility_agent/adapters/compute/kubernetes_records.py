@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from facility_agent.ports.compute import Observation, RunState
 from shared.errors import BackendError, BackendUnavailable
@@ -24,11 +26,12 @@ class Record:
 
 
 class Records:
-    """A folder of the agent's alone. Written through to the disk before a call returns."""
+    """A folder of the agent's alone. Written through to the disk before a call returns; one change of a workspace's at a time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._known: dict[str, Record] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self) -> None:
         """Read all. Raises BackendUnavailable."""
@@ -47,18 +50,27 @@ class Records:
 
     async def put(self, workspace_id: str, record: Record) -> Record:
         """Remember. Raises BackendError; then nothing is remembered."""
-        try:
-            await asyncio.to_thread(self._write, workspace_id, record)
-        except OSError as error:
-            raise BackendError(
-                "The facility cannot remember its workspaces: its disk does not take them."
-            ) from error
-        self._known[workspace_id] = record
-        return record
+        return await self._alone(workspace_id, lambda _: record)
 
     async def change(self, workspace_id: str, **changes: object) -> Record:
-        """Change some of it."""
-        return await self.put(workspace_id, replace(self._known.get(workspace_id) or Record(), **changes))  # type: ignore[arg-type]
+        """Change some of it. Raises as `put`."""
+        return await self._alone(workspace_id, lambda record: replace(record, **changes))  # type: ignore[arg-type]
+
+    async def _alone(self, workspace_id: str, changed: Callable[[Record], Record]) -> Record:
+        """Whoever asked may be cancelled: what has begun to be written is written before the next change."""
+        return await asyncio.shield(asyncio.ensure_future(self._put(workspace_id, changed)))
+
+    async def _put(self, workspace_id: str, changed: Callable[[Record], Record]) -> Record:
+        async with self._locks.setdefault(workspace_id, asyncio.Lock()):
+            record = changed(self._known.get(workspace_id) or Record())
+            try:
+                await asyncio.to_thread(self._write, workspace_id, record)
+            except OSError as error:
+                raise BackendError(
+                    "The facility cannot remember its workspaces: its disk does not take them."
+                ) from error
+            self._known[workspace_id] = record
+            return record
 
     def log(self, workspace_id: str) -> Path:
         """Where its output is kept after its end."""
