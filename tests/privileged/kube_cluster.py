@@ -22,6 +22,8 @@ from tests.privileged.site import AGENT, as_root
 from tests.waiting import until
 
 HOME = Path("/root")
+AGENTS = "parasol-agent"
+"""The agent's service account."""
 AT_ONCE = ("--wait=false", "--grace-period=0", "--force")
 """A small node has CPUs for one or two workspaces: what is left must not keep the next test's from starting."""
 
@@ -46,7 +48,7 @@ class Cluster:
             ).stdout
         there = json.loads(config)["clusters"][0]["cluster"]
         self.authority, self.server = b64decode(there["certificate-authority-data"]), there["server"]
-        self._kubeconfig, self._token = folder / "administrator", ""
+        self._kubeconfig, self._tokens = folder / "administrator", dict[str, str]()
         with os.fdopen(os.open(self._kubeconfig, os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write(config)
 
@@ -59,13 +61,20 @@ class Cluster:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
+    def apply(self, file: str, namespace: str = "parasol") -> None:
+        """One of `deploy/agent`; then the namespace takes pods."""
+        self.kubectl("apply", "-f", "-", given=(ROOT / "deploy" / "agent" / file).read_text())
+        until(
+            lambda: "default" in self.kubectl("-n", namespace, "get", "serviceaccounts"), "the namespace is ready"
+        )
+
     def get(self, kind: str, name: str = "", namespace: str = "parasol") -> Any:
         """Objects as the server has stored them."""
         return json.loads(self.kubectl("-n", namespace, "get", kind, *([name] if name else []), "-o", "json"))
 
-    def token(self, seconds: int = 3600) -> str:
+    def token(self, who: str = AGENTS, seconds: int = 3600) -> str:
         """A token of the agent's service account."""
-        path = "/api/v1/namespaces/parasol/serviceaccounts/parasol-agent/token"
+        path = f"/api/v1/namespaces/parasol/serviceaccounts/{who}/token"
         asked = {
             "apiVersion": "authentication.k8s.io/v1",
             "kind": "TokenRequest",
@@ -74,12 +83,12 @@ class Cluster:
         answer = self.kubectl("create", "--raw", path, "-f", "-", given=json.dumps(asked))
         return str(json.loads(answer)["status"]["token"])
 
-    def way_in(self, folder: Path, server: str = "", token_file: Path | None = None) -> Path:
-        """A kubeconfig with that token in a file."""
-        token = token_file or folder / "token"
-        if token_file is None:
-            self._token = self._token or self.token()
-            token.write_text(self._token)
+    def way_in(self, folder: Path, server: str = "", who: str = AGENTS) -> Path:
+        """A kubeconfig with a token of that account in a file."""
+        if who not in self._tokens:
+            self._tokens[who] = self.token(who)
+        token = folder / "token"
+        token.write_text(self._tokens[who])
         path = folder / "kubeconfig"
         authority = b64encode(self.authority).decode()
         there: dict[str, Any] = {"server": server or self.server}
@@ -147,10 +156,7 @@ def _run(command: list[str]) -> None:
 
 def _set_up(cluster: Cluster) -> None:
     """The agent's rights, and the node knows the images; how long a pod takes is measured."""
-    cluster.kubectl("apply", "-f", "-", given=(ROOT / "deploy" / "agent" / "kubernetes-rbac.yaml").read_text())
-    until(
-        lambda: "default" in cluster.kubectl("-n", "parasol", "get", "serviceaccounts"), "the namespace is ready"
-    )
+    cluster.apply("kubernetes-rbac.yaml")
     for name, image in (("warm-hostile", HOSTILE), ("warm-plain", PLAIN)):
         in_place = ("-n", "parasol")
         how = ["--image-pull-policy=Never", "--restart=Always", "--command", "--", "/bin/sleep", "600"]

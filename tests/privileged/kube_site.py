@@ -19,7 +19,7 @@ from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettin
 from facility_agent.ports.compute import StartSpec
 from facility_agent.ports.directory import Account
 from tests.contracts.compute_worlds import SMALL, server_spec
-from tests.privileged.kube_cluster import AT_ONCE, Cluster, agents_folder
+from tests.privileged.kube_cluster import AGENTS, AT_ONCE, Cluster, agents_folder
 from tests.privileged.kube_image import HOSTILE, PLAIN, UID
 from tests.privileged.site import as_root
 
@@ -89,10 +89,12 @@ async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class KubeSite:
     """Agents' ways to the cluster, for one test. `folder` is the agent's."""
 
-    def __init__(self, cluster: Cluster, folder: Path, server: str = "") -> None:
+    namespace = "parasol"
+
+    def __init__(self, cluster: Cluster, folder: Path, server: str = "", who: str = AGENTS) -> None:
         self.cluster, self.folder = cluster, folder
         self.account = Account("ada", "id-ada", UID, UID, (61_301, 61_401), folder / "no-home")
-        self.kubeconfig = cluster.way_in(folder, server)
+        self.kubeconfig = cluster.way_in(folder, server, who)
         self._tag = folder.name.lower().replace("_", "-")
         self.opened: list[KubernetesCompute] = []
         self.started: list[StartSpec] = []
@@ -135,7 +137,7 @@ class KubeSite:
     def pods(self, workspace_id: str) -> list[Any]:
         """Pods of a workspace, as the administrator sees them."""
         found = self.cluster.kubectl(
-            "-n", "parasol", "get", "pods", "-l", f"parasol/workspace={workspace_id}", "-o", "json"
+            "-n", self.namespace, "get", "pods", "-l", f"parasol/workspace={workspace_id}", "-o", "json"
         )
         items: list[Any] = json.loads(found)["items"]
         return items
@@ -146,14 +148,14 @@ class KubeSite:
             await backend.__aexit__()
         left = [f"{kind}/ws-{spec.workspace_id}" for spec in self.started for kind in KINDS]
         if left:
-            self.cluster.kubectl("-n", "parasol", "delete", *left, "--ignore-not-found", *AT_ONCE)
+            self.cluster.kubectl("-n", self.namespace, "delete", *left, "--ignore-not-found", *AT_ONCE)
 
 
 @asynccontextmanager
-async def kube_site(cluster: Cluster, server: str = "") -> AsyncIterator[KubeSite]:
+async def kube_site(cluster: Cluster, server: str = "", who: str = AGENTS) -> AsyncIterator[KubeSite]:
     """A fresh one."""
     folder = agents_folder()
-    site = KubeSite(cluster, folder, server)
+    site = KubeSite(cluster, folder, server, who)
     try:
         yield site
     finally:

@@ -210,11 +210,17 @@ def test_names_lead_back_to_workspaces() -> None:
     [{"reachable_from": []}, {"reachable_from": ["everybody"]}, {"namespace": "../x"}, {"unknown": 1}, {"port": 80},
      {"volumes": [{"folder": "/", "kind": "host_path"}]}, {"volumes": [{"folder": "/a/../b", "kind": "host_path"}]},
      {"volumes": [{"folder": "/a", "kind": "nfs"}]}, {"volumes": [{"folder": "/a", "kind": "claim"}]},
-     {"volumes": [{"folder": "/a", "kind": "host_path", "claim": "c"}]}],
+     {"volumes": [{"folder": "/a", "kind": "host_path", "claim": "c"}]},
+     *({"account_namespaces": text} for text in ("parasol", "{uid}-{uid}", "P-{uid}", "a" * 55 + "{uid}", "../{uid}", "x.{uid}", "-{uid}"))],
 )  # fmt: skip
 def test_settings_that_mean_nothing_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         settings(**wrong)
+
+
+def test_an_accounts_namespace_follows_from_its_uid() -> None:
+    assert settings().namespace_of(ADA) == "parasol"
+    assert settings(account_namespaces="parasol-{uid}").namespace_of(ADA) == "parasol-4001"
 
 
 # --- the guard, by the busybox or shell of this machine

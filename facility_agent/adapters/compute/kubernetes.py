@@ -55,9 +55,11 @@ class KubernetesCompute(ComputeBackend):
     def __init__(self, settings: KubernetesSettings, owner: str, records: Records, api: KubernetesApi) -> None:
         check_room(records.folder, ".s")
         self._settings, self._records, self._api = settings, records, api
-        self._maker = Maker(api, settings, owner)
-        self.pods = Mirror(api, self._maker.pods, {"labelSelector": objects.selector(owner)})
-        self.warnings = Mirror(api, self._maker.events, {"fieldSelector": "involvedObject.kind=Pod,type=Warning"})
+        self._maker = Maker(api, settings, owner, self._place)
+        self.pods = Mirror(api, self._maker.watched_pods, {"labelSelector": objects.selector(owner)})
+        self.warnings = Mirror(
+            api, self._maker.watched_events, {"fieldSelector": "involvedObject.kind=Pod,type=Warning"}
+        )
         self._doors = Doors(records, settings.port)
         self._ends = Endings(self._maker, self.pods, records, self._doors, settings.grace_s)
         self._watches: list[asyncio.Task[None]] = []
@@ -90,6 +92,15 @@ class KubernetesCompute(ComputeBackend):
         await self._begun()
         return await self.pods.listed(FIRST_S) and self.pods.believed
 
+    def _place(self, handle: str) -> str:
+        record, pod = self._records.get(handle), self.pods.objects.get(objects.name_of(handle))
+        seen = str(pod["metadata"].get("namespace") or "") if pod is not None else ""
+        return (record.namespace if record is not None else "") or seen or self._settings.namespace
+
+    def _is_out_of_sight(self, record: Record) -> bool:
+        """Whether it is in a namespace that is not watched, as the settings were others when it was made."""
+        return not self._settings.account_namespaces and record.namespace not in ("", self._settings.namespace)
+
     # --- starting
 
     async def start(self, spec: StartSpec, account: Account) -> str:
@@ -103,20 +114,20 @@ class KubernetesCompute(ComputeBackend):
         there, known = await self._asked_nodes()
         plan = self._maker.planned(spec, account, there, known=known)
         async with self._ends.locks[spec.workspace_id]:
-            await self._start(spec, plan)
+            await self._start(spec, self._settings.namespace_of(account), plan)
         return spec.workspace_id
 
-    async def _start(self, spec: StartSpec, plan: tuple[tuple[str, dict[str, Any]], ...]) -> None:
+    async def _start(self, spec: StartSpec, place: str, plan: tuple[tuple[str, dict[str, Any]], ...]) -> None:
         name, record = spec.workspace_id, self._records.get(spec.workspace_id)
         if record is not None and record.ended is not None:
             return
-        found = await self._maker.find(name)
+        found = await self._maker.find(name, (record.namespace if record is not None else "") or place)
         if found is None and record is not None and (record.made or record.ending):
             await self._ends.ended(name, record.ending or said("REMOVED"))
             return
         if record is None or not record.headers:
             headers = tuple((key, filled(value, {"secret": spec.secret})) for key, value in spec.headers)
-            record = await self._records.put(name, Record(headers))
+            record = await self._records.put(name, Record(headers, namespace=place))
         if found is None:
             try:
                 found = await self._maker.make(plan)
@@ -169,6 +180,8 @@ class KubernetesCompute(ComputeBackend):
     def _absent(self, handle: str, record: Record | None) -> Observation:
         if record is None or not (record.made or record.ending):
             return Observation(RunState.GONE)
+        if self._is_out_of_sight(record):
+            return UNKNOWN
         last = self.pods.gone.get(objects.name_of(handle))
         if record.ending is None:
             seen = removed(last) if last is not None else said("REMOVED")
@@ -232,7 +245,8 @@ class KubernetesCompute(ComputeBackend):
             over = (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
             if handle and not over and (record is None or record.ended is None):
                 mine[handle] = handle
-        return mine
+        unseen = [each for each, record in self._records.lasting() if self._is_out_of_sight(record)]
+        return mine | dict(zip(unseen, unseen, strict=True))
 
     async def endpoint(self, handle: str) -> Endpoint | None:
         """A Unix socket of the agent's that leads to its pod."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
@@ -18,35 +19,50 @@ log = logging.getLogger(__name__)
 LOG_TAIL = 64 * 1024
 
 
-class Maker:
-    """Speaks of one namespace, for one agent (`owner`)."""
+def _pods(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods"
 
-    def __init__(self, api: KubernetesApi, settings: KubernetesSettings, owner: str) -> None:
-        self._api, self._settings, self._owner = api, settings, owner
-        core = f"/api/v1/namespaces/{settings.namespace}"
-        self.pods, self.secrets, self.events = f"{core}/pods", f"{core}/secrets", f"{core}/events"
-        self.policies = f"/apis/networking.k8s.io/v1/namespaces/{settings.namespace}/networkpolicies"
+
+def _secrets(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets"
+
+
+def _policies(namespace: str) -> str:
+    return f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies"
+
+
+class Maker:
+    """For one agent (`owner`). `place` says in which namespace a workspace is."""
+
+    def __init__(
+        self, api: KubernetesApi, settings: KubernetesSettings, owner: str, place: Callable[[str], str]
+    ) -> None:
+        self._api, self._settings, self._owner, self._place = api, settings, owner, place
+        core = "/api/v1" if settings.account_namespaces else f"/api/v1/namespaces/{settings.namespace}"
+        self.watched_pods, self.watched_events = f"{core}/pods", f"{core}/events"
 
     def planned(
         self, spec: StartSpec, account: Account, there: list[Any], *, known: bool
     ) -> tuple[tuple[str, dict[str, Any]], ...]:
         """What to make, where and in this order. `there` are the nodes, if they are `known`. Raises as `objects.pod`."""
-        settings, meta = self._settings, objects.metadata(spec, self._owner, self._settings.namespace)
+        settings, place = self._settings, self._settings.namespace_of(account)
+        meta = objects.metadata(spec, self._owner, place)
         mine = nodes.suitable(there, settings.node_selector)
         pod = objects.pod(spec, account, settings, nodes.cluster(mine), meta)
         if known and not settings.grows and not nodes.fits(mine, spec.flavour, settings.gpu_resource):
             raise FlavourTooLarge("No node of the facility's cluster is large enough for this size.")
         home = objects.home_of(settings, account)
         return (
-            (self.secrets, objects.secret(spec, account, home, meta)),
-            (self.policies, objects.network_policy(spec, settings, meta)),
-            (self.pods, pod),
+            (_secrets(place), objects.secret(spec, account, home, meta)),
+            (_policies(place), objects.network_policy(spec, settings, meta)),
+            (_pods(place), pod),
         )
 
-    async def find(self, workspace_id: str) -> dict[str, Any] | None:
+    async def find(self, workspace_id: str, place: str = "") -> dict[str, Any] | None:
         """The workspace's pod. Raises Conflict when another agent has made it."""
+        pods = _pods(place or self._place(workspace_id))
         try:
-            pod = await self._api.ask("GET", f"{self.pods}/{objects.name_of(workspace_id)}")
+            pod = await self._api.ask("GET", f"{pods}/{objects.name_of(workspace_id)}")
         except NotFound:
             return None
         if (pod["metadata"].get("labels") or {}).get(objects.OWNER) != self._owner:
@@ -63,7 +79,7 @@ class Maker:
             except NotFound as error:
                 raise BackendError("The facility's cluster lacks the place for workspaces.") from error
             except Conflict:
-                if path == self.pods:  # an earlier try had its effect
+                if wanted["kind"] == "Pod":  # an earlier try had its effect
                     made = await self._api.ask("GET", f"{path}/{name}")
                 else:  # of a start that a crash cut off: no pod uses it
                     await self._delete(f"{path}/{name}")
@@ -80,17 +96,19 @@ class Maker:
         if uid:
             body["preconditions"] = {"uid": uid}
         with suppress(Conflict):  # another pod has its name: this one is gone
-            await self._delete(f"{self.pods}/{objects.name_of(workspace_id)}", body)
+            await self._delete(f"{_pods(self._place(workspace_id))}/{objects.name_of(workspace_id)}", body)
 
     async def tidy(self, workspace_id: str) -> None:
         """Remove what is not the pod."""
-        for path in (self.policies, self.secrets):
+        place = self._place(workspace_id)
+        for path in (_policies(place), _secrets(place)):
             await self._delete(f"{path}/{objects.name_of(workspace_id)}")
 
     async def output(self, workspace_id: str) -> str:
         """The last 64 KiB of its output."""
         query = {"container": objects.MAIN, "tailLines": "1000", "limitBytes": str(2**20)}
-        said = await self._api.text(f"{self.pods}/{objects.name_of(workspace_id)}/log", query)
+        pod = f"{_pods(self._place(workspace_id))}/{objects.name_of(workspace_id)}"
+        said = await self._api.text(f"{pod}/log", query)
         return said.encode()[-LOG_TAIL:].decode(errors="ignore")
 
     async def nodes(self) -> list[Any]:

@@ -16,13 +16,14 @@ from shared.errors import BackendError, BackendUnavailable
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """`made`: its pod was seen in the cluster. `ending`: that is why it is being ended. `untidy`: something of it may be left."""
+    """`namespace`: where it is. `made`: its pod was seen in the cluster. `ending`: that is why it is being ended. `untidy`: something of it may be left."""
 
     headers: tuple[tuple[str, str], ...] = ()
     made: bool = False
     ending: Observation | None = None
     ended: Observation | None = None
     untidy: bool = False
+    namespace: str = ""
 
 
 class Records:
@@ -43,6 +44,10 @@ class Records:
     def get(self, workspace_id: str) -> Record | None:
         """One."""
         return self._known.get(workspace_id)
+
+    def lasting(self) -> list[tuple[str, Record]]:
+        """Those that were made and are not known to have ended."""
+        return [(name, record) for name, record in self._known.items() if record.made and record.ended is None]
 
     def untidy(self) -> list[str]:
         """Those of whom something may be left in the cluster."""
@@ -96,6 +101,7 @@ class Records:
 def _plain(record: Record) -> dict[str, object]:
     return {
         "headers": [list(pair) for pair in record.headers], "made": record.made, "untidy": record.untidy,
+        "namespace": record.namespace,
         "ending": _written(record.ending), "ended": _written(record.ended),
     }  # fmt: skip
 
@@ -116,4 +122,4 @@ def _record(value: dict[str, object]) -> Record:
         raise TypeError("no record")
     pairs = tuple((str(name), str(text)) for name, text in headers)
     ends = _end(value["ending"]), _end(value["ended"])
-    return Record(pairs, value["made"] is True, *ends, value["untidy"] is True)
+    return Record(pairs, value["made"] is True, *ends, value["untidy"] is True, str(value.get("namespace", "")))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from facility_agent.ports.directory import Account
 
 
 class _Table(BaseModel):
@@ -25,7 +28,14 @@ def _folder(path: Path) -> Path:
 
 Network = Annotated[str, AfterValidator(_network)]
 Folder = Annotated[Path, AfterValidator(_folder)]
+UID = "{uid}"
 Slug = r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"
+
+
+def _namespaces(text: str) -> str:
+    if text and (text.count(UID) != 1 or not re.fullmatch(Slug, text.replace(UID, "2147483647"))):
+        raise ValueError("must be the name of a namespace with {uid} in it")
+    return text
 
 
 class VolumeTable(_Table):
@@ -68,6 +78,10 @@ class KubernetesSettings(_Table):
         description="The agent's way in, with a service account's token; without it, that of its own pod.",
     )
     namespace: str = Field(default="parasol", pattern=Slug, description="Where everything is made; it must exist.")
+    account_namespaces: Annotated[str, AfterValidator(_namespaces)] = Field(
+        default="",
+        description='A namespace for each account instead, e.g. "parasol-{uid}"; each must exist, with the rights of kubernetes-rbac-accounts.yaml. Empty: all share `namespace`.',
+    )
     images: dict[str, ImageTable] = Field(description="Environment id → image.")
     guard_image: str = Field(
         default="",
@@ -107,3 +121,7 @@ class KubernetesSettings(_Table):
     mount_patience_s: float = Field(
         default=120, ge=0, le=600, description="How long a folder may fail to be mounted before that is an end."
     )
+
+    def namespace_of(self, account: Account) -> str:
+        """Where an account's workspaces are."""
+        return self.account_namespaces.replace(UID, str(account.uid)) or self.namespace
