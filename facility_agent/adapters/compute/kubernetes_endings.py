@@ -55,7 +55,7 @@ class Endings:
         record = self._records.get(handle)
         if record is None or (record.ended is None and record.ending is None):
             await self._records.change(handle, ending=ASKED_FOR)
-        last = await self._remove(handle)
+        last = await self._remove(handle, wholly=False)
         await self.ended(handle, Observation(RunState.GONE, exit_code=exit_code(last)))
 
     def finish(self, handle: str, seen: Observation) -> None:
@@ -96,18 +96,30 @@ class Endings:
 
     # --- what the tasks do
 
-    async def _remove(self, handle: str) -> dict[str, Any] | None:
-        """Delete the pod and wait until the cluster has it no more; the last of it. Raises BackendError, BackendUnavailable."""
+    async def _remove(self, handle: str, *, wholly: bool = True) -> dict[str, Any] | None:
+        """Delete the pod and wait until the cluster has it no more; the last of it. Raises BackendError, BackendUnavailable.
+
+        Not `wholly`: until its node says that nothing of it runs any more, which is seconds earlier.
+        """
         name, loop = name_of(handle), asyncio.get_running_loop()
         last, deadline = self._pods.objects.get(name), loop.time() + self._grace_s + WAITS_S
         await self._maker.end(handle, last["metadata"]["uid"] if last else "", self._grace_s)
+
+        def is_over(pod: Mapping[str, Any] | None) -> bool:
+            return pod is None or (
+                not wholly and (pod.get("status") or {}).get("phase") in ("Succeeded", "Failed")
+            )
+
         while True:
             if self._pods.believed:
-                await self._pods.until(lambda: name not in self._pods.objects, 5)
+                await self._pods.until(lambda: is_over(self._pods.objects.get(name)), 5)
             last = self._pods.objects.get(name) or self._pods.gone.get(name) or last
-            if await self._maker.find(handle) is None:
+            found = await self._maker.find(handle)
+            if found is None:
                 self._pods.drop(name)
                 return self._pods.gone.get(name) or last
+            if is_over(found):
+                return found
             if loop.time() > deadline:
                 raise BackendError("The facility could not stop the workspace yet; it tries again.")
             await asyncio.sleep(0.1)
