@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [graphql data launch gateway link egress]`: run them, print the table, keep it as JSON."""
+"""`python -m tests.benchmarks [graphql data launch gateway link egress kubernetes]`: run them, print the table, keep it as JSON."""
 
 from __future__ import annotations
 
