@@ -116,9 +116,15 @@ def agents_folder() -> Path:
     return folder
 
 
+_within: list[Cluster] = []
+
+
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
-    """The cluster: one that runs already is used and left, else it is started and taken down."""
+    """The cluster: one that runs already is used and left, else it is started and taken down. Within this it is this."""
+    if _within:
+        yield _within[0]
+        return
     found = Path(path_of("kubernetes"))
     given, script = not found.is_dir(), str(found / "cluster.sh")
     path = found if given else HOME / ".cache/kube-test/run/admin.kubeconfig"
@@ -140,8 +146,10 @@ def running_cluster() -> Iterator[Cluster]:
     try:
         cluster = Cluster(path, own)
         _set_up(cluster)
+        _within.append(cluster)
         yield cluster
     finally:
+        _within.clear()
         with as_root():
             shutil.rmtree(own)
             if not there:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from facility_agent.ports.compute import ComputeBackend, StartSpec
 from facility_agent.testing.compute_contract import ComputeWorld
-from tests.privileged.kube_cluster import Cluster, running_cluster
+from tests.privileged.kube_cluster import running_cluster
 from tests.privileged.kube_site import Gate, KubeSite, kube_site
 
 
@@ -43,17 +43,10 @@ class KubernetesWorld(ComputeWorld):
 
 
 @asynccontextmanager
-async def world_of(cluster: Cluster) -> AsyncIterator[ComputeWorld]:
-    """A fresh one."""
-    gate = Gate(cluster.server)
-    async with kube_site(cluster, await gate.start()) as site:
-        yield KubernetesWorld(site, gate)
-    await gate.stop()
-
-
-@asynccontextmanager
 async def kubernetes(folder: Path) -> AsyncIterator[ComputeWorld]:
-    """With its cluster; needs root."""
+    """A fresh one, at the cluster that runs, else at one of its own; needs root."""
     with running_cluster() as cluster:
-        async with world_of(cluster) as world:
-            yield world
+        gate = Gate(cluster.server)
+        async with kube_site(cluster, await gate.start()) as site:
+            yield KubernetesWorld(site, gate)
+        await gate.stop()
