@@ -145,10 +145,14 @@ def _adapters(located: Located) -> Iterator[Finding]:
 
 
 def _places(located: Located) -> Iterator[Finding]:
-    for table in located.config.places:
+    tables = [
+        *(("places", table) for table in located.config.places),
+        *(("mounts", table) for table in located.config.mounts),
+    ]
+    for name, table in tables:
         if not (table.root.is_dir() and os.access(table.root, os.R_OK | os.X_OK)):
             yield Finding(
-                "places.root",
+                f"{name}.root",
                 f"{table.root} is no folder that this user can read.",
                 "Mount it, or mend the path.",
             )

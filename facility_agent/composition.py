@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from facility_agent.adapters.places.rules import SitePlaces
+from facility_agent.adapters.places.rules import mounts_of, places_of
 from facility_agent.config import Config, ConfigError, Located, adapter_settings, explain
 from facility_agent.core.access import Both, CatalogueRules
 from facility_agent.core.accounts import Accounts
@@ -38,7 +38,7 @@ from facility_agent.link.settings import LinkSettings
 from facility_agent.metrics import CONTENT_TYPE, AgentMetrics
 from facility_agent.plugins import GROUPS, Site, find
 from facility_agent.ports.access_rules import AccessRules
-from facility_agent.ports.catalogue import RestorableCatalogue
+from facility_agent.ports.catalogue import CatalogueBackend, RestorableCatalogue
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.recording import Recording
@@ -135,7 +135,7 @@ class Agent:
         accounts = Accounts(self._store, self._made.accounts, self._made.accounts, rules, self._revoked.passes)
         grants = Grants(self._store, vault, config.facility.id, _lives(config), clock)
         self._restores = self._restoring(accounts, rules)
-        catalogue = Catalogue(shelf, rules, _places(config), self._restores.seen, config.archive.mount_unknown)
+        catalogue = self._catalogue(shelf, rules)
         self.workspaces = Workspaces(
             self._store, vault, accounts, catalogue, self._made.compute, self._offers(config),
             config.limits.workspaces_per_account, clock, self._changed, at,
@@ -158,6 +158,11 @@ class Agent:
         self._shown = Page(CONTENT_TYPE, self._show_metrics)
         self._certificates = certificates(located)
         self._socket = self._serving(doorkeeper, state)
+
+    def _catalogue(self, shelf: CatalogueBackend, rules: AccessRules) -> Catalogue:
+        config = self._located.config
+        places, mounts = places_of(config.places), mounts_of(config.mounts)
+        return Catalogue(shelf, rules, places, self._restores.seen, config.archive.mount_unknown, mounts)
 
     def _restoring(self, accounts: Accounts, rules: AccessRules) -> Restores:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
@@ -278,10 +283,6 @@ class Agent:
 
 def _lives(config: Config) -> GrantLives:
     return GrantLives(config.grants.read_lifetime_s, config.grants.run_lifetime_s)
-
-
-def _places(config: Config) -> SitePlaces | None:
-    return SitePlaces([table.rule() for table in config.places]) if config.places else None
 
 
 def _at() -> At:

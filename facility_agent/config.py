@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
-from facility_agent.places.settings import ArchiveTable, PlaceTable
+from facility_agent.places.settings import ArchiveTable, MountTable, PlaceTable
 from shared.facilities import is_facility_id
 from shared.wire.addresses import is_loopback, parse_address, parse_hub, parse_zone
 
@@ -210,6 +210,7 @@ class Config(Table):
     compute: dict[str, Any]
     access: dict[str, Any] = Field(default_factory=lambda: {"adapter": "accounts"})
     places: tuple[PlaceTable, ...] = ()
+    mounts: tuple[MountTable, ...] = ()
     archive: ArchiveTable = ArchiveTable()
     flavours: tuple[FlavourTable, ...]
     environments: tuple[EnvironmentTable, ...]

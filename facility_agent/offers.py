@@ -70,7 +70,9 @@ class EnvironmentTable(Table):
     description: str = ""
     used_as: UsedAs
     carried_by: CarriedBy = CarriedBy.PROCESS
-    command: tuple[str, ...] = Field(min_length=1, description="{socket}, {work} and {secret} are filled in.")
+    command: tuple[str, ...] = Field(
+        min_length=1, description="{socket}, {work}, {secret} and, of a task, {results} are filled in."
+    )
     variables: dict[str, str] = Field(
         default_factory=dict, description="Environment variables, filled in likewise."
     )

@@ -17,6 +17,7 @@
     ├── QuotaExceeded           QUOTA_EXCEEDED
     │   └── FlavourTooLarge     FLAVOUR_TOO_LARGE
     ├── DataNotOnline           DATA_NOT_ONLINE          archived, on its way back, or nobody can tell
+    ├── NoPlaceForResults       NO_PLACE_FOR_RESULTS     a task's proposal has no folder that it may write
     ├── RateLimited             RATE_LIMITED             retry later
     ├── Unsupported             UNSUPPORTED
     ├── FacilityUnavailable     FACILITY_UNAVAILABLE     not connected
@@ -128,6 +129,13 @@ class FlavourTooLarge(QuotaExceeded):
 class DataNotOnline(ParasolError):
     reason = "DATA_NOT_ONLINE"
     default_message = "The data of this dataset are not on the facility's disks; have them restored first."
+
+
+class NoPlaceForResults(ParasolError):
+    reason = "NO_PLACE_FOR_RESULTS"
+    default_message = (
+        "The facility has no folder for results of this proposal that your account may use; ask its operators."
+    )
 
 
 class RateLimited(ParasolError):

@@ -84,13 +84,14 @@ class Why(StrEnum):
     """Reasons beside those of `shared.errors`: why a workspace stands as it does though nothing failed.
 
     LIFETIME: it reached its end. TIMED_OUT: it did not start in time. CANCELLED: stopped before it had begun.
-    STORE_LOST: it runs at a facility whose records do not know it.
+    STORE_LOST: it runs at a facility whose records do not know it. FINISHED: a task that came to its end.
     """
 
     LIFETIME = "LIFETIME"
     TIMED_OUT = "TIMED_OUT"
     CANCELLED = "CANCELLED"
     STORE_LOST = "STORE_LOST"
+    FINISHED = "FINISHED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from facility_agent.adapters.places.rules import SitePlaces
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.commands import AgentCore, Events
@@ -29,7 +30,9 @@ from facility_agent.core.workspaces import Workspaces
 from facility_agent.egress.narrowing import NarrowedCatalogue
 from facility_agent.egress.policy import Policy, narrowed
 from facility_agent.link.codec import LinkCodec, OpenRecordCodec
+from facility_agent.places.template import Rule, parse
 from facility_agent.ports.link import AskedOrder, Event
+from facility_agent.ports.places import MountRule
 from facility_agent.ports.store import WorkspaceRow
 from facility_agent.store.feed import SqliteFeed
 from facility_agent.store.sqlite import SqliteStore
@@ -57,7 +60,7 @@ FLAVOURS = {
     "small": Flavour("small", "Small", 1, 2**30, 0, 0, 3600),
     "large": Flavour("large", "Large", 8, 2**33, 0, 0, 86_400),
 }
-ENVIRONMENTS = ("jupyter", "broken")
+ENVIRONMENTS = ("jupyter", "broken", "reduction")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ class Held:
 
 def offered(name: str) -> Offer:
     environment = Environment(
-        name, name.title(), "", UsedAs.NOTEBOOK, CarriedBy.PROCESS, (Software("x", "1"),), ("small",), "small", "none"
+        name, name.title(), "", UsedAs.TASK if name == "reduction" else UsedAs.NOTEBOOK, CarriedBy.PROCESS, (Software("x", "1"),), ("small",), "small", "none"
     )  # fmt: skip
     return Offer(environment, ("/bin/app", "{socket}"), (), (("Authorization", "token {secret}"),))
 
@@ -114,8 +117,8 @@ class FacilityScene:
         self.people.put(Person())
         self.people.put(Person("ben", "id-2", 4003, 4003, home="/home/ben", proposals=("P-3",)))
         folders = {p: folder / p for p in ("P-1", "P-2", "P-3", "P-open")}
-        for path in folders.values():
-            path.mkdir(exist_ok=True)
+        for path in (*folders.values(), folder / "processed" / "P-1"):
+            path.mkdir(parents=True, exist_ok=True)
         self.shelf = MemoryCatalogue({"P-open"}, folders)
         self.shelf.put(
             [dataset("d-1", "P-1"), dataset("d-2", "P-2"), dataset("d-3", "P-3"), dataset("d-o", "P-open")]
@@ -146,7 +149,7 @@ class FacilityScene:
             every=10.0,
             per_account=3,
         )
-        catalogue = Catalogue(shelf, self.people, seen=self.restores.seen)
+        catalogue = Catalogue(shelf, self.people, seen=self.restores.seen, mounts=[self.processed()])
         offers = Offers({name: offered(name) for name in ENVIRONMENTS}, FLAVOURS)
         self.workspaces = Workspaces(
             self.store, vault, self.accounts, catalogue, self.compute, offers, 2, self.clock, self._changed
@@ -163,6 +166,11 @@ class FacilityScene:
         self.core = AgentCore(
             "alpha", self.grants, self.accounts, catalogue, self.feed, self.workspaces, self.describe, self.events
         )
+
+    def processed(self) -> MountRule:
+        """Where results of proposals go, below `processed`, for those that have a folder there."""
+        rule = Rule(self.folder / "processed", parse("{proposal}"), {})
+        return MountRule("processed", False, True, SitePlaces([rule]))
 
     def describe(self) -> FacilityDescription:
         shown = tuple(offered(name).environment for name in ENVIRONMENTS)

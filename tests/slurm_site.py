@@ -245,10 +245,12 @@ class SlurmSite:
             )  # fmt: skip
 
     def clear(self) -> None:
-        """End all jobs."""
+        """End all jobs. A node that Slurm drained, as it does when a job is killed while it is forked, is good for the next."""
         for name in ("ada", "ben"):
             self.run("scancel", "-u", name)
         until(lambda: not self.run("squeue", "-h").stdout, "its jobs end", 30)
+        if "drain" in self.run("sinfo", "-h", "-o", "%T").stdout:
+            self.run("scontrol", "update", f"nodename={self.host}", "state=resume")
 
     def close(self) -> None:
         """End its jobs and it, and remove its folder."""

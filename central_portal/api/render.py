@@ -12,7 +12,7 @@ from central_portal.identity.services import AccountLinkInfo
 from central_portal.workspaces.logic import WorkspaceView, shown_steps, state_to_show
 from shared.commands import Problem
 from shared.errors import NotFound
-from shared.facilities import Environment, Flavour
+from shared.facilities import Environment, Flavour, UsedAs
 from shared.identity import LinkState
 from shared.limits import LIMITS
 from shared.workspaces import WorkspaceState
@@ -148,14 +148,16 @@ def workspace(value: WorkspaceView, facilities: Facilities, home: Data) -> Data:
     """A workspace; what the facility does not offer any more is null."""
     view = facilities.get(value.facility)
     state = state_to_show(value, view.online)
-    is_open = value.state is WorkspaceState.RUNNING
+    environment = _offered(home["environments"], value.environment)
+    is_task = environment is not None and environment["usedAs"] == UsedAs.TASK.name
+    is_open = value.state is WorkspaceState.RUNNING and not is_task
     return {
         "__typename": "Workspace",
         "id": global_id("Workspace", value.id),
         "uuid": value.id,
         "title": value.title,
         "facility": home,
-        "environment": _offered(home["environments"], value.environment),
+        "environment": environment,
         "environmentTitle": value.environment_title,
         "flavour": _offered(home["flavours"], value.flavour),
         "proposals": list(value.proposals),

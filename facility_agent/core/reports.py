@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import count
 
 from facility_agent.ports.store import WorkspaceRow
 from shared.workspaces import StepName, StepReport, WorkspaceReport
@@ -37,16 +36,6 @@ def left_queue(row: WorkspaceRow, now: float) -> WorkspaceRow:
 def began(row: WorkspaceRow) -> float:
     """When its start began."""
     return next((at for name, at, _ in json.loads(row.steps) if name == StepName.START), row.created_at)
-
-
-def safe_names(proposals: Sequence[str]) -> list[str]:
-    """A folder name for each proposal: its letters, digits, dots, hyphens and underscores; no two alike."""
-    names: list[str] = []
-    for proposal in proposals:
-        plain = "".join(c if c.isalnum() or c in "-_." else "_" for c in proposal).lstrip(".") or "proposal"
-        taken = (plain if n == 1 else f"{plain}-{n}" for n in count(1))
-        names.append(next(name for name in taken if name not in names))
-    return names
 
 
 def report(row: WorkspaceRow, now: float) -> WorkspaceReport:

@@ -10,10 +10,11 @@ from typing import TypeVar
 
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
+from facility_agent.core.mounting import Shown, facts, shown
 from facility_agent.core.offers import Offers
-from facility_agent.core.reports import entered, safe_names
+from facility_agent.core.reports import entered
 from facility_agent.core.rows import Rows
-from facility_agent.ports.compute import ComputeBackend, Mount, StartSpec
+from facility_agent.ports.compute import ComputeBackend, Mount, StartSpec, Task
 from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, Moment
 from facility_agent.ports.store import Vault, WorkspaceRow
@@ -45,15 +46,14 @@ class Runs:
         """Whether a start of it is under way."""
         return workspace_id in self._starting
 
-    async def mounts(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> tuple[Mount, ...]:
+    async def mounts(self, proposals: tuple[str, ...], account: Account, dataset: str = "") -> Shown:
         """What to show in it. Raises ProposalDenied, NotFound, DataNotOnline, BackendUnavailable."""
         locations = await self._catalogue.locate(proposals, account, dataset)
-        names = safe_names([item.proposal for item in locations])
-        return tuple(Mount(name, item.folder) for name, item in zip(names, locations, strict=True))
+        return shown(locations, proposals[0] if proposals else "")
 
     def begin(self, row: WorkspaceRow, mounts: tuple[Mount, ...], secret: str, account: Account) -> None:
         """Start what was just admitted."""
-        self._task(self._starting, row.workspace_id, self._start(self._spec(row, mounts, secret), account))
+        self._task(self._starting, row.workspace_id, self._start(row, self._spec(row, mounts, secret), account))
 
     def begin_again(self, row: WorkspaceRow) -> None:
         """Start what was admitted by an earlier process and does not run; who may do what is asked anew."""
@@ -96,7 +96,7 @@ class Runs:
     async def _start_again(self, row: WorkspaceRow) -> None:
         try:
             account = await self._accounts.owner_of(row)
-            mounts = await self.mounts(row.proposals, account)
+            mounts = (await self.mounts(row.proposals, account)).mounts
             secret = self._vault.unseal(f"workspace {row.workspace_id}", row.secret).decode()
             if row.environment not in self._offers.environments or row.flavour not in self._offers.flavours:
                 raise NotFound("The facility does not offer this environment any more.")
@@ -106,17 +106,31 @@ class Runs:
         except ParasolError as error:
             await self._rows.end(row.workspace_id, WorkspaceState.FAILED, error.reason, error.message)
         else:
-            await self._start(spec, account)
+            await self._start(row, spec, account)
 
-    async def _start(self, spec: StartSpec, account: Account) -> None:
+    async def _with_facts(self, row: WorkspaceRow, spec: StartSpec, account: Account) -> StartSpec:
+        """A task's spec with what the task is told. Raises as the catalogue does."""
+        if not row.results:
+            return spec
+        files, whole = await self._catalogue.paths(row.dataset, account) if row.dataset else ([], True)
+        environment = self._offers.environments[row.environment].environment
+        said = facts(
+            environment, row.workspace_id, row.proposals, spec.mounts, row.dataset, files, whole=whole
+        )  # fmt: skip
+        return replace(spec, task=Task(row.results, said))
+
+    async def _start(self, row: WorkspaceRow, spec: StartSpec, account: Account) -> None:
         name = spec.workspace_id
         await self._rows.step(name, StepName.QUEUE)
-        row = self._rows.latest(name)
-        if row is None or row.state is not WorkspaceState.STARTING:
+        latest = self._rows.latest(name)
+        if latest is None or latest.state is not WorkspaceState.STARTING:
             return  # stopped before it began
         try:
             async with asyncio.timeout(START_WITHIN):
+                spec = await self._with_facts(row, spec, account)
                 handle = await self._during(self._compute.start(spec, account))
+        except BackendUnavailable as error:  # it may be there, or not: the watcher looks, and begins it again
+            log.warning("workspace %s cannot be started yet: %s", name, error.message)
         except ParasolError as error:
             await self._rows.end(name, WorkspaceState.FAILED, error.reason, error.message)
         except TimeoutError:

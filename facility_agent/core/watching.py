@@ -169,11 +169,16 @@ class Watcher:
             self._running.begin_again(row)
         elif row.state is WorkspaceState.STOPPING or over:
             await self._rows.end(name, WorkspaceState.ENDED, *(AT_ITS_END if over else ("", "")))
+        elif observed.exit_code == 0 and row.results:
+            await self._rows.end(
+                name, WorkspaceState.ENDED, Why.FINISHED.value, f"Its results are in {row.results}."
+            )
         elif observed.exit_code == 0 and not never_ran:
             await self._rows.end(name, WorkspaceState.ENDED, "", "")
         else:
             reason, message = observed.reason or BackendError.reason, observed.message or "It ended by itself."
-            await self._rows.end(name, WorkspaceState.FAILED, reason, message)
+            log_file = f" What it wrote is in {row.results}/log.txt." if row.results and observed.exit_code else ""
+            await self._rows.end(name, WorkspaceState.FAILED, reason, message + log_file)
 
     def _end(
         self, workspace_id: str, reason: str = "", message: str = "",

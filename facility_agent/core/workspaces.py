@@ -10,6 +10,7 @@ from dataclasses import replace
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.core.effects import Effect
+from facility_agent.core.mounting import results_folder
 from facility_agent.core.offers import Offers
 from facility_agent.core.reports import report
 from facility_agent.core.rows import Rows
@@ -20,6 +21,7 @@ from facility_agent.ports.directory import Account
 from facility_agent.ports.moments import At, nothing
 from facility_agent.ports.store import LinkRow, OrderRow, Store, Transaction, Vault, WorkspaceRow
 from shared.errors import AccountNotLinked, BackendError, Conflict, NotFound, QuotaExceeded
+from shared.facilities import UsedAs
 from shared.workspaces import (
     LAST_SEQUENCE,
     LaunchRequest,
@@ -71,21 +73,24 @@ class Workspaces:
     async def launching(self, order: OrderRow, request: LaunchRequest) -> Effect:
         """Admit and begin to start. A refusal stores nothing and starts nothing.
 
-        Raises NotFound, FlavourTooLarge, ProposalDenied, DataNotOnline, AccountNotLinked, AccessDenied, IdentityRefused,
-        BackendUnavailable; its transaction QuotaExceeded, AccountNotLinked, Conflict.
+        Raises NotFound, FlavourTooLarge, ProposalDenied, DataNotOnline, InvalidRequest, NoPlaceForResults, AccountNotLinked,
+        AccessDenied, IdentityRefused, BackendUnavailable; its transaction QuotaExceeded, AccountNotLinked, Conflict.
         """
         before, link = await self._rows.known(order.order_id, order.subject)
         if before is not None and _answers(before, order):
             return Effect(lambda tx: report(before, self._clock()))
         offer, flavour = self._offers.choose(request)
         account = await self._accounts.account_by(link, order)
-        mounts = await self._runs.mounts(request.proposals, account, request.dataset)
-        now, secret = self._clock(), secrets.token_urlsafe(32)
+        shown = await self._runs.mounts(request.proposals, account, request.dataset)
+        now, secret, results = self._clock(), secrets.token_urlsafe(32), ""
+        if offer.environment.used_as is UsedAs.TASK:
+            results = results_folder(shown.results, offer.environment.id, request.proposals, order.order_id, now)
         steps = json.dumps([[name, now, ""] for name in _AT_ONCE])
         row = WorkspaceRow(
             order.order_id, order.subject, account.immutable_id, order.order_hash, offer.environment.id, flavour.id,
             request.proposals, request.title, request.lifetime_s, WorkspaceState.STARTING, 1, steps, "",
-            self._vault.seal(f"workspace {order.order_id}", secret.encode()), "", "", now, None, None,
+            self._vault.seal(f"workspace {order.order_id}", secret.encode()), "", "", now, None, None, request.dataset,
+            results,
         )  # fmt: skip
         stored: list[WorkspaceRow] = []
 
@@ -96,7 +101,7 @@ class Workspaces:
         def after() -> None:
             if stored == [row]:
                 self._rows.admitted(row)
-                self._runs.begin(row, mounts, secret, account)
+                self._runs.begin(row, shown.mounts, secret, account)
 
         return Effect(write, after)
 

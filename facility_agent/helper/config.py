@@ -16,7 +16,7 @@ from facility_agent.helper.messages import Refused
 
 KEYS = {
     "agent": str, "socket": str, "state": str, "folder": str, "nss": bool, "least_uid": int, "least_gid": int,
-    "also_groups": list, "processes": int, "programs": list, "slurm": dict,
+    "also_groups": list, "processes": int, "programs": list, "packages": str, "slurm": dict,
 }  # fmt: skip
 REQUIRED = ("agent", "socket", "state", "folder", "programs")
 VARIABLE = re.compile(
@@ -48,7 +48,7 @@ class Slurm:
 
     def folder_of(self, username: str, home: str) -> str:
         """Where an account's workspaces lie. Raises Refused for one that sbatch would read as a pattern."""
-        folder = self.folder.replace("{home}", home).replace("{username}", username)
+        folder = _of_account(self.folder, username, home)
         if re.search(r"[%\\\s]", folder):
             raise Refused("BACKEND_FAILED", "The facility cannot use the name of your home folder for this.")
         return folder
@@ -56,7 +56,10 @@ class Slurm:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """`programs` maps each program's path to the variables that may be set for it. `least_*` are never below 100."""
+    """`programs` maps each program's path to the variables that may be set for it. `least_*` are never below 100.
+
+    `packages` is where an account's own packages lie, of `{home}` or `{username}`; empty for nowhere.
+    """
 
     agent_uid: int
     agent_gid: int
@@ -69,7 +72,23 @@ class Config:
     least_gid: int = 1000
     also_groups: frozenset[int] = frozenset()
     processes: int = 4096
+    packages: str = "{home}/.parasol/packages"
     slurm: Slurm | None = None
+
+    def packages_of(self, username: str, home: str) -> str:
+        """Where an account's own packages lie, empty for nowhere."""
+        return _of_account(self.packages, username, home)
+
+
+def _of_account(template: str, username: str, home: str) -> str:
+    return template.replace("{home}", home).replace("{username}", username)
+
+
+def names_account(template: str) -> bool:
+    """Whether each account has a folder of its own there."""
+    names = {*re.findall(r"{(\w*)}", template)}
+    absolute = template.startswith(("/", "{home}/")) and "/../" not in f"{template}/"
+    return absolute and names > set() and names <= {"home", "username"}
 
 
 def only_roots(path: Path) -> None:
@@ -102,6 +121,8 @@ def load(path: Path) -> Config:
         agent = pwd.getpwnam(said.pop("agent"))
     except KeyError:
         raise Misconfigured(f"{path}: there is no such agent's user.") from None
+    if said.get("packages") and not names_account(said["packages"]):
+        raise Misconfigured(f"{path}: packages is an absolute path with {{home}} or {{username}}, or empty.")
     programs = dict(_program(table) for table in said.pop("programs"))
     slurm = _slurm(said.pop("slurm")) if "slurm" in said else None
     if not programs or agent.pw_uid == 0 or agent.pw_gid == 0:
@@ -132,7 +153,7 @@ def _slurm(table: dict[str, Any]) -> Slurm:
     made = Slurm(dict(_program(each, here=False) for each in programs), images=tuple(map(Path, images)), **table)
     for each in (made.sbatch, made.scancel, *([made.conf] if made.conf else [])):
         only_roots(Path(each))
-    if re.search(r"\s", made.python) or not {"{home}", "{username}"} & set(re.findall(r"{\w+}", made.folder)):
+    if re.search(r"\s", made.python) or not names_account(made.folder):
         raise Misconfigured("slurm: python is a path without spaces; folder has {home} or {username}.")
     return made
 

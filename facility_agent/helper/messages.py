@@ -50,9 +50,24 @@ def _id(value: Any) -> bool:
 
 
 def _mount(value: Any) -> bool:
-    """[name, folder, read_only]."""
+    """[where in the workspace: one name, or two with a slash, folder, read_only]."""
     whole = isinstance(value, list) and len(value) == 3 and _text(value[0]) and _path(value[1])
-    return whole and "/" not in value[0] and value[0] not in ("", ".", "..") and isinstance(value[2], bool)
+    names = value[0].split("/") if whole else []
+    return whole and len(names) in (1, 2) and not {"", ".", ".."} & {*names} and isinstance(value[2], bool)
+
+
+RESULTS = re.compile(r"[^/\0]{1,200}(/[^/\0]{1,255}){1,2}")
+
+
+def _task(value: Any) -> bool:
+    """None, or {"results": its place in the workspace, "facts": text}."""
+    if not isinstance(value, dict) or set(value) != {"results", "facts"}:
+        return value is None
+    place, facts = value["results"], value["facts"]
+    whole = (
+        isinstance(place, str) and RESULTS.fullmatch(place) is not None and not {".", ".."} & {*place.split("/")}
+    )
+    return whole and isinstance(facts, str) and len(facts) <= LONGEST // 2
 
 
 WORD = re.compile(r"([A-Za-z0-9_][A-Za-z0-9_.,:/@&|*()\[\]+-]{0,199})?")
@@ -77,7 +92,7 @@ _WHO: dict[str, Callable[[Any], bool]] = {
     "username": lambda value: isinstance(value, str) and USERNAME.fullmatch(value) is not None,
     "uid": _number(1, 2**32 - 3), "gid": _number(1, 2**32 - 3), "groups": _many(_number(1, 2**32 - 3), 65_536),
     "home": _path, "command": lambda value: _many(_text, 1000)(value) and len(value) > 0 and _path(value[0]),
-    "variables": _variables, "mounts": _many(_mount, 1000), "cpus": _number(1, 4096), "memory": _number(2**24, 2**50),
+    "variables": _variables, "task": _task, "mounts": _many(_mount, 1000), "cpus": _number(1, 4096), "memory": _number(2**24, 2**50),
 }  # fmt: skip
 VERBS: dict[str, dict[str, Callable[[Any], bool]]] = {
     "describe": {},

@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
-from facility_agent.adapters.compute import landlock
+from facility_agent.adapters.compute import landlock, packages, tasks
+from facility_agent.adapters.compute.supervisor import show
 from facility_agent.helper.config import Config
 from facility_agent.helper.identity import Account, become
 
@@ -47,8 +48,9 @@ def execute(
         become(account)
         # Without its keeper it would be seen as gone, and run. The kernel forgets this when the uid changes.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        _prepare(said, place)
-        os.execve(said["command"][0], said["command"], _environment(said, account, place))  # noqa: S606
+        own = Path(config.packages_of(account.username, said["home"])) if config.packages else None
+        variables = _prepare(said, place, own)
+        os.execve(said["command"][0], said["command"], _environment(said, account, place, variables))  # noqa: S606
     except Unusable as error:
         why = str(error)
     except Exception as error:  # noqa: BLE001 (whatever it is, it is the operator's)
@@ -70,30 +72,50 @@ def _limit(said: Mapping[str, Any], config: Config) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def _prepare(said: Mapping[str, Any], place: Path) -> None:
+def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[str, str]:
+    """Make what it needs, then give up all else; the variables that lead to the account's own packages."""
     if not Path(said["home"]).is_dir() or not os.access(said["home"], os.X_OK):
         raise Unusable("Your home folder is not there at the facility; its operators can mend that.")
     work = place / "work"
     for folder in ("proposals", "scratch"):
         (work / folder).mkdir(exist_ok=True)
     sandbox = landlock.abi_version() > 0
-    for name, folder, read_only in said["mounts"]:
+    for place_in, folder, read_only in said["mounts"]:
         if read_only and not sandbox and os.access(folder, os.W_OK):
             raise Unusable("The facility cannot mount a proposal read-only on this machine.")
-        (work / "proposals" / name).unlink(missing_ok=True)
-        (work / "proposals" / name).symlink_to(folder)
+        show(work / place_in, folder)
+    try:
+        variables = packages.prepared(own) if own else {}
+    except OSError as error:
+        raise Unusable(
+            f"Your folder for own packages cannot be made at the facility ({error.strerror})."
+        ) from None
+    if said["task"]:
+        _begin_task(work / said["task"]["results"], said["task"]["facts"])
     os.chdir(work)
     if sandbox:
-        landlock.restrict(
-            map(Path, said["readable"]),
-            map(Path, [*said["writable"], place / "work", place / "tmp", place / "run"]),
-        )
+        writable = [*said["writable"], place / "work", place / "tmp", place / "run", *packages.folders(variables)]
+        landlock.restrict(map(Path, said["readable"]), map(Path, writable))
+    return variables
 
 
-def _environment(said: Mapping[str, Any], account: Account, place: Path) -> dict[str, str]:
+def _begin_task(results: Path, facts: str) -> None:
+    """From here on its output goes into its log there, and what it makes is for that folder's group."""
+    try:
+        log = tasks.log_of(tasks.begin(results, facts))
+    except OSError as error:
+        raise Unusable(f"Its folder for results cannot be made at the facility ({error.strerror}).") from None
+    os.umask(tasks.UMASK)
+    for target in (1, 2):
+        os.dup2(log, target)
+    os.close(log)
+
+
+def _environment(said: Mapping[str, Any], account: Account, place: Path, own: Mapping[str, str]) -> dict[str, str]:
     """Nothing of the helper's own."""
+    path = packages.after(f"{Path(said['command'][0]).parent}:/usr/local/bin:/usr/bin:/bin", own)
     return {
-        "PATH": f"{Path(said['command'][0]).parent}:/usr/local/bin:/usr/bin:/bin", "HOME": said["home"],
+        "PATH": path, "HOME": said["home"], **own,
         "USER": account.username, "LOGNAME": account.username, "LANG": "C.UTF-8", "TMPDIR": str(place / "tmp"),
         **said["variables"],
     }  # fmt: skip

@@ -17,7 +17,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.compute.supervisor import read_record, write_json
+from facility_agent.adapters.compute import tasks
+from facility_agent.adapters.compute.packages import prepared
+from facility_agent.adapters.compute.supervisor import read_record, show, write_json
 from facility_agent.helper.config import Config, Slurm
 from facility_agent.helper.identity import Account, allowed, become
 from facility_agent.helper.messages import Refused
@@ -53,6 +55,7 @@ def submit(config: Config, said: dict[str, Any]) -> object:
         }
         known = {**who, "folder": slurm.folder_of(account.username, said["home"])}
         write_json(record, known)
+        said = {**said, "own": config.packages_of(account.username, said["home"])}
         answer = _as_account(account, lambda: _submit(slurm, said, Path(known["folder"])))
         if "job" in answer:
             write_json(record, {**known, "job": answer["job"]})
@@ -127,7 +130,11 @@ def _as_account(account: Account, do: Callable[[], dict[str, Any]]) -> dict[str,
 def _submit(slurm: Slurm, said: Mapping[str, Any], base: Path) -> dict[str, Any]:
     if why := _unusable(said):
         return {"refused": "", "why": why}
-    folder = _prepare(slurm, said, base)
+    try:
+        folder = _prepare(slurm, said, base)
+    except OSError as error:
+        os.write(2, f"{said['id']}: {error}\n".encode(errors="replace"))
+        return {"refused": "", "why": f"Your folders cannot be made at the facility ({error.strerror})."}
     script = Path(__file__).with_name("slurm_job.py").read_text()
     try:
         done = _run(slurm, options(slurm, said, folder), f"#!{slurm.python} -I\n{script}")
@@ -150,9 +157,7 @@ def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
     for name in ("work", "work/proposals", "work/scratch"):
         Path(name).mkdir(mode=0o700, exist_ok=True)
     for name, target, _ in said["mounts"]:
-        link = Path("work/proposals") / name
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
+        show(Path("work") / name, target)
     fields = (
         "command",
         "variables",
@@ -167,6 +172,10 @@ def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
         "secret",
     )
     spec = {name: said[name] for name in fields}
+    spec["own"] = dict(prepared(Path(said["own"]))) if said["own"] else {}
+    if said["task"]:
+        results = tasks.begin(Path.cwd() / "work" / said["task"]["results"], said["task"]["facts"])
+        spec |= {"results": str(results), "log": str(results / tasks.LOG), "umask": tasks.UMASK}
     spec |= {"gpus": "gpu" in said["gres"], "apptainer": slurm.apptainer, "modules_from": slurm.modules_from}
     Path("spec.json").unlink(missing_ok=True)
     with os.fdopen(os.open("spec.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

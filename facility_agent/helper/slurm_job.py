@@ -58,7 +58,9 @@ def contained(spec: dict[str, Any], command: list[str], work: str, tmp: str) -> 
         return command
     out = [spec["apptainer"], "exec", "--containall", "--no-eval", "--home", spec["home"], "--pwd", work]
     out += ["--nv"] if spec["gpus"] else []
-    binds = [(work, "rw"), (tmp, "rw"), *((each[1], "ro" if each[2] else "rw") for each in spec["mounts"])]
+    own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
+    binds = [(work, "rw"), (tmp, "rw"), *((folder, "rw") for folder in own)]
+    binds += [(each[1], "ro" if each[2] else "rw") for each in spec["mounts"]]
     for folder, mode in binds:
         if any(sign in folder for sign in ":,"):
             sys.exit("a folder with a colon or a comma cannot be shown in an image")
@@ -74,7 +76,7 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
     out.update(
         PATH="/usr/local/bin:/usr/bin:/bin", HOME=spec["home"], USER=spec["username"], LOGNAME=spec["username"]
     )
-    out.update(LANG="C.UTF-8", TMPDIR=tmp)
+    out.update(spec["own"], LANG="C.UTF-8", TMPDIR=tmp)
     if spec["modules"]:
         words = ["/bin/bash", "-c", MODULES, spec["modules_from"], *spec["modules"]]
         said = subprocess.run(words, env=out, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
@@ -82,6 +84,10 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
             sys.exit("its modules could not be loaded")
         out = dict(line.split("=", 1) for line in said.stdout.decode(errors="replace").split("\0") if "=" in line)
     prefix = "APPTAINERENV_" if spec["image"] else ""
+    if spec["own"]:
+        programs = f"{spec['own']['PYTHONUSERBASE']}/bin"
+        out.update({prefix + "APPEND_PATH": programs} if prefix else {"PATH": f"{out['PATH']}:{programs}"})
+    out.update({prefix + name: value for name, value in spec["own"].items()} if prefix else {})
     out.update({prefix + name: filled(value, fill) for name, value in spec["variables"].items()})
     return out
 
@@ -183,9 +189,11 @@ def hand_back(port: int) -> None:
 async def run(spec: dict[str, Any], work: str, tmp: str) -> int:
     """To the program's end, or SIGTERM; its exit code as a shell has it."""
     path = f"{tmp}/s"
-    fill = {"socket": path, "work": work, "secret": spec["secret"]}
+    fill = {"socket": path, "work": work, "secret": spec["secret"], "results": spec.get("results", "")}
     command = contained(spec, [filled(word, fill) for word in spec["command"]], work, tmp)
     variables = environment(spec, tmp, fill)
+    if spec.get("results"):
+        return await task(spec, command, variables, work)
     server, port = await listen(spec, Door(spec["door"], path))
     try:
         program = await asyncio.create_subprocess_exec(*command, env=variables, cwd=work, stdin=subprocess.DEVNULL)
@@ -195,6 +203,21 @@ async def run(spec: dict[str, Any], work: str, tmp: str) -> int:
     hand_back(port)
     code = await program.wait()
     server.close()
+    return code if code >= 0 else 128 - code
+
+
+async def task(spec: dict[str, Any], command: list[str], variables: dict[str, str], work: str) -> int:
+    """The same of what listens nowhere; its output is for those who may see its results."""
+    os.umask(spec["umask"])
+    with os.fdopen(os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "w") as log:
+        try:
+            program = await asyncio.create_subprocess_exec(
+                *command, env=variables, cwd=work, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        except OSError as error:
+            sys.exit(f"its program cannot be started: {error.strerror}")
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: end(program))
+    code = await program.wait()
     return code if code >= 0 else 128 - code
 
 

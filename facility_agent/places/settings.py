@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from facility_agent.offers import Table
-from facility_agent.places.template import Rule, is_name, parse
+from facility_agent.places.template import Rule, Template, is_name, parse, parse_mount
 
 
-class PlaceTable(Table):
-    """A rule that says where the data of proposals lie; with one or more of them the catalogue is not asked for paths."""
+class RuleTable(Table):
+    """A rule that makes paths."""
 
     root: Path = Field(description="A folder; nothing outside of it is ever mounted by this rule, links followed.")
     path: str = Field(
@@ -26,18 +27,50 @@ class PlaceTable(Table):
     )
 
     @model_validator(mode="after")
-    def _sound(self) -> PlaceTable:
+    def _sound(self) -> RuleTable:
         if not self.root.is_absolute():
             raise ValueError("root must be an absolute path")
-        parse(self.path, self.separator)
+        self.template()
         for title, name in self.titles.items():
             if not is_name(name):
                 raise ValueError(f"titles: {name!r} of {title!r} is no name of a folder")
         return self
 
+    def template(self) -> Template:
+        """Of its path. Raises ValueError."""
+        raise NotImplementedError
+
     def rule(self) -> Rule:
         """The rule that it writes."""
-        return Rule(self.root, parse(self.path, self.separator), self.titles)
+        return Rule(self.root, self.template(), self.titles)
+
+
+class PlaceTable(RuleTable):
+    """A rule that says where the data of proposals lie; with one or more of them the catalogue is not asked for paths."""
+
+    def template(self) -> Template:
+        """Of its path, which names the proposal."""
+        return parse(self.path, self.separator)
+
+
+class MountTable(RuleTable):
+    """A folder that workspaces show beside the proposals': of each chosen proposal that is the account's own, of the account, or of all."""
+
+    name: str = Field(description="The folder in the workspace under which it is shown, e.g. `processed`.")
+    writable: bool = Field(
+        default=False, description="Workspaces may write there, as far as the account's uid and groups may."
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _name(cls, value: str) -> str:
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", value) or value == "proposals":
+            raise ValueError("must be lower-case letters, digits, hyphens and underscores, and not `proposals`")
+        return value
+
+    def template(self) -> Template:
+        """Of its path."""
+        return parse_mount(self.path, self.separator)
 
 
 class ArchiveTable(Table):

@@ -4,11 +4,12 @@
     part        = [ literal ] [ placeholder ] [ literal ]      ; not empty, not beginning with "."
     literal     = 1*( letter / digit / "." / "-" / "_" )
     placeholder = "{" name *( ":" filter ) "}"
-    name        = "proposal" / "code" / "visit" / "instrument" / "year"
+    name        = "proposal" / "code" / "visit" / "instrument" / "year" / "username"
     filter      = "lower" / "upper" / "plain"                  ; plain: letters and digits only
 
 A part holds one placeholder at most, so that two proposals never make one path by where one value ends and the next
-begins; and a path names the proposal: by `{proposal}`, or by `{code}` and `{visit}`.
+begins. The path of a place names the proposal: by `{proposal}`, or by `{code}` and `{visit}`. That of a mount names
+the proposal or not, and `{username}` is for mounts alone.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from pathlib import Path
 
 from facility_agent.ports.places import Whereabouts
 
-NAMES = frozenset({"proposal", "code", "visit", "instrument", "year"})
+OF_PROPOSALS = frozenset({"proposal", "code", "visit", "instrument", "year"})
+NAMES = OF_PROPOSALS | {"username"}
 FILTERS: Mapping[str, Callable[[str], str]] = {
     "lower": str.lower,
     "upper": str.upper,
@@ -61,6 +63,11 @@ class Template:
         """The placeholders that occur."""
         return frozenset(part.name for part in self.parts if part.name)
 
+    @property
+    def of_proposals(self) -> bool:
+        """Whether each proposal has a path of its own."""
+        return "proposal" in self.names or self.names >= {"code", "visit"}
+
     def paths(self, about: Whereabouts, titles: Mapping[str, str]) -> list[str]:
         """Every path, relative to the root, that these facts allow; none when one that is needed is missing.
 
@@ -80,6 +87,7 @@ class Template:
             "visit": (visit,) if found else (),
             "instrument": tuple(titles.get(name, name) for name in about.instruments),
             "year": tuple(f"{year:04d}" for year in about.years),
+            "username": (about.username,) if about.username else (),
         }
 
     def _path(self, values: Mapping[str, str]) -> str | None:
@@ -103,13 +111,22 @@ def is_name(text: str) -> bool:
 
 
 def parse(text: str, separator: str = "") -> Template:
-    """The template that a text writes. Raises ValueError with one sentence for anything else."""
-    template = Template(tuple(_parts(text)), separator)
-    names = template.names
-    if names & {"code", "visit"} and not separator:
-        raise ValueError("{code} and {visit} need a separator")
-    if "proposal" not in names and not {"code", "visit"} <= names:
+    """The template of a place that a text writes. Raises ValueError with one sentence for anything else."""
+    template = parse_mount(text, separator)
+    if "username" in template.names:
+        raise ValueError("the data of a proposal are the same for everybody: {username} is for mounts")
+    if not template.of_proposals:
         raise ValueError("a place names its proposal: by {proposal}, or by {code} and {visit}")
+    return template
+
+
+def parse_mount(text: str, separator: str = "") -> Template:
+    """The template of a mount that a text writes. Raises ValueError with one sentence for anything else."""
+    template = Template(tuple(_parts(text)), separator)
+    if template.names & {"code", "visit"} and not separator:
+        raise ValueError("{code} and {visit} need a separator")
+    if template.names & OF_PROPOSALS and not template.of_proposals:
+        raise ValueError("what a proposal has names it: by {proposal}, or by {code} and {visit}")
     return template
 
 

@@ -15,10 +15,15 @@ from shared.commands import GetFiles
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """Where a proposal's data lie on the site's file system: an existing, resolved, absolute folder."""
+    """Where a proposal's data lie on the site's file system: an existing, resolved, absolute folder.
+
+    Beside these the site may have folders `within` another name, perhaps of no proposal.
+    """
 
     proposal: str
     folder: Path
+    within: str = "proposals"
+    read_only: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,29 @@ from shared.facilities import Flavour
 
 @dataclass(frozen=True, slots=True)
 class Mount:
-    """One folder to show in a workspace under `name` (a proposal's id, made safe)."""
+    """One folder to show in a workspace, as `name` (a proposal's id, made safe) within another, or by itself."""
 
     name: str
     folder: Path
     read_only: bool = True
+    within: str = "proposals"
+
+    @property
+    def place(self) -> str:
+        """Where it is shown, relative to the folder in which the workspace begins: one name, or two with a slash."""
+        return f"{self.within}/{self.name}" if self.within else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What makes a workspace a task: it runs to its end with nobody watching, RUNNING while its program runs, without an endpoint.
+
+    `results` is a folder below a writable mount, by its place in the workspace. Before the program starts the adapter makes it
+    as the account, open to the mount's group, with `task.json` (these facts, JSON) and `log.txt` (the program's output) in it.
+    """
+
+    results: str
+    facts: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +44,8 @@ class StartSpec:
     """What to start. `command` comes from the site's configuration, never from a command of the link.
 
     `command`, `variables` (environment variables) and `headers` (added by the proxy to each request)
-    may contain the placeholders `{socket}`, `{work}` and `{secret}`; the adapter fills them. `secret`
-    is random per workspace, so that only the proxy gets in; it must not stand in `command`.
+    may contain the placeholders `{socket}`, `{work}`, `{secret}` and, of a task, `{results}`; the adapter fills them.
+    `secret` is random per workspace, so that only the proxy gets in; it must not stand in `command`.
     """
 
     workspace_id: str
@@ -39,6 +57,7 @@ class StartSpec:
     secret: str
     variables: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
+    task: Task | None = None
 
 
 def filled(text: str, values: Mapping[str, str]) -> str:
@@ -62,7 +81,7 @@ class RunState(StrEnum):
 class Observation:
     """One look at one workspace. `reason` and `message` (public) say why it is GONE or still waits.
 
-    RUNNING means that its endpoint has answered.
+    RUNNING means that its endpoint has answered; of a task, that its program runs.
     """
 
     state: RunState

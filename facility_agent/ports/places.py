@@ -1,4 +1,4 @@
-"""Where the data of a proposal lie, by the site's own rules, whatever its catalogue knows of paths."""
+"""Where the data of a proposal lie, by the site's own rules, whatever its catalogue knows of paths; and what else is shown."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Whereabouts:
-    """What the catalogue says of a proposal that may tell where its data lie."""
+    """What the catalogue says of a proposal that may tell where its data lie, and who wants to know; without a proposal
+    what lies there for that account.
+    """
 
     proposal: str
     instruments: tuple[str, ...] = ()
     years: tuple[int, ...] = ()
+    username: str = ""
 
 
 class Places(ABC):
@@ -31,3 +34,13 @@ class Places(ABC):
 
         Raises BackendUnavailable when the file system does not say.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class MountRule:
+    """Folders that workspaces show beside the proposals', under `name`: of each chosen proposal that is the account's own, or one."""
+
+    name: str
+    read_only: bool
+    of_proposals: bool
+    places: Places

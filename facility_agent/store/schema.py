@@ -63,4 +63,8 @@ STEPS = (
     """
     create table restore (pid text primary key, immutable_id text not null, asked_at real not null);
     """,
+    """
+    alter table workspace add column dataset text not null default '';
+    alter table workspace add column results text not null default '';
+    """,
 )

@@ -27,6 +27,7 @@ class WorkspaceTables(Tables):
             "workspace", row.workspace_id, who.issuer, who.sub, row.immutable_id, row.order_hash, row.environment,
             row.flavour, json.dumps(row.proposals), row.title, row.lifetime_s, row.state.value, row.sequence,
             row.steps, row.handle, row.secret, row.reason, row.message, row.created_at, row.ends_at, row.ended_at,
+            row.dataset, row.results,
         )  # fmt: skip
 
     def workspaces(self, ended_after: float) -> Sequence[WorkspaceRow]:

@@ -7,6 +7,7 @@ import json
 import stat
 import uuid
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import replace
 
@@ -41,6 +42,17 @@ class ComputeWorld(ABC):
     @abstractmethod
     def doomed(self) -> StartSpec:
         """A fresh workspace whose program cannot be started, or ends at once with a fault."""
+
+    @abstractmethod
+    def task(self, code: int | None) -> StartSpec:
+        """A fresh task whose program ends at once with this code; with None it goes on until it is stopped.
+
+        Its results go below a writable mount.
+        """
+
+    @abstractmethod
+    def results(self, spec: StartSpec) -> Mapping[str, str]:
+        """The text of each file among a task's results, read without the adapter."""
 
     @abstractmethod
     def reopened(self) -> ComputeBackend:
@@ -219,6 +231,28 @@ class ComputeContract:
             assert world.running(spec.workspace_id) == 1
         await eventually(lambda: self.is_(world.backend, handle, RunState.RUNNING), "it is seen again")
         assert world.running(spec.workspace_id) == 1
+
+    async def test_a_task_runs_without_an_endpoint_until_it_is_stopped(self, world: ComputeWorld) -> None:
+        spec, handle = await self.start(world, world.task(None))
+        assert await world.backend.endpoint(handle) is None
+        assert await self.is_(world.reopened(), handle, RunState.RUNNING)
+        assert world.running(spec.workspace_id) == 1
+        await world.backend.stop(handle)
+        assert world.running(spec.workspace_id) == 0
+
+    @pytest.mark.parametrize("code", [0, 3])
+    async def test_a_task_ends_by_itself_with_its_code(self, world: ComputeWorld, code: int) -> None:
+        spec = world.task(code)
+        handle = await world.backend.start(spec, world.account)
+        await eventually(lambda: self.is_(world.backend, handle, RunState.GONE), "it has ended")
+        seen = await self.look(world.backend, handle)
+        assert (seen.exit_code, seen.reason) == (code, "EXITED" if code else "")
+        assert await world.backend.start(spec, world.account) == handle
+        assert await self.is_(world.backend, handle, RunState.GONE), "never twice"
+        assert spec.task is not None
+        found = world.results(spec)
+        assert json.loads(found["task.json"]) == json.loads(spec.task.facts)
+        assert "log.txt" in found
 
     @pytest.mark.parametrize("name", ["", "..", "../x", "a/b", "A" * 36, "x\0y", "{secret}"])
     async def test_a_bad_id_starts_nothing(self, world: ComputeWorld, name: str) -> None:

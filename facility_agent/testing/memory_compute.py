@@ -19,6 +19,7 @@ from facility_agent.ports.compute import (
     Observation,
     RunState,
     StartSpec,
+    Task,
     filled,
 )
 from facility_agent.ports.directory import Account
@@ -36,6 +37,7 @@ class _Run:
     username: str
     socket: Path
     headers: tuple[tuple[str, str], ...]
+    task: Task | None = None
     opening: asyncio.Task[None] | None = None
     server: asyncio.Server | None = None
     ended: Observation | None = None
@@ -56,7 +58,7 @@ class _Run:
 class Machine:
     """Where workspaces run. `slots` bounds how many at once; None is no bound.
 
-    `broken` names environments whose program ends at once with a fault; `down` says that nobody can ask it anything,
+    `broken` names environments whose program ends at once with a fault, `ends` tasks by the code with which theirs does; `down` says that nobody can ask it anything,
     while what runs there goes on. `started` is every start that had an effect, in order.
     """
 
@@ -64,6 +66,7 @@ class Machine:
     slots: int | None = None
     broken: set[str] = field(default_factory=set)
     down: bool = False
+    ends: Mapping[str, int] = field(default_factory=dict)
     started: list[str] = field(default_factory=list)
     _runs: dict[tuple[str, str], _Run] = field(default_factory=dict)
 
@@ -85,6 +88,12 @@ class Machine:
         self.started.append(run.workspace_id)
         if run.environment in self.broken:
             run.ended = Observation(RunState.GONE, "EXITED", "It ended with a fault.", 1)
+            return
+        if run.task:
+            code = self.ends.get(run.environment)
+            run.ended = (
+                Observation(RunState.GONE, "EXITED" if code else "", exit_code=code) if code is not None else None
+            )
             return
         run.opening = asyncio.create_task(self._open(run))
         await asyncio.shield(run.opening)  # the machine has it now, whatever becomes of who asked
@@ -132,9 +141,15 @@ class MemoryCompute(ComputeBackend):
         socket = machine.folder / f"{len(machine.started)}.sock"
         fill = {"socket": str(socket), "work": str(machine.folder), "secret": spec.secret}
         headers = tuple((name, filled(value, fill)) for name, value in spec.headers)
-        await machine.begin(
-            _Run(self._owner, spec.workspace_id, spec.environment, account.username, socket, headers)
-        )
+        if spec.task:
+            results = Path(spec.task.results)
+            mount = next(each for each in spec.mounts if Path(each.place) == results.parent)
+            folder = mount.folder / results.name
+            folder.mkdir()
+            (folder / "task.json").write_text(spec.task.facts)
+            (folder / "log.txt").touch()
+        run = _Run(self._owner, spec.workspace_id, spec.environment, account.username, socket, headers, spec.task)
+        await machine.begin(run)
         return spec.workspace_id
 
     async def inspect(self, handles: Sequence[str]) -> Mapping[str, Observation]:
@@ -147,7 +162,7 @@ class MemoryCompute(ComputeBackend):
         run = self._machine.find(self._owner, handle)
         if run is None:
             return Observation(RunState.GONE)
-        return run.ended or Observation(RunState.RUNNING if run.server else RunState.STARTING)
+        return run.ended or Observation(RunState.RUNNING if run.server or run.task else RunState.STARTING)
 
     async def stop(self, handle: str) -> None:
         """End it."""

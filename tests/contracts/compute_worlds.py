@@ -12,8 +12,9 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from facility_agent.adapters.compute.process import ProcessCompute, ProcessSettings
-from facility_agent.ports.compute import ComputeBackend, StartSpec
+from facility_agent.adapters.compute.process import ProcessCompute
+from facility_agent.adapters.compute.process_settings import ProcessSettings
+from facility_agent.ports.compute import ComputeBackend, Mount, StartSpec, Task
 from facility_agent.ports.directory import Account
 from facility_agent.testing.compute_contract import ComputeWorld
 from facility_agent.testing.memory_compute import Machine, MemoryCompute
@@ -44,13 +45,42 @@ def server_spec(**changes: object) -> StartSpec:
     return replace(made, **changes)  # type: ignore[arg-type]
 
 
+PROGRAM = """
+import json, os, signal, sys
+results, code = sys.argv[1], sys.argv[2]
+facts = json.load(open(os.path.join(results, "task.json")))
+with open(os.path.join(results, "curve"), "w") as file:
+    file.write(facts["dataset"])
+print("reduced", facts["dataset"], flush=True)
+signal.pause() if code == "None" else sys.exit(int(code))
+"""
+
+
+def task_spec(folder: Path, code: int | None, python: str = sys.executable, **changes: object) -> StartSpec:
+    """A task with its results below `folder`; it reads what it is told, and writes a result and a line."""
+    place = f"processed/p/reduction-{secrets.token_hex(4)}"
+    return server_spec(
+        command=(python, "-S", "-c", PROGRAM, "{results}", str(code)), environment=f"task-{code}", headers=(),
+        mounts=(Mount("p", folder, read_only=False, within="processed"),),
+        task=Task(place, '{"dataset": "d-1"}'), **changes,
+    )  # fmt: skip
+
+
+def results_of(spec: StartSpec) -> dict[str, str]:
+    """The files of a task's results."""
+    assert spec.task is not None
+    folder = spec.mounts[0].folder / Path(spec.task.results).name
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
 class MemoryWorld(ComputeWorld):
     """A machine in memory."""
 
     account = ACCOUNT
 
     def __init__(self, folder: Path) -> None:
-        self.machine = Machine(folder, broken={"broken"})
+        self.folder = folder
+        self.machine = Machine(folder, broken={"broken"}, ends={"task-0": 0, "task-3": 3})
         self.backend = MemoryCompute(self.machine)
 
     def spec(self) -> StartSpec:
@@ -58,6 +88,12 @@ class MemoryWorld(ComputeWorld):
 
     def doomed(self) -> StartSpec:
         return server_spec(environment="broken")
+
+    def task(self, code: int | None) -> StartSpec:
+        return task_spec(self.folder, code)
+
+    def results(self, spec: StartSpec) -> dict[str, str]:
+        return results_of(spec)
 
     def reopened(self) -> ComputeBackend:
         return MemoryCompute(self.machine)
@@ -96,6 +132,12 @@ class ProcessWorld(ComputeWorld):
     def doomed(self) -> StartSpec:
         return server_spec(command=("/no/such/program", "{socket}"))
 
+    def task(self, code: int | None) -> StartSpec:
+        return task_spec(self.folder, code)
+
+    def results(self, spec: StartSpec) -> dict[str, str]:
+        return results_of(spec)
+
     def reopened(self) -> ComputeBackend:
         return self.adapter("w")
 
@@ -103,7 +145,9 @@ class ProcessWorld(ComputeWorld):
         return self.adapter("o")
 
     def running(self, workspace_id: str) -> int:
-        return sum(f"/{workspace_id}/s" in words for words in command_lines())
+        return sum(
+            f"/{workspace_id}/s " in words or f"/{workspace_id}/work/" in words for words in command_lines()
+        )
 
     @asynccontextmanager
     async def blinded(self, workspace_id: str) -> AsyncIterator[None]:

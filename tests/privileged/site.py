@@ -85,6 +85,14 @@ class HelperSite:
         os.chown(home, uid, uid)
         return Account(name, f"id-{name}", uid, uid, (61_301, uid + 200), home)
 
+    def processed(self) -> Path:
+        """A folder of a proposal's group, in which ada may write and what is made is the group's."""
+        with as_root():
+            folder = Path(tempfile.mkdtemp(prefix="processed-", dir=self.folder))
+            os.chown(folder, 0, 61_301)
+            folder.chmod(0o2770)
+        return folder
+
     def configure(self, **settings: Any) -> None:
         """Write its configuration."""
         values = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -13,7 +14,7 @@ from facility_agent.adapters.compute.slurm import SlurmCompute
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.ports.compute import ComputeBackend, StartSpec
 from facility_agent.testing.compute_contract import ComputeWorld
-from tests.contracts.compute_worlds import SERVER, server_spec
+from tests.contracts.compute_worlds import SERVER, results_of, server_spec, task_spec
 from tests.privileged.site import HelperSite, helper_site
 from tests.slurm_site import ACCOUNT, SlurmSite, rootly, shared_slurm
 
@@ -42,6 +43,16 @@ class SlurmWorld(ComputeWorld):
 
     def doomed(self) -> StartSpec:
         return server_spec(command=(PYTHON, "-S", "-c", "raise SystemExit(3)"))
+
+    def task(self, code: int | None) -> StartSpec:
+        folder = self.site.processed()
+        with rootly():
+            os.chown(folder, self.account.uid, self.account.gid)
+        return task_spec(folder, code, PYTHON)
+
+    def results(self, spec: StartSpec) -> dict[str, str]:
+        with rootly():
+            return results_of(spec)
 
     def reopened(self) -> ComputeBackend:
         return self.adapter()

@@ -10,8 +10,8 @@ import pytest
 
 from facility_agent.ports.compute import ComputeBackend, StartSpec
 from facility_agent.testing.compute_contract import ComputeContract, ComputeWorld
-from tests.contracts.compute_worlds import SERVER, command_lines, server_spec
-from tests.privileged.site import PROGRAM, HelperSite
+from tests.contracts.compute_worlds import SERVER, command_lines, results_of, server_spec, task_spec
+from tests.privileged.site import PROGRAM, HelperSite, as_root
 
 pytestmark = pytest.mark.needs("root")
 
@@ -29,6 +29,13 @@ class AccountWorld(ComputeWorld):
     def doomed(self) -> StartSpec:
         return server_spec(command=(PROGRAM, "-S", "-c", "raise SystemExit(3)"))
 
+    def task(self, code: int | None) -> StartSpec:
+        return task_spec(self.site.processed(), code, PROGRAM)
+
+    def results(self, spec: StartSpec) -> dict[str, str]:
+        with as_root():
+            return results_of(spec)
+
     def reopened(self) -> ComputeBackend:
         return self.site.backend("mine")
 
@@ -36,7 +43,9 @@ class AccountWorld(ComputeWorld):
         return self.site.backend("theirs")
 
     def running(self, workspace_id: str) -> int:
-        return sum(f"/{workspace_id}/run/s" in words for words in command_lines())
+        return sum(
+            f"/{workspace_id}/run/s" in words or f"/{workspace_id}/work/" in words for words in command_lines()
+        )
 
     @asynccontextmanager
     async def blinded(self, workspace_id: str) -> AsyncIterator[None]:

@@ -26,7 +26,7 @@ def order(site: HelperSite, **changes: Any) -> dict[str, Any]:
     return {
         "id": str(uuid.uuid4()), "username": "ada", "uid": site.ada.uid, "gid": site.ada.gid,
         "groups": list(site.ada.groups), "home": str(site.ada.home), "command": [PROGRAM, "-S", "-c", "pass"],
-        "variables": {}, "mounts": [], "readable": ["/usr", "/lib", "/lib64", "/etc", "/proc"], "writable": [],
+        "variables": {}, "task": None, "mounts": [], "readable": ["/usr", "/lib", "/lib64", "/etc", "/proc"], "writable": [],
         "cpus": 1, "memory": 2**30, "grace_s": 1, **changes,
     }  # fmt: skip
 
@@ -198,7 +198,7 @@ def test_a_message_that_never_ends_keeps_nobody_waiting(site: HelperSite) -> Non
         {"id": "x"}, {"id": str(uuid.uuid4()).upper()}, {"cpus": 0}, {"cpus": -1}, {"cpus": True}, {"memory": 0},
         {"memory": 2**60}, {"grace_s": 10**6}, {"home": "home"}, {"home": "/home/../etc"}, {"home": "/x\0"},
         {"command": []}, {"command": [1]}, {"command": [PROGRAM, "a\0b"]}, {"variables": {"SECRET": "a\0b"}},
-        {"variables": {"SECRET": 1}}, {"variables": []}, {"mounts": [["../x", "/data", True]]}, {"mounts": [["a/b", "/d", True]]},
+        {"variables": {"SECRET": 1}}, {"variables": []}, {"mounts": [["../x", "/data", True]]}, {"mounts": [["a/b/c", "/d", True]]}, {"mounts": [["a/..", "/d", True]]}, {"mounts": [["/a", "/d", True]]},
         {"mounts": [["..", "/data", True]]}, {"mounts": [["x", "data", True]]}, {"mounts": [["x", "/data", 1]]},
         {"readable": ["/a/../b"]}, {"extra": 1}, {"command": [PROGRAM, *["x"] * 1000]},
     ],

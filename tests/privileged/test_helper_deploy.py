@@ -81,7 +81,7 @@ def test_the_example_is_a_configuration(idle: HelperSite) -> None:
 
 
 def test_the_example_of_the_agent_names_the_same_socket() -> None:
-    from facility_agent.adapters.compute.process import ProcessSettings
+    from facility_agent.adapters.compute.process_settings import ProcessSettings
 
     said = tomllib.loads((ROOT / "deploy/agent/parasol-helper.toml").read_text())
     assert str(ProcessSettings.model_fields["helper"].default) == said["socket"]

@@ -90,9 +90,14 @@ async def test_its_environment_and_files_are_new(site: HelperSite) -> None:
     place = Path(seen["cwd"]).parent
     secret = seen["environment"].pop("SECRET")
     assert len(secret) > 30
-    assert seen["environment"].pop("PATH").startswith(f"{os.path.dirname(PROGRAM)}:")
+    own = site.ada.home / ".parasol" / "packages"
+    path = seen["environment"].pop("PATH")
+    assert path.startswith(f"{os.path.dirname(PROGRAM)}:")
+    assert path.endswith(f":{own}/bin")
     assert seen["environment"] == {
         "HOME": str(site.ada.home), "USER": "ada", "LOGNAME": "ada", "LANG": "C.UTF-8", "TMPDIR": str(place / "tmp"),
+        "PYTHONUSERBASE": f"{own}", "PIP_USER": "1", "CONDA_ENVS_DIRS": f"{own}/conda/envs",
+        "CONDA_PKGS_DIRS": f"{own}/conda/pkgs",
     } | {key: value for key, value in seen["environment"].items() if key == "LC_CTYPE"}  # fmt: skip
     assert seen["files"] == ["0", "1", "2", "3"], "3 is the listing itself"
     assert place.parent == site.workspaces

@@ -325,6 +325,27 @@ async def test_proposals_are_there(world: SlurmWorld) -> None:
     await running(world, spec)
 
 
+async def test_processed_and_own_packages_are_there_in_the_next_job_too(world: SlurmWorld) -> None:
+    processed = world.site.folder / "processed"
+    with rootly():
+        processed.mkdir()
+        os.chown(processed, world.account.uid, world.account.gid)
+    mounts = (Mount("p1", processed, read_only=False, within="processed"),)
+    install = """
+import os, site
+folder = site.getusersitepackages()
+os.makedirs(folder)
+open(folder + "/mine_alone.py", "w").write("answer = 42")
+open("processed/p1/curve", "w").write("1 2 3")
+"""
+    use = "import mine_alone, os; print(mine_alone.answer, open('processed/p1/curve').read(), os.environ['PIP_USER'])"
+    for code, output in ((install, ""), (use, "42 1 2 3 1")):
+        spec = replace(world.spec(), command=(PYTHON, "-c", code), mounts=mounts)
+        handle = await world.backend.start(spec, world.account)
+        gone = await seen(world.backend, handle, RunState.GONE)
+        assert (gone.exit_code, (await world.backend.logs(handle)).strip()) == (0, output)
+
+
 async def test_its_output_is_for_the_operator(world: SlurmWorld) -> None:
     spec = replace(
         world.spec(), command=(PYTHON, "-S", "-c", "print('x' * 200000 + 'the end'); raise SystemExit(4)")

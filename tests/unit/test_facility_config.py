@@ -15,7 +15,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from facility_agent import check
-from facility_agent.adapters.compute.process import ProcessSettings
+from facility_agent.adapters.compute.process_settings import ProcessSettings
 from facility_agent.check import Finding, problems
 from facility_agent.composition import Agent, adapters
 from facility_agent.config import ConfigError, Located, load

@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from facility_agent.helper.config import VARIABLE, Config, Misconfigured, only_roots
+from facility_agent.helper.config import VARIABLE, Config, Misconfigured, names_account, only_roots
 from facility_agent.helper.identity import NOBODIES, allowed
 from facility_agent.helper.messages import VERBS, Refused, parse
 
 START: dict[str, Any] = {
     "verb": "start", "id": str(uuid.UUID(int=1, version=4)), "username": "ada", "uid": 4001, "gid": 4001, "groups": [4002],
-    "home": "/home/ada", "command": ["/usr/bin/x", "y"], "variables": {"A": "b"}, "mounts": [["p", "/data/p", True]],
+    "home": "/home/ada", "command": ["/usr/bin/x", "y"], "variables": {"A": "b"}, "task": None, "mounts": [["p", "/data/p", True]],
     "readable": ["/usr"], "writable": ["/dev"], "cpus": 1, "memory": 2**30, "grace_s": 10,
 }  # fmt: skip
 ANYTHING = st.recursive(
@@ -71,7 +71,9 @@ def test_one_field_that_is_something_else_is_in_bounds_or_refused(field: str, va
         assert path.startswith("/")
         assert ".." not in path.split("/")
         assert "\0" not in path
-    assert all("/" not in name and name not in ("", ".", "..") for name, _, _ in said["mounts"])
+    for place, _, _ in said["mounts"]:
+        assert len(place.split("/")) <= 2
+        assert not {"", ".", ".."} & {*place.split("/")}
 
 
 IDS = st.integers(1, 2**32 - 3) | st.sampled_from(
@@ -129,6 +131,17 @@ def test_an_ordinary_variable_may_be_named(name: str) -> None:
 )
 def test_what_steers_loaders_and_shells_may_not(name: str) -> None:
     assert not VARIABLE.fullmatch(name)
+
+
+@pytest.mark.parametrize(
+    ("template", "good"),
+    [
+        ("{home}/.parasol/packages", True), ("/scratch/{username}", True), ("/scratch", False), ("{home}", False), ("x/{home}", False),
+        ("/x/{username}/../y", False), ("{home}/../{username}", False), ("/x/{uid}", False), ("{homes}/x", False), ("/{}/{home}", False),
+    ],
+)  # fmt: skip
+def test_only_a_folder_of_each_account_may_hold_its_packages(template: str, *, good: bool) -> None:
+    assert names_account(template) is good
 
 
 def test_what_an_ordinary_user_made_is_not_trusted(tmp_path: Path) -> None:

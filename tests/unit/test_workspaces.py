@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from facility_agent.core.mounting import safe_names
 from facility_agent.core.offers import spoken
-from facility_agent.core.reports import safe_names
 from facility_agent.testing.accounts_world import Person
 from facility_agent.testing.memory_compute import MemoryCompute
 from facility_agent.testing.patience import eventually
@@ -327,3 +327,18 @@ def test_no_two_proposals_share_a_folder(proposals: list[str], names: list[str])
 )  # fmt: skip
 def test_durations_are_said_exactly(seconds: int, words: str) -> None:
     assert spoken(seconds) == words
+
+
+async def test_a_scheduler_that_is_away_at_the_start_delays_it_and_it_starts_once(at: FacilityScene) -> None:
+    held = await at.ada()
+    at.machine.down = True
+    workspace_id, _ = await at.launch(held)
+
+    async def tried() -> bool:
+        return not at.workspaces._runs._starting
+
+    await eventually(tried, "the first start has given up")
+    assert ((await at.row(workspace_id)).state, at.machine.started) == (S.STARTING, [])
+    at.machine.down = False
+    await at.until(workspace_id, S.RUNNING)
+    assert at.machine.started == [workspace_id]

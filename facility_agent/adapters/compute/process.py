@@ -8,6 +8,7 @@ environment and its proposals; without it a proposal is mounted only when this u
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -16,11 +17,9 @@ import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-from facility_agent.adapters.compute import landlock, supervisor
+from facility_agent.adapters.compute import landlock, packages, supervisor, tasks
 from facility_agent.adapters.compute.process_account import AccountCompute, Means
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
@@ -35,7 +34,8 @@ from facility_agent.adapters.compute.process_records import (
     reaper,
     tail,
 )
-from facility_agent.adapters.compute.supervisor import is_alive, is_locked, read_record
+from facility_agent.adapters.compute.process_settings import ProcessSettings
+from facility_agent.adapters.compute.supervisor import is_alive, is_locked, read_record, show
 from facility_agent.plugins import Site
 from facility_agent.ports.compute import (
     Capacity,
@@ -51,44 +51,15 @@ from shared.errors import BackendError, BackendUnavailable, IdentityRefused, Inv
 from shared.workspaces import is_workspace_id
 
 
-class ProcessSettings(BaseModel):
-    """Settings of the adapter `process`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    isolation: Literal["account", "none"] = Field(
-        description='"account": each workspace runs as the person\'s account, started by the helper. "none": everything runs as the agent\'s own user.'
-    )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _switched_on(cls, said: Any) -> Any:
-        if isinstance(said, dict) and said.get("isolation") not in ("account", "none"):
-            raise ValueError(
-                'isolation: write isolation = "none" to accept that everything runs as the agent\'s user,'
-                ' or "account" and install the helper'
-            )
-        return said
-
-    helper: Path = Field(
-        default=Path("/run/parasol-helper/helper.sock"), description='With "account": the helper\'s socket.'
-    )
-    folder: Path = Field(
-        description='Working folders of workspaces, one each; with "account" the folder of the helper\'s configuration.'
-    )
-    grace_s: float = Field(default=10.0, ge=0, le=120, description="Time between SIGTERM and SIGKILL.")
-    readable: tuple[Path, ...] = Field(
-        default=(), description="More folders that workspaces may read, e.g. software."
-    )
-
-
 class ProcessCompute(ComputeBackend):
     """A handle is the workspace's id; what is known of it lies in files below `state`, closed to workspaces."""
 
     isolation = "none"
 
-    def __init__(self, settings: ProcessSettings, state: Path, folder: Path) -> None:
-        self._settings, self._state, self._folder = settings, state, folder
+    def __init__(
+        self, settings: ProcessSettings, state: Path, folder: Path, own_packages: Path | None = None
+    ) -> None:
+        self._settings, self._state, self._folder, self._own_packages = settings, state, folder, own_packages
         self._ready: set[str] = set()
         self._one_start = threading.Lock()
         self._sandbox = landlock.abi_version() > 0
@@ -111,13 +82,13 @@ class ProcessCompute(ComputeBackend):
             raise IdentityRefused("The facility's agent runs as root and therefore starts nothing.")
         if not is_workspace_id(spec.workspace_id):
             raise InvalidRequest("This is no workspace's id.")
-        return await asyncio.to_thread(self._start, spec)
+        return await asyncio.to_thread(self._start, spec, account)
 
-    def _start(self, spec: StartSpec) -> str:
+    def _start(self, spec: StartSpec, account: Account) -> str:
         with self._one_start:
-            return self._start_one(spec)
+            return self._start_one(spec, account)
 
-    def _start_one(self, spec: StartSpec) -> str:
+    def _start_one(self, spec: StartSpec, account: Account) -> str:
         meta, home = self._meta(spec.workspace_id), self._folder / spec.workspace_id
         if meta.with_suffix(".run").exists() or meta.with_suffix(".exit").exists() or is_locked(meta):
             return spec.workspace_id
@@ -126,40 +97,53 @@ class ProcessCompute(ComputeBackend):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for folder in (home, work, work / "proposals", work / "scratch", home / "tmp"):
                 folder.mkdir(mode=0o700, exist_ok=True)
-            self._mount(spec, work / "proposals")
+            self._mount(spec, work)
             fill = {"socket": str(home / "s"), "work": str(work), "secret": spec.secret}
+            if spec.task:
+                fill["results"] = str(tasks.begin(work / spec.task.results, spec.task.facts))
+                show(home / "log", Path(fill["results"]) / tasks.LOG)
             headers = [[name, filled(value, fill)] for name, value in spec.headers]
-            supervisor.write_json(meta.with_suffix(".json"), {"socket": str(home / "s"), "headers": headers})
-            self._spawn(self._order(spec, meta, home, fill))
+            known = {"socket": str(home / "s"), "headers": headers, "task": bool(spec.task)}
+            supervisor.write_json(meta.with_suffix(".json"), known)
+            own = self._packages(account)
+            self._spawn(self._order(spec, meta, home, fill, own))
         except OSError as error:
             raise BackendError("The facility could not prepare the workspace's folder.") from error
         return spec.workspace_id
 
-    def _mount(self, spec: StartSpec, proposals: Path) -> None:
+    def _mount(self, spec: StartSpec, work: Path) -> None:
         for mount in spec.mounts:
             if not self._sandbox and mount.read_only and os.access(mount.folder, os.W_OK):
                 raise BackendError("The facility cannot mount a proposal read-only on this machine.")
-            link = proposals / mount.name
-            if link.is_symlink():
-                link.unlink()
-            link.symlink_to(mount.folder)
+            show(work / mount.place, mount.folder)
 
-    def _order(self, spec: StartSpec, meta: Path, home: Path, fill: Mapping[str, str]) -> dict[str, Any]:
+    def _packages(self, account: Account) -> Mapping[str, str]:
+        if self._own_packages is None:
+            return {}
+        name = hashlib.sha256(account.immutable_id.encode()).hexdigest()[:32]
+        return packages.prepared(self._own_packages / name)
+
+    def _order(
+        self, spec: StartSpec, meta: Path, home: Path, fill: Mapping[str, str], own: Mapping[str, str]
+    ) -> dict[str, Any]:
         command = [filled(word, fill) for word in spec.command]
+        path = f"{Path(command[0]).parent}:/usr/local/bin:/usr/bin:/bin"
         variables = {
-            "PATH": f"{Path(command[0]).parent}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": fill["work"],
-            "LANG": "C.UTF-8",
-            "TMPDIR": str(home / "tmp"),
+            "PATH": packages.after(path, own), "HOME": fill["work"], "LANG": "C.UTF-8", "TMPDIR": str(home / "tmp"), **own,
             **{name: filled(value, fill) for name, value in spec.variables},
-        }
+        }  # fmt: skip
         program = Path(command[0])
         readable = [*SYSTEM, *program_folders(program), *self._settings.readable]
         readable += [mount.folder for mount in spec.mounts if mount.read_only]
-        writable = [home, DEVICES, *(mount.folder for mount in spec.mounts if not mount.read_only)]
+        writable = [
+            home,
+            DEVICES,
+            *packages.folders(own),
+            *(mount.folder for mount in spec.mounts if not mount.read_only),
+        ]
         return {
             "meta": str(meta), "command": command, "variables": variables, "work": fill["work"],
-            "log": str(home / "log"), "grace_s": self._settings.grace_s, "cpus": spec.flavour.cpus,
+            "log": str(home / "log"), "umask": tasks.UMASK if spec.task else 0o077, "grace_s": self._settings.grace_s, "cpus": spec.flavour.cpus,
             "memory": spec.flavour.memory, "sandbox": self._sandbox,
             "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
         }  # fmt: skip
@@ -210,7 +194,8 @@ class ProcessCompute(ComputeBackend):
         if not there:
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
-        return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
+        known = read_record(meta.with_suffix(".json")) or {}
+        return Observation(RunState.RUNNING if handle in self._ready or known.get("task") else RunState.STARTING)
 
     async def _answers(self, handle: str) -> bool:
         """Whether its endpoint answers; that is asked until it does for the first time."""
@@ -268,7 +253,7 @@ class ProcessCompute(ComputeBackend):
             known = read_record(self._meta(handle).with_suffix(".json"))
         except (OSError, ValueError) as error:
             raise BackendError("The facility cannot tell where the workspace listens.") from error
-        if known is None or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
+        if known is None or known.get("task") or not os.path.exists(known["socket"]):  # noqa: ASYNC240, PTH110 (one stat, no wait)
             return None
         return Endpoint(Path(known["socket"]), tuple((name, value) for name, value in known["headers"]))
 
@@ -297,4 +282,5 @@ class ProcessPlugin:
             helper = Helper(site.config_folder / settings.helper)
             means = Means(folder, settings.grace_s, settings.readable)
             return AccountCompute(means, site.state, helper)
-        return ProcessCompute(settings, site.state, folder)
+        own = site.config_folder / settings.packages if settings.packages else None
+        return ProcessCompute(settings, site.state, folder, own)

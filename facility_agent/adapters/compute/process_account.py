@@ -8,6 +8,7 @@ folder, its home, the environment and the chosen proposals, beside what uid and 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import os
 import stat
@@ -90,11 +91,12 @@ class AccountCompute(ComputeBackend):
             raise InvalidRequest("This is no workspace's id.")
         place = self._means.folder / name
         fill = {"socket": str(place / "run" / "s"), "work": str(place / "work"), "secret": spec.secret}
+        fill |= {"results": str(place / "work" / spec.task.results)} if spec.task else {}
         order = self._order(spec, account, fill)
         if _file(self._state, name, ".exit").exists():
             return name
         headers = [[key, filled(value, fill)] for key, value in spec.headers]
-        known = {"socket": fill["socket"], "headers": headers, "uid": account.uid}
+        known = {"socket": fill["socket"], "headers": headers, "uid": account.uid, "task": bool(spec.task)}
         try:
             await asyncio.to_thread(self._write, name, known)
         except OSError as error:
@@ -121,9 +123,9 @@ class AccountCompute(ComputeBackend):
             "username": account.username, "uid": account.uid, "gid": account.gid, "groups": list(account.groups),
             "home": str(account.home), "command": command, "memory": spec.flavour.memory, "cpus": spec.flavour.cpus,
             "variables": {key: filled(value, fill) for key, value in spec.variables},
-            "mounts": [[mount.name, str(mount.folder), mount.read_only] for mount in spec.mounts],
+            "mounts": [[mount.place, str(mount.folder), mount.read_only] for mount in spec.mounts],
             "readable": [str(path) for path in readable], "writable": [str(path) for path in writable],
-            "grace_s": math.ceil(self._means.grace_s),
+            "grace_s": math.ceil(self._means.grace_s), "task": dataclasses.asdict(spec.task) if spec.task else None,
         }  # fmt: skip
 
     # --- looking
@@ -175,6 +177,9 @@ class AccountCompute(ComputeBackend):
     async def _answers(self, handle: str) -> bool:
         """Whether its endpoint answers; that is asked until it does for the first time."""
         known = read_record(_file(self._state, handle, ".json"))
+        if known is not None and known.get("task"):
+            self._ready.add(handle)
+            return True
         if known is None or not _is_socket_of(known):
             return False
         if not os.access(known["socket"], os.W_OK):  # the account's program made it for the account alone
@@ -219,7 +224,7 @@ class AccountCompute(ComputeBackend):
             return None
         try:
             known = read_record(_file(self._state, handle, ".json"))
-            if known is None or not _is_socket_of(known):
+            if known is None or known.get("task") or not _is_socket_of(known):
                 return None
             return Endpoint(
                 Path(known["socket"]), tuple((name, value) for name, value in known["headers"]), known["uid"]

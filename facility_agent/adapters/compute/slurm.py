@@ -144,7 +144,7 @@ class SlurmCompute(ComputeBackend):
                 return Observation(
                     RunState.UNKNOWN, "SCHEDULER_SUSPENDED", "The facility's scheduler has suspended it."
                 )
-            if name in self._ready:
+            if name in self._ready or known.get("task"):
                 return Observation(RunState.RUNNING)
             return await self._answers(name, known, job)
         except (OSError, ValueError, KeyError, ParasolError):
@@ -242,7 +242,7 @@ class SlurmCompute(ComputeBackend):
         """Host and port, and the headers that let the proxy in."""
         try:
             known = self._read(handle, ".json")
-            if known is None or self._file(handle, ".exit").exists():
+            if known is None or known.get("task") or self._file(handle, ".exit").exists():
                 return None
             if handle not in self._ready:
                 job = (await jobs_of({handle: known}, self._queue))[0].get(handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import math
@@ -26,7 +27,7 @@ def known_of(spec: StartSpec, account: Account) -> dict[str, Any]:
     """What the agent keeps."""
     headers = [[key, filled(value, {"secret": spec.secret})] for key, value in spec.headers]
     return {
-        "uid": account.uid, "username": account.username, "asked": time.time(),
+        "uid": account.uid, "username": account.username, "asked": time.time(), "task": bool(spec.task),
         "headers": [*headers, [KEY, door_key(spec.secret)]],
     }  # fmt: skip
 
@@ -41,8 +42,8 @@ def order_of(spec: StartSpec, account: Account, settings: SlurmSettings) -> dict
     software = settings.environments.get(spec.environment, Software())
     return {
         "username": account.username, "uid": account.uid, "gid": account.gid, "groups": list(account.groups),
-        "home": str(account.home), "command": list(spec.command), "variables": dict(spec.variables),
-        "mounts": [[mount.name, str(mount.folder), mount.read_only] for mount in spec.mounts],
+        "task": dataclasses.asdict(spec.task) if spec.task else None, "home": str(account.home), "command": list(spec.command), "variables": dict(spec.variables),
+        "mounts": [[mount.place, str(mount.folder), mount.read_only] for mount in spec.mounts],
         "cpus": spec.flavour.cpus, "memory": spec.flavour.memory, "minutes": math.ceil(spec.lifetime_s / 60),
         "ports": list(settings.ports), "listen": settings.listen, "door": door_key(spec.secret),
         "secret": spec.secret, "modules": list(software.modules), "image": str(software.image or ""),

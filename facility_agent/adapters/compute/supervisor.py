@@ -51,6 +51,16 @@ def read_record(path: Path) -> dict[str, Any] | None:
     return value
 
 
+def show(link: Path, folder: str | Path) -> None:
+    """`link` leads to `folder`, whatever led there before; an empty folder in its place makes room. Raises OSError."""
+    link.parent.mkdir(mode=0o700, exist_ok=True)
+    if link.is_symlink():
+        link.unlink()
+    elif link.is_dir():
+        link.rmdir()
+    link.symlink_to(folder)
+
+
 def is_alive(running: Mapping[str, Any]) -> bool:
     """Found again by pid *and* start time *and* boot."""
     if running["boot_id"] != boot_id():
@@ -84,7 +94,7 @@ def prepare(order: dict[str, Any]) -> None:
     os.setpgid(0, 0)
     # Without its supervisor it would be seen as gone, and run.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    os.umask(0o077)
+    os.umask(order["umask"])
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
     if hasattr(os, "sched_setaffinity"):
         mine = sorted(os.sched_getaffinity(0))

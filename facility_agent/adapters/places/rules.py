@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from facility_agent.adapters.places.contained import contained
+from facility_agent.places.settings import MountTable, PlaceTable
 from facility_agent.places.template import Rule
-from facility_agent.ports.places import Places, Whereabouts
+from facility_agent.ports.places import MountRule, Places, Whereabouts
 
 FACTS = frozenset({"instrument", "year"})
 
@@ -39,3 +40,17 @@ class SitePlaces(Places):
             for folder in found
             if not any(folder != other and folder.is_relative_to(other) for other in found)
         ]
+
+
+def places_of(tables: Sequence[PlaceTable]) -> SitePlaces | None:
+    """The rules of a configuration, None without any."""
+    return SitePlaces([table.rule() for table in tables]) if tables else None
+
+
+def mounts_of(tables: Sequence[MountTable]) -> list[MountRule]:
+    """Each rule of a configuration by itself, in their order."""
+    rules = [(table, table.rule()) for table in tables]
+    return [
+        MountRule(table.name, not table.writable, rule.template.of_proposals, SitePlaces([rule]))
+        for table, rule in rules
+    ]

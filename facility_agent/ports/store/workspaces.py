@@ -12,7 +12,10 @@ from shared.workspaces import WorkspaceState
 
 @dataclass(frozen=True, slots=True)
 class WorkspaceRow:
-    """A workspace. `steps` is JSON of [[name, entered_at, detail], …]; times are POSIX seconds of this machine."""
+    """A workspace. `steps` is JSON of [[name, entered_at, detail], …]; times are POSIX seconds of this machine.
+
+    `dataset` is the one that it was started for, `results` where a task leaves its own (`ports.compute.Task`); empty for none.
+    """
 
     workspace_id: str
     subject: Subject
@@ -33,6 +36,8 @@ class WorkspaceRow:
     created_at: float
     ends_at: float | None
     ended_at: float | None
+    dataset: str = ""
+    results: str = ""
 
     @property
     def is_tombstone(self) -> bool:

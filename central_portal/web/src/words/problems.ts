@@ -14,7 +14,7 @@ export const REASONS = [
   'INTERNAL', 'INVALID_REQUEST', 'NOT_FOUND', 'CONFLICT', 'UNAUTHENTICATED', 'SIGN_IN_NEEDED', 'ACCOUNT_NOT_LINKED',
   'ACCESS_DENIED', 'PROPOSAL_DENIED', 'SCOPE_DENIED', 'CODE_NOT_VALID', 'IDENTITY_REFUSED', 'EXPIRED', 'REPLAYED', 'QUOTA_EXCEEDED',
   'FLAVOUR_TOO_LARGE', 'RATE_LIMITED', 'UNSUPPORTED', 'FACILITY_UNAVAILABLE', 'DEADLINE_EXCEEDED', 'BACKEND_FAILED',
-  'BACKEND_UNAVAILABLE', 'DATA_NOT_ONLINE',
+  'BACKEND_UNAVAILABLE', 'DATA_NOT_ONLINE', 'NO_PLACE_FOR_RESULTS',
 ] as const;
 export type Reason = (typeof REASONS)[number];
 
@@ -46,6 +46,7 @@ export const PROBLEMS: Record<Reason, Write> = {
   QUOTA_EXCEEDED: (name) => bad(msg`Your limit at ${name} is reached. Stop a workspace or choose a smaller size.`, 'NONE', true),
   FLAVOUR_TOO_LARGE: (name) => bad(msg`${name} does not offer this size for so long. Choose a smaller size or an earlier end.`, 'NONE', true),
   DATA_NOT_ONLINE: (name) => warn(msg`The data of this dataset are not on the disks of ${name}. Have them restored on its page first.`, 'NONE', true),
+  NO_PLACE_FOR_RESULTS: (name) => bad(msg`${name} has no folder for results of this proposal that your account may use. Its operators can make one.`),
   RATE_LIMITED: () => warn(msg`Too many requests came at once. Wait a moment.`, 'ASK_AGAIN'),
   UNSUPPORTED: (name) => bad(msg`${name} does not offer this.`, 'NONE', true),
   FACILITY_UNAVAILABLE: (name) => bad(msg`${name} is not connected at the moment. Nothing was changed there.`, 'ASK_AGAIN'),
