@@ -142,6 +142,10 @@ class KubeSite:
         items: list[Any] = json.loads(found)["items"]
         return items
 
+    def alive(self, workspace_id: str) -> int:
+        """How many of them may run."""
+        return sum(pod["status"]["phase"] not in ("Succeeded", "Failed") for pod in self.pods(workspace_id))
+
     async def close(self) -> None:
         """Leave nothing in the cluster."""
         for backend in self.opened:

@@ -225,7 +225,7 @@ async def test_a_token_that_expires_while_watching_is_read_again(site: KubeSite,
     await eventually(lambda: _stands(backend), "it watches again", 60)
     assert await sees(backend, handle, RunState.RUNNING)()
     await backend.stop(handle)
-    assert site.pods(handle) == []
+    assert site.alive(handle) == 0
 
 
 async def _stands(backend: KubernetesCompute) -> bool:

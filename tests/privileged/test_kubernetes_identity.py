@@ -18,7 +18,7 @@ from facility_agent.testing.patience import eventually
 from shared.errors import IdentityRefused, InvalidRequest, ParasolError, Unsupported
 from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_image import STOLEN, UID
-from tests.privileged.kube_site import KubeSite, kube_site
+from tests.privileged.kube_site import ENDS_S, KubeSite, kube_site
 from tests.privileged.site import as_root
 from tests.waiting import until
 
@@ -187,7 +187,7 @@ async def test_the_secret_is_in_a_file_and_nowhere_else(site: KubeSite) -> None:
             "-n", "parasol", "get", "pods,secrets,networkpolicies", "-o", "name"
         )
 
-    await eventually(nothing_is_left, "what belonged to it is removed with it")
+    await eventually(nothing_is_left, "what belonged to it is removed with it", ENDS_S)
 
 
 async def test_the_server_has_stored_what_was_meant(site: KubeSite) -> None:

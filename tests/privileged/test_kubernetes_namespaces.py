@@ -14,7 +14,7 @@ from facility_agent.testing.compute_contract import status
 from facility_agent.testing.patience import eventually
 from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_image import UID
-from tests.privileged.kube_site import KINDS, KubeSite, kube_site
+from tests.privileged.kube_site import ENDS_S, KINDS, KubeSite, kube_site
 from tests.waiting import until
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
@@ -76,12 +76,12 @@ async def test_an_accounts_workspaces_are_in_its_namespace_and_are_found_there_a
     await runs(site, again, handle)
     assert len(site.pods(handle)) == 1
     await again.stop(handle)
-    assert site.pods(handle) == []
+    assert site.alive(handle) == 0
 
     async def nothing_is_left() -> bool:
         return not there(site, handle, THEIRS)
 
-    await eventually(nothing_is_left, "nothing of it is left")
+    await eventually(nothing_is_left, "nothing of it is left", ENDS_S)
     assert (await again.inspect([handle]))[handle].state is RunState.GONE
 
 

@@ -167,7 +167,7 @@ async def test_what_was_made_while_a_list_was_made_is_not_taken_for_gone(tmp_pat
 async def test_what_a_watch_never_told_of_is_found_by_the_next_list(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(kubernetes_watch, "RELIST_S", 0.2)
+    monkeypatch.setattr(kubernetes_watch, "RELIST_S", 2)
     there, asked = [thing("a", 1)], list[str]()
 
     async def answer(request: web.Request) -> web.StreamResponse:
@@ -183,10 +183,14 @@ async def test_what_a_watch_never_told_of_is_found_by_the_next_list(
         watching = asyncio.create_task(mirror.run())
         assert await mirror.listed(5)
         assert mirror.believed
+
+        async def goes_on() -> bool:
+            return {"5", "6"} <= set(asked)
+
+        await eventually(goes_on, "between lists it goes on where it was")
         there[:] = [thing("b", 2)]
-        assert await mirror.until(lambda: set(mirror.objects) == {"b"}, 5)
+        assert await mirror.until(lambda: set(mirror.objects) == {"b"}, 20)
         assert "a" in mirror.gone
-        assert {"5", "6"} <= set(asked), "between lists it goes on where it was"
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
 

@@ -18,7 +18,8 @@ from pydantic import ValidationError
 from facility_agent.adapters.compute import kubernetes_identity as identity
 from facility_agent.adapters.compute import kubernetes_nodes as nodes
 from facility_agent.adapters.compute import kubernetes_objects as objects
-from facility_agent.adapters.compute.kubernetes_mounts import proposals
+from facility_agent.adapters.compute import kubernetes_task as task
+from facility_agent.adapters.compute.kubernetes_mounts import shown
 from facility_agent.adapters.compute.kubernetes_reasons import (
     SENTENCES,
     judge,
@@ -28,7 +29,8 @@ from facility_agent.adapters.compute.kubernetes_reasons import (
 )
 from facility_agent.adapters.compute.kubernetes_relay import is_pod_address
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings, VolumeTable
-from facility_agent.ports.compute import Mount, RunState, StartSpec
+from facility_agent.adapters.compute.kubernetes_task import is_task
+from facility_agent.ports.compute import Mount, RunState, StartSpec, Task
 from facility_agent.ports.directory import Account
 from shared.errors import BackendError, FlavourTooLarge, IdentityRefused, InvalidRequest, ParasolError, Unsupported
 from shared.facilities import Flavour
@@ -141,17 +143,18 @@ def test_password_and_group_files_hold_one_line_for_each(
     assert len({each[2] for each in known}) == len(known)
 
 
-@given(st.lists(st.tuples(TEXT, TEXT), max_size=3))
-def test_whatever_a_proposal_is_called_it_stays_in_its_place(named: list[tuple[str, str]]) -> None:
-    mounts = tuple(Mount(name, Path("/data") / folder) for name, folder in named)
+@given(st.lists(st.tuples(TEXT, TEXT, st.sampled_from(["proposals", ""]) | TEXT), max_size=3))
+def test_whatever_a_proposal_is_called_it_stays_in_its_place(named: list[tuple[str, str, str]]) -> None:
+    mounts = tuple(Mount(name, Path("/data") / folder, within=within) for name, folder, within in named)
     try:
-        made = proposals(settings().volumes, mounts)
+        made = shown(settings().volumes, mounts)
     except (InvalidRequest, BackendError):
         return
-    for volume, mount in made:
+    for (volume, mount), asked in zip(made, mounts, strict=True):
         where = mount["mountPath"]
-        assert where.startswith("/workspace/proposals/")
-        assert where.count("/") == 3
+        assert where.startswith(f"/workspace/{asked.within}/" if asked.within else "/workspace/")
+        assert where.count("/") == (3 if asked.within else 2)
+        assert not {".", ".."} & set(where.split("/"))
         assert ":" not in where
         assert volume["nfs"]["server"] == "nfs.example"
         assert Path(volume["nfs"]["path"]).is_relative_to("/export")
@@ -168,7 +171,7 @@ def test_the_longest_rule_decides_how_a_folder_gets_in() -> None:
         )
     )
     paths = ("/data/a/b", "/data/nfs/p", "/data/claim/p/q", "/data/claim")
-    made = proposals(rules, [Mount(f"m{i}", Path(path), read_only=i != 0) for i, path in enumerate(paths)])
+    made = shown(rules, [Mount(f"m{i}", Path(path), read_only=i != 0) for i, path in enumerate(paths)])
     assert made[0][0]["hostPath"] == {"path": "/data/a/b", "type": "Directory"}
     assert made[0][1]["readOnly"] is False
     assert made[1][0]["nfs"] == {"server": "s", "path": "/e/p", "readOnly": True}
@@ -176,7 +179,7 @@ def test_the_longest_rule_decides_how_a_folder_gets_in() -> None:
     assert "subPath" not in made[3][1]
     for nowhere in ("/database", "/etc", "/data/../etc"):
         with pytest.raises(BackendError):
-            proposals(rules, [Mount("m", Path(nowhere))])
+            shown(rules, [Mount("m", Path(nowhere))])
 
 
 def test_home_is_its_own_place_only_by_rule() -> None:
@@ -247,6 +250,62 @@ def test_the_guard_refuses_whoever_is_somebody_else() -> None:
     assert guarded("77777", os.getuid()) == identity.GUARD_REFUSED, "a group too many"
 
 
+# --- a task's beginning
+
+
+TASK = replace(
+    SPEC, command=("reduce", "{results}", "$(x)"), task=Task("processed/p/t-1", '{"dataset": "d $(y)"}'), headers=(),
+    mounts=(Mount("p", Path("/data/p"), read_only=False, within="processed"),),
+)  # fmt: skip
+
+
+def test_a_task_begins_with_its_folder_and_its_facts_are_in_the_secret() -> None:
+    for cluster in (STRICT, objects.Cluster()):
+        made = pod(TASK, cluster=cluster)
+        command = made["containers"][0]["command"]
+        assert command[:2] == [identity.PROGRAM, "sh"]
+        assert command[-5:-3] == ["/workspace/processed/p/t-1", "/run/parasol/secret/task.json"]
+        assert command[-3:] == ["reduce", "/workspace/processed/p/t-1", "$$(x)"]
+        assert made["initContainers"], "with the guard's busybox, whatever the image has"
+        assert "/workspace/processed/p" in [each["mountPath"] for each in made["containers"][0]["volumeMounts"]]
+        assert "dataset" not in json.dumps(made), "facts are no words of the pod"
+    meta = objects.metadata(TASK, "here", "parasol")
+    assert objects.secret(TASK, ADA, "/home/ada", meta)["data"]["task.json"]
+    assert is_task({"metadata": meta})
+    assert not is_task({"metadata": objects.metadata(SPEC, "here", "parasol")})
+    with pytest.raises(Unsupported):
+        pod(TASK, guard_image="")
+
+
+def begun(results: Path, told: Path, *command: str) -> int:
+    box = shutil.which("busybox")
+    assert box is not None
+    words = task.begun(list(command), str(results))
+    words = [
+        box if word == identity.PROGRAM else word.replace("/dev/termination-log", "/dev/null") for word in words
+    ]
+    words = [str(told) if word.endswith("/task.json") and word.startswith("/run") else word for word in words]
+    return subprocess.run(words, capture_output=True, timeout=10, env={"PATH": "/nowhere"}).returncode
+
+
+@pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is the guard")
+def test_a_tasks_folder_is_its_own_and_nobody_elses_is_taken(tmp_path: Path) -> None:
+    told, results = tmp_path / "told", tmp_path / "r s'"
+    told.write_text('{"a": 1}')
+    echo = ("/bin/sh", "-c", "echo out; echo bad >&2; exit 5")
+    assert begun(results, told, *echo) == 5
+    assert (results / "log.txt").read_text() == "out\nbad\n"
+    assert (results / "task.json").read_text() == '{"a": 1}'
+    modes = [path.stat().st_mode & 0o777 for path in (results, results / "log.txt", results / "task.json")]
+    assert modes == [0o770, 0o660, 0o660]
+    (results / "log.txt").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    for taken in (results, tmp_path / "link", tmp_path / "missing" / "r"):
+        assert begun(taken, told, *echo) == task.FAILED
+    assert (results / "log.txt").read_text() == "kept"
+    assert not (tmp_path / "elsewhere").exists()
+
+
 # --- reading pods
 
 
@@ -283,6 +342,9 @@ ENDS = [
     (seen("Failed", containerStatuses=container("terminated", exitCode=86, reason="Error", message="parasol-guard: group\n")),
      "IMAGE_GRANTS_GROUP"),
     (seen("Failed", containerStatuses=container("terminated", exitCode=86, reason="Error")), "EXITED"),
+    (seen("Failed", containerStatuses=container("terminated", exitCode=87, reason="Error", message="parasol-task: results\n")),
+     "RESULTS_FAILED"),
+    (seen("Failed", containerStatuses=container("terminated", exitCode=87, reason="Error")), "EXITED"),
     (seen("Failed", containerStatuses=container("terminated", exitCode=1, reason="Error")), "EXITED"),
     (seen("Failed"), "EXITED"),
     (seen("Succeeded", containerStatuses=container("terminated", exitCode=0)), ""),

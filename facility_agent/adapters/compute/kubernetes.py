@@ -22,6 +22,7 @@ from facility_agent.adapters.compute.kubernetes_making import Maker
 from facility_agent.adapters.compute.kubernetes_reasons import Judged, judge, removed, said, warnings_of
 from facility_agent.adapters.compute.kubernetes_records import Record, Records
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings
+from facility_agent.adapters.compute.kubernetes_task import is_task
 from facility_agent.adapters.compute.kubernetes_watch import Mirror
 from facility_agent.adapters.compute.process_records import check_room, tail
 from facility_agent.plugins import Site
@@ -208,7 +209,7 @@ class KubernetesCompute(ComputeBackend):
                 self._ends.give_up(handle, said(judged.failing))
         else:
             self._ends.no_longer_fails(handle)
-        if seen.state is RunState.RUNNING and not await self._doors.answers(handle, pod):
+        if seen.state is RunState.RUNNING and not (is_task(pod) or await self._doors.answers(handle, pod)):
             return Observation(RunState.STARTING)
         return seen
 
@@ -254,7 +255,7 @@ class KubernetesCompute(ComputeBackend):
             return None
         await self._known()
         record, pod = self._records.get(handle), self.pods.objects.get(objects.name_of(handle))
-        if record is None or record.ended is not None or pod is None:
+        if record is None or record.ended is not None or pod is None or is_task(pod):
             return None
         relay = await self._doors.relay(handle, pod)
         return Endpoint(relay.path, record.headers, os.geteuid()) if relay is not None else None

@@ -25,21 +25,20 @@ def rule_for(rules: Sequence[VolumeTable], folder: Path) -> VolumeTable | None:
     return max(fitting, key=lambda rule: len(rule.folder.parts), default=None)
 
 
-def proposals(rules: Sequence[VolumeTable], mounts: Sequence[Mount]) -> list[Volume]:
-    """Each proposal below `WORK`/proposals, under its name.
+def shown(rules: Sequence[VolumeTable], mounts: Sequence[Mount]) -> list[Volume]:
+    """Each folder at its place below `WORK`.
 
     Raises InvalidRequest for a name that is none, BackendError for a folder without a rule.
     """
     made = []
     for number, mount in enumerate(mounts):
-        if not _NAME.fullmatch(mount.name) or mount.name in (".", ".."):
-            raise InvalidRequest("A proposal's name cannot be the name of a folder.")
+        for name in (mount.name, *((mount.within,) if mount.within else ())):
+            if not _NAME.fullmatch(name) or name in (".", ".."):
+                raise InvalidRequest("A proposal's name cannot be the name of a folder.")
         rule = rule_for(rules, mount.folder)
         if rule is None or not _plain(mount.folder):
             raise BackendError("The facility has not set up how this proposal's data get into its cluster.")
-        made.append(
-            mounted(f"proposal-{number}", rule, mount.folder, f"{WORK}/proposals/{mount.name}", mount.read_only)
-        )
+        made.append(mounted(f"shown-{number}", rule, mount.folder, f"{WORK}/{mount.place}", mount.read_only))
     return made
 
 

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from facility_agent.adapters.compute import kubernetes_identity as identity
-from facility_agent.adapters.compute.kubernetes_mounts import WORK, Volume, home, proposals
+from facility_agent.adapters.compute import kubernetes_task as task
+from facility_agent.adapters.compute.kubernetes_mounts import WORK, Volume, home, shown
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings
 from facility_agent.ports.compute import StartSpec, filled
 from facility_agent.ports.directory import Account
@@ -54,6 +55,7 @@ def selector(owner: str) -> str:
 def metadata(spec: StartSpec, owner: str, namespace: str) -> dict[str, Any]:
     """Name, place and labels."""
     labels = {OWNER: owner, WORKSPACE: spec.workspace_id, "app.kubernetes.io/managed-by": "parasol"}
+    labels |= {task.LABEL: "true"} if spec.task else {}
     return {"name": name_of(spec.workspace_id), "namespace": namespace, "labels": labels}
 
 
@@ -63,6 +65,7 @@ def secret(spec: StartSpec, account: Account, home_folder: str, meta: dict[str, 
         "secret": spec.secret,
         "passwd": identity.passwd(account, home_folder),
         "group": identity.group(account),
+        **({task.FACTS: spec.task.facts} if spec.task else {}),
     }
     data = {name: b64encode(text.encode()).decode() for name, text in files.items()}
     return {
@@ -143,17 +146,20 @@ def pod(
     refused = refusal(settings, cluster)
     if refused is not None:
         raise refused
+    if spec.task is not None and not settings.guard_image:
+        raise Unsupported("The facility's cluster runs no tasks; its operators have to set a guard.")
     image = settings.images.get(spec.environment)
     if image is None:
         raise BackendError("The facility has not said which image this environment is.")
     amounts, at_home = resources(spec, settings), home(settings.volumes, account.home)
-    volumes = [*own(spec), *([at_home] if at_home else []), *proposals(settings.volumes, spec.mounts)]
+    volumes = [*own(spec), *([at_home] if at_home else []), *shown(settings.volumes, spec.mounts)]
     strict, command = cluster.strict_groups, commanded(spec, settings)
+    guarded = not strict or spec.task is not None  # a task begins with what the guard brings
     container = {
         "name": MAIN,
         "image": image.image,
         "imagePullPolicy": image.pull,
-        "command": command if strict else identity.guarded(account, command),
+        "command": identity.guarded(account, command) if guarded else command,
         "workingDir": WORK,
         "env": variables(spec, settings, home_of(settings, account)),
         "ports": [{"containerPort": settings.port, "protocol": "TCP"}],
@@ -168,7 +174,7 @@ def pod(
         "containers": [container],
         **_placing(settings),
     }
-    if not strict:
+    if guarded:
         _guard(made, settings, amounts)
     return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": made}
 
@@ -195,7 +201,8 @@ def own(spec: StartSpec) -> list[Volume]:
     """What every workspace has: its folder, a place for temporary files, its secret, who it is."""
     size = {"sizeLimit": str(spec.flavour.storage)} if spec.flavour.storage else {}
     files: dict[str, Any] = {"secretName": name_of(spec.workspace_id), "defaultMode": 0o444}
-    told = {**files, "items": [{"key": "secret", "path": "secret"}]}
+    told_of = ("secret", *((task.FACTS,) if spec.task else ()))
+    told = {**files, "items": [{"key": key, "path": key} for key in told_of]}
     who = {**files, "items": [{"key": key, "path": key} for key in ("passwd", "group")]}
     made: list[Volume] = [
         ({"name": "work", "emptyDir": size}, {"name": "work", "mountPath": WORK}),
@@ -218,7 +225,11 @@ def values(settings: KubernetesSettings) -> Mapping[str, str]:
 
 def commanded(spec: StartSpec, settings: KubernetesSettings) -> list[str]:
     """The environment's command. Raises Unsupported for one that wants its secret as a word, or a Unix socket."""
-    return [_literal(_filled(word, settings)) for word in spec.command]
+    if spec.task is None:
+        return [_literal(_filled(word, settings)) for word in spec.command]
+    results = f"{WORK}/{spec.task.results}"
+    words = [_filled(word, settings).replace("{results}", results) for word in spec.command]
+    return [_literal(word) for word in task.begun(words, results)]
 
 
 def variables(spec: StartSpec, settings: KubernetesSettings, home_folder: str) -> list[dict[str, str]]:

@@ -14,6 +14,7 @@ from datetime import datetime
 from typing import Any
 
 from facility_agent.adapters.compute.kubernetes_identity import GUARD_REFUSED, GUARD_SAYS
+from facility_agent.adapters.compute.kubernetes_task import FAILED, SAYS
 from facility_agent.ports.compute import Observation, RunState
 
 SENTENCES: Mapping[str, str] = {
@@ -23,6 +24,7 @@ SENTENCES: Mapping[str, str] = {
     "UNSCHEDULABLE": "No node of the facility's cluster can take it at the moment; it waits.",
     "MOUNT_FAILED": "A folder could not be mounted at the facility's cluster; its operators can see which.",
     "CONFIG_FAILED": "The facility's cluster could not set up its container; its operators can see why.",
+    "RESULTS_FAILED": "The folder for its results could not be made; your account may not write there, or something lies there already.",
     "PROGRAM_NOT_STARTED": "The environment's program could not be started; the facility's operators can see why.",
     "NETWORK_FAILED": "The facility's cluster could not set up its network; its operators can see why.",
     "OUT_OF_MEMORY": "It used more memory than its size has; start it again in a larger size.",
@@ -259,6 +261,8 @@ def _terminated(ended: Mapping[str, Any]) -> Observation:
         return Observation(RunState.GONE, message="It ended by itself.", exit_code=0)
     if code == GUARD_REFUSED and str(ended.get("message", "")).startswith(GUARD_SAYS):
         return said("IMAGE_GRANTS_GROUP", exit_code=code)
+    if code == FAILED and str(ended.get("message", "")).startswith(SAYS):
+        return said("RESULTS_FAILED", exit_code=code)
     if code in (126, 127) or (code == 128 and reason == "Error"):
         return said("PROGRAM_NOT_STARTED", exit_code=code)
     if code in (137, 143):  # 128 + SIGKILL or SIGTERM
