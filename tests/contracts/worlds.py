@@ -15,14 +15,15 @@ from tests.contracts.icat_worlds import icat
 from tests.contracts.panosc_worlds import panosc
 from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
+from tests.privileged.kube_world import kubernetes
 from tests.privileged.slurm_world import slurm
 
 Open = Callable[[Path], AbstractAsyncContextManager[Any]]
 
-PRIVILEGED = {"slurm"}
+PRIVILEGED = {"kubernetes", "slurm"}
 """Those whose suites run as root, in tests/privileged."""
 WORLDS: dict[str, dict[str, Open]] = {
-    "parasol.compute": {"memory": memory_compute, "process": process, "slurm": slurm},
+    "parasol.compute": {"memory": memory_compute, "process": process, "kubernetes": kubernetes, "slurm": slurm},
     "parasol.catalogue": {
         "memory": memory_catalogue,
         "nexus_folder": nexus_folder,

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
+from tests.privileged.kube_cluster import Cluster, running_cluster
+from tests.privileged.kube_report import report
+from tests.privileged.kube_site import KubeSite
 from tests.privileged.site import HelperSite, as_agent, helper_site
 
 
@@ -23,9 +26,30 @@ def _agent() -> Iterator[None]:
     os.setgroups(groups)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A test of workspaces on Kubernetes that fails says what was known of them."""
+    told = yield
+    if told.failed and call.when == "call":
+        for each in getattr(item, "funcargs", {}).values():
+            site = getattr(each, "site", each)
+            if isinstance(site, KubeSite):
+                told.sections.append(("what is known of the workspaces", report(site)))
+    return told
+
+
 @pytest.fixture
 def site() -> Iterator[HelperSite]:
     """A helper that runs."""
     with helper_site() as site:
         site.start()
         yield site
+
+
+@pytest.fixture(scope="session")
+def cluster(_agent: None) -> Iterator[Cluster]:
+    """A Kubernetes cluster that runs."""
+    with running_cluster() as cluster:
+        yield cluster

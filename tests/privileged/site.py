@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -23,18 +25,30 @@ from tests.waiting import until
 
 AGENT = 65534
 """Of nobody and its group: in every password file."""
+_libc = ctypes.CDLL(None, use_errno=True)
+_CALLS = {"x86_64": {"setresuid": 117, "setresgid": 119}, "aarch64": {"setresuid": 147, "setresgid": 149}}
+"""The kernel's numbers (asm/unistd.h)."""
 PROGRAM = os.path.realpath(sys.executable)
 
 
 @contextmanager
 def as_root() -> Iterator[None]:
-    """Root's business within a test; it is the agent before and after."""
-    os.setresuid(0, 0, 0)
-    os.setresgid(0, 0, 0)
+    """Root's business within a test; it is the agent before and after. Other threads stay the agent: they may be writing its files."""
+    _be(0, 0)
     try:
         yield
     finally:
-        as_agent()
+        _be(AGENT, AGENT)
+
+
+def _be(uid: int, gid: int) -> None:
+    """Of this thread alone: the kernel's own call, which the C library makes for every thread."""
+    for name, number in (
+        (("setresgid", gid), ("setresuid", uid)) if uid else (("setresuid", uid), ("setresgid", gid))
+    ):
+        call = ctypes.c_long(_CALLS[platform.machine()][name])
+        if _libc.syscall(call, ctypes.c_long(number), ctypes.c_long(number), ctypes.c_long(0)):
+            raise OSError(ctypes.get_errno(), name)
 
 
 def as_agent() -> None:
