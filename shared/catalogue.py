@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, overload
 
+from shared.choices import ArchiveState as ArchiveState
+from shared.choices import Belonging as Belonging
+from shared.choices import Order as Order
 from shared.errors import InvalidRequest
 from shared.limits import LIMITS
-
-
-class ArchiveState(StrEnum):
-    """Where a dataset's data are. UNKNOWN is not knowing; only what is ONLINE can be mounted."""
-
-    ONLINE = "ONLINE"
-    RESTORING = "RESTORING"
-    ARCHIVED = "ARCHIVED"
-    UNKNOWN = "UNKNOWN"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,25 +91,6 @@ class DataFile:
     path: str
     size: int
     modified: float | None = None
-
-
-class Order(StrEnum):
-    """How datasets are sorted: by `sort_key`, or the best match first as the catalogue judges it."""
-
-    NEWEST = "NEWEST"
-    RELEVANCE = "RELEVANCE"
-
-
-class Belonging(StrEnum):
-    """Whose data are looked for: all that one may read, or one's own alone, or what is open alone. Some are both.
-
-    One's own is what belongs to the proposals that the facility's rules give; where they give none, what the
-    catalogue's own rules show beyond what is open.
-    """
-
-    ANY = "ANY"
-    OWN = "OWN"
-    OPEN = "OPEN"
 
 
 @dataclass(frozen=True, slots=True)

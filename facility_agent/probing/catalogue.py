@@ -17,7 +17,7 @@ from facility_agent.probing.hostile import PAGE, PATIENCE, hostile
 from facility_agent.probing.results import FAULT, Place, Probes, short
 from shared.catalogue import ArchiveState, Belonging, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
-from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
+from shared.errors import InvalidRequest, NotFound, ParasolError
 from shared.limits import LIMITS
 
 SMALL, PAGES, FOLDERS = 7, 8, 3
@@ -44,7 +44,7 @@ class CatalogueProbes:
         self._shelf, self._backend, self._reader, self._place = shelf, shelf.backend, reader, place
         self._probes, self._seconds = Probes(place, seconds), seconds
         self._is_stranger = reader.account is None
-        self._page = SearchPage()
+        self._page, self._is_read = SearchPage(), False
 
     @property
     def hung(self) -> bool:
@@ -53,7 +53,8 @@ class CatalogueProbes:
 
     async def run(self) -> None:
         """All of them, one after the other; without a first page nothing else is tried."""
-        if not await self._probes.run("search", self._search):
+        await self._probes.run("search", self._search)
+        if not self._is_read:
             self._place.skip("everything else", "the first page could not be read.")
             return
         await self._probes.run("paging", self._paging)
@@ -86,7 +87,10 @@ class CatalogueProbes:
             await asyncio.sleep(LOOK_AGAIN)
         self._page = page
         if not page.complete and not page.datasets:
-            raise BackendUnavailable(page.note)
+            mend = "See the log's lines here, if there are any; else there is much to read: give it a larger --within."
+            self._place.fail("search", page.note, mend)
+            return
+        self._is_read = True
         whose = "open datasets" if self._is_stranger else "datasets"
         said = f"{len(page.datasets)} {whose} on the first page, in {took:.2f} s."
         if not self._place.judge("search", rules.of_page(page, query, everybody=self._is_stranger), said):
