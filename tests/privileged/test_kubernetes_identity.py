@@ -43,7 +43,7 @@ print(json.dumps({
     "read": {p: tried(lambda: os.listdir("/workspace/proposals/" + p)) for p in os.listdir("/workspace/proposals")} if os.path.isdir("/workspace/proposals") else {},
     "write": {p: write("/workspace/proposals/" + p + "/x") for p in os.listdir("/workspace/proposals")} if os.path.isdir("/workspace/proposals") else {},
     "at_home": write(os.environ["HOME"] + "/mine"),
-    "setuid": os.popen("/usr/bin/root-python -S -c 'import os; print(os.geteuid())'").read().strip(),
+    "setuid": os.popen("/usr/bin/root-python -S -c 'import os; print(os.geteuid())' 2>/dev/null").read().strip(),
 }))
 """
 

@@ -265,12 +265,10 @@ class KubernetesCompute(ComputeBackend):
         if not is_workspace_id(handle):
             return ""
         await self._known()
-        if objects.name_of(handle) not in self.pods.objects:
-            return await asyncio.to_thread(tail, self._records.log(handle))
-        try:
-            return await self._maker.output(handle)
-        except ParasolError:
-            return ""
+        if objects.name_of(handle) in self.pods.objects:
+            with suppress(ParasolError):  # it may be gone already: then its output was kept
+                return await self._maker.output(handle)
+        return await asyncio.to_thread(tail, self._records.log(handle))
 
     async def capacity(self) -> Capacity:
         """What the nodes that take workspaces have in all."""
