@@ -9,6 +9,8 @@ from typing import Annotated, Any, get_args, get_origin
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
+from deploy.setup import failures
+
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "docs" / "reference"
 
@@ -84,6 +86,7 @@ def pages() -> dict[str, str]:
     ]  # fmt: skip
     central = [("[[providers]]", ProviderTable), ("[[facilities]]", Member)]
     return {
+        "failures.md": failures.page(),
         "agent-toml.md": page("The facility's configuration: agent.toml", agent),
         "central-env.md": page("The centre's configuration: its environment", [("PARASOL_…", CentreSettings)]),
         "federation-toml.md": page("The federation's configuration: federation.toml", central),

@@ -13,11 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from facility_agent.adapters.compute.endings import ENDINGS
 from facility_agent.adapters.compute.kubernetes_identity import GUARD_REFUSED, GUARD_SAYS
 from facility_agent.adapters.compute.kubernetes_task import FAILED, SAYS
 from facility_agent.ports.compute import Observation, RunState
 
 SENTENCES: Mapping[str, str] = {
+    **ENDINGS,
     "IMAGE_NOT_FOUND": "The environment's image could not be fetched; the facility's operators have to look at it.",
     "IMAGE_NAME_INVALID": "The environment's image has a name that is none; the facility's operators have to mend it.",
     "IMAGE_GRANTS_GROUP": "The environment's image would change the groups of your account, so it was not started.",
@@ -27,16 +29,11 @@ SENTENCES: Mapping[str, str] = {
     "RESULTS_FAILED": "The folder for its results could not be made; your account may not write there, or something lies there already.",
     "PROGRAM_NOT_STARTED": "The environment's program could not be started; the facility's operators can see why.",
     "NETWORK_FAILED": "The facility's cluster could not set up its network; its operators can see why.",
-    "OUT_OF_MEMORY": "It used more memory than its size has; start it again in a larger size.",
     "OUT_OF_STORAGE": "It wrote more to its own folder than its size has; keep large results in your proposal or home.",
     "EVICTED": "The facility's cluster needed the room and ended it; start it again.",
-    "PREEMPTED": "The facility's cluster ended it for something more urgent; start it again.",
-    "NODE_LOST": "The machine that it ran on was lost; start it again.",
     "NODE_REFUSED": "The machine that was to run it refused it; start it again.",
     "LIFETIME": "It reached its end.",
     "REMOVED": "It was removed at the facility's cluster.",
-    "KILLED": "It was ended from outside.",
-    "EXITED": "It ended with a fault; its output is kept at the facility.",
 }
 """Every code that this adapter gives of its own, with its sentence."""
 

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from facility_agent.adapters.compute import landlock, packages, supervisor, tasks
+from facility_agent.adapters.compute.endings import ENDINGS
 from facility_agent.adapters.compute.process_account import AccountCompute, Means
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
@@ -193,7 +194,7 @@ class ProcessCompute(ComputeBackend):
             return Observation(RunState.STARTING if there else RunState.GONE)
         if not there:
             self._ready.discard(handle)
-            return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
+            return Observation(RunState.GONE, "NODE_LOST", ENDINGS["NODE_LOST"])
         known = read_record(meta.with_suffix(".json")) or {}
         return Observation(RunState.RUNNING if handle in self._ready or known.get("task") else RunState.STARTING)
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from facility_agent.adapters.compute.endings import ENDINGS
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.process_records import (
@@ -248,7 +249,7 @@ def _file(state: Path, name: str, ending: str) -> Path:
 
 def _end(ended: Mapping[str, Any]) -> Observation:
     if ended.get("lost"):
-        return Observation(RunState.GONE, "NODE_LOST", "The machine or its supervisor ended it.")
+        return Observation(RunState.GONE, "NODE_LOST", ENDINGS["NODE_LOST"])
     return observed_end(ended)
 
 

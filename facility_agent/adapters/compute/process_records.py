@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from facility_agent.adapters.compute.endings import ENDINGS
 from facility_agent.ports.compute import Capacity, Observation, RunState
 
 SYSTEM = tuple(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys"))
@@ -64,10 +64,8 @@ def observed_end(ended: Mapping[str, Any]) -> Observation:
     if code == 0:
         return Observation(RunState.GONE, exit_code=0, message="It ended by itself.")
     if code is not None and code < 0:
-        name = signal.Signals(-code).name
-        return Observation(RunState.GONE, "KILLED", f"It was ended from outside ({name}).", code)
-    message = "It ended with a fault; its output is kept at the facility."
-    return Observation(RunState.GONE, "EXITED", message, code)
+        return Observation(RunState.GONE, "KILLED", ENDINGS["KILLED"], code)
+    return Observation(RunState.GONE, "EXITED", ENDINGS["EXITED"], code)
 
 
 def check_room(folder: Path, rest: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from facility_agent.adapters.compute.endings import ENDINGS
 from shared.errors import (
     BackendError,
     BackendUnavailable,
@@ -77,16 +78,19 @@ WAITING: dict[str, Said] = {
 }  # fmt: skip
 """By the word that `squeue` prints; whole families of limits are recognised by `_limit`."""
 
-OOM = Said("OUT_OF_MEMORY", "It used more memory than its size has; choose a larger one.")
+
+def _common(code: str) -> Said:
+    return Said(code, ENDINGS[code])
+
+
 WALLTIME = Said("TIME_IS_UP", "The time it was started for is over.")
-NODE = Said("NODE_LOST", "The machine that it ran on failed; start it again.")
 ENDED: dict[str, Said] = {
-    "OUT_OF_MEMORY": OOM,
+    "OUT_OF_MEMORY": _common("OUT_OF_MEMORY"),
     "TIMEOUT": WALLTIME,
     "DEADLINE": Said("DEADLINE_PASSED", "The scheduler could not run it before its deadline."),
-    "NODE_FAIL": NODE,
-    "BOOT_FAIL": Said("NODE_LOST", "The machine for it could not be started; start it again."),
-    "PREEMPTED": Said("PREEMPTED", "More urgent work at the facility has taken its place; start it again later."),
+    "NODE_FAIL": _common("NODE_LOST"),
+    "BOOT_FAIL": _common("NODE_LOST"),
+    "PREEMPTED": _common("PREEMPTED"),
     "CANCELLED": Said("CANCELLED", "It was cancelled at the facility's scheduler."),
     "REVOKED": Said("CANCELLED", "It was cancelled at the facility's scheduler."),
 }
@@ -162,5 +166,5 @@ def ended(state: str, exit_code: int | None) -> Said:
     if exit_code == 75:
         return Said("CONFLICT", "It had already run once.")
     if exit_code is not None and exit_code > 128:
-        return Said("KILLED", f"It was ended from outside (signal {exit_code - 128}).")
-    return Said("EXITED", "It ended with a fault; its output is kept at the facility.")
+        return _common("KILLED")
+    return _common("EXITED")
