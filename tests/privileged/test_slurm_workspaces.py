@@ -55,7 +55,10 @@ async def seen(backend: ComputeBackend, handle: str, state: RunState) -> Observa
     async def there() -> bool:
         return (await look(backend, handle)).state is state
 
-    await eventually(there, f"it is {state}")
+    try:
+        await eventually(there, f"it is {state}")
+    except AssertionError as error:
+        raise AssertionError(f"{error}, but {await look(backend, handle)}") from None
     return await look(backend, handle)
 
 
