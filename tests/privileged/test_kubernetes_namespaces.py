@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 
 from facility_agent.adapters.compute.kubernetes import KubernetesCompute
-from facility_agent.adapters.compute.kubernetes_api import KubernetesApi, Refused
+from facility_agent.adapters.compute.kubernetes_api import KubernetesApi
 from facility_agent.ports.compute import RunState
 from facility_agent.testing.compute_contract import status
 from facility_agent.testing.patience import eventually
+from shared.errors import BackendError
 from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_image import UID
 from tests.privileged.kube_site import ENDS_S, KINDS, KubeSite, kube_site
@@ -87,7 +88,7 @@ async def test_an_accounts_workspaces_are_in_its_namespace_and_are_found_there_a
 
 async def test_an_account_without_a_namespace_is_refused(site: KubeSite) -> None:
     backend, spec = site.backend(**EACH), site.spec()
-    with pytest.raises(Refused):
+    with pytest.raises(BackendError, match="may not do this"):
         await backend.start(spec, replace(site.account, uid=UID + 1))
     assert (await backend.inspect([spec.workspace_id]))[spec.workspace_id].state is RunState.GONE
     assert await backend.list_owned() == {}
@@ -112,7 +113,7 @@ async def test_the_agent_may_not(site: KubeSite, attempt: str) -> None:
     method, path = ATTEMPTS[attempt]
     api = KubernetesApi(site.kubeconfig)
     try:
-        with pytest.raises(Refused, match="may not do this"):
+        with pytest.raises(BackendError, match="may not do this"):
             await api.ask(method, path, body={} if method == "POST" else None)
     finally:
         await api.close()

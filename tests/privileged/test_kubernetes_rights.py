@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from facility_agent.adapters.compute.kubernetes_api import KubernetesApi, Refused
+from facility_agent.adapters.compute.kubernetes_api import KubernetesApi
+from shared.errors import BackendError
 from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_site import KubeSite, kube_site
 
@@ -50,7 +51,7 @@ async def test_the_agent_may_not(site: KubeSite, attempt: str) -> None:
     method, path, body = ATTEMPTS[attempt]
     api = KubernetesApi(site.kubeconfig)
     try:
-        with pytest.raises(Refused, match="may not do this"):
+        with pytest.raises(BackendError, match="may not do this"):
             await api.ask(method, path, body=body)
     finally:
         await api.close()

@@ -26,17 +26,12 @@ LONGEST_LINE = 4 * 2**20
 """Of a watch: an object has at most 1.5 MiB in etcd."""
 TRIES = 4
 AWAY = "The facility's cluster does not answer at the moment."
+REFUSED = "The facility's cluster refused this; its operators can see why in the agent's log."
 NOT_ALLOWED = "The facility's agent may not do this at its cluster; its operators have to mend that."
 
 
 class Gone(Exception):
     """410: what was watched from is too old; list again."""
-
-
-class Refused(BackendError):
-    """The server's own answer; nothing was done."""
-
-    default_message = "The facility's cluster refused this; its operators can see why in the agent's log."
 
 
 class KubernetesApi:
@@ -59,7 +54,8 @@ class KubernetesApi:
         """The server's answer.
 
         429, 5xx, silence and half an answer are tried again, four times at most. Raises NotFound, Conflict (409 for
-        what exists), QuotaExceeded, Refused; BackendUnavailable when it is unknown whether it was done.
+        what exists), QuotaExceeded; BackendError for any other refusal, after which nothing was done;
+        BackendUnavailable when it is unknown whether it was done.
         """
         for attempt in range(TRIES):
             try:
@@ -141,8 +137,8 @@ class KubernetesApi:
         if response.status == 403:
             if "exceeded quota" in message or "maximum" in message:
                 raise QuotaExceeded("The facility's cluster has no quota left for this.")
-            raise Refused(NOT_ALLOWED)
-        raise Refused
+            raise BackendError(NOT_ALLOWED)
+        raise BackendError(REFUSED)
 
     async def _connected(self) -> Any:
         async with self._making:
