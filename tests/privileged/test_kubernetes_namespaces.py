@@ -88,7 +88,7 @@ async def test_an_accounts_workspaces_are_in_its_namespace_and_are_found_there_a
 
 async def test_an_account_without_a_namespace_is_refused(site: KubeSite) -> None:
     backend, spec = site.backend(**EACH), site.spec()
-    with pytest.raises(BackendError, match=r"refused|may not do this"):
+    with pytest.raises(BackendError, match="may not do this"):
         await backend.start(spec, replace(site.account, uid=UID + 1))
     assert (await backend.inspect([spec.workspace_id]))[spec.workspace_id].state is RunState.GONE
     assert await backend.list_owned() == {}

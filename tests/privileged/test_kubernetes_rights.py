@@ -55,6 +55,8 @@ async def test_the_agent_may_not(site: KubeSite, attempt: str) -> None:
             await api.ask(method, path, body=body)
     finally:
         await api.close()
+    if method == "GET":
+        return
     assert site.cluster.get("namespace", "parasol")["status"]["phase"] == "Active"
     roles: list[dict[str, Any]] = site.cluster.get("roles,clusterroles")["items"]
     assert "more" not in {role["metadata"]["name"] for role in roles}

@@ -54,7 +54,8 @@ class KubernetesApi:
         """The server's answer.
 
         429, 5xx, silence and half an answer are tried again, four times at most. Raises NotFound, Conflict (409 for
-        what exists), QuotaExceeded, BackendError; BackendUnavailable when it is unknown whether it was done.
+        what exists), QuotaExceeded; BackendError for any other refusal, after which nothing was done;
+        BackendUnavailable when it is unknown whether it was done.
         """
         for attempt in range(TRIES):
             try:
