@@ -40,9 +40,10 @@ def run() -> list[Figure]:
         for way in ("commands", "rest"):
             with slurm_world(way=way) as world:
                 figures.append(asyncio.run(_launch(world, way)))
-        for way in ("rest", "commands"):  # what was cancelled stays in slurmrestd's list for a while
-            with slurm_world(way=way) as world:
-                figures.append(asyncio.run(_look(world, way, _held())))
+        with slurm_world() as by_commands, slurm_world(way="rest") as by_rest:
+            jobs = _held()
+            for way, world in (("commands", by_commands), ("rest", by_rest)):
+                figures.append(asyncio.run(_look(world, way, jobs)))
     finally:
         os.setresuid(0, 0, 0)
         os.setresgid(0, 0, 0)
