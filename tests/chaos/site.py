@@ -157,7 +157,7 @@ longest = "8h"
 [[environments]]
 id = "app"
 title = "App"
-used_as = "task"
+used_as = "terminal"
 flavours = ["small"]
 command = ["true"]
 """
@@ -273,7 +273,10 @@ command = ["true"]
         """Wait until the agent has been ended by its crash point."""
         process = self.process
         assert process is not None
-        until(lambda: not alive(process), f"{self.name} reaches its crash point", within)
+        try:
+            until(lambda: not alive(process), f"{self.name} reaches its crash point", within)
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {self.text()[-3000:]}") from None
         self._all_said()
         assert process.returncode == -signal.SIGKILL, self.text()[-2000:]
         self.process = None
