@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Iterable, Set
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -12,7 +12,7 @@ from facility_agent.adapters.catalogue import icat_map as say
 from facility_agent.adapters.catalogue.icat_own import Own
 from facility_agent.adapters.catalogue.icat_query import ROW, Source, moment, one_of, select
 from facility_agent.adapters.catalogue.icat_question import asked, still_found, wanted, within, words
-from facility_agent.adapters.catalogue.icat_sight import SOME, Asking, Row, Sight, sights, together
+from facility_agent.adapters.catalogue.icat_sight import SOME, Asking, InPerson, Row, Sight, sights, together
 from facility_agent.adapters.http import unusable
 from shared import cursors
 from shared.catalogue import (  # fmt: skip
@@ -50,8 +50,9 @@ class Icat:
     """Answers by ICAT's rules for a user of ICAT (`mnemonic/name`), read anew for every question.
 
     `asking` is the service account (`IcatClient`). `anyone` is the user whom everybody may be, `roots`
-    those whom ICAT shows everything (its `rootUserNames`), `zone` the server's zone. Raises BackendError for a rule that
-    applies and cannot be read, and BackendUnavailable and BackendError as `asking` does.
+    those whom ICAT shows everything (its `rootUserNames`), `zone` the server's zone. Where a user's `own` session is given, ICAT
+    itself says what they see, and only what anyone sees is read from the rules. Raises BackendError for a rule that
+    applies and cannot be read, and BackendUnavailable and BackendError as `asking` and `own` do.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class Icat:
         self._asking, self._anyone, self._roots, self._zone = asking, anyone, roots, zone or ZoneInfo("UTC")
         self._fields = fields
 
-    async def search(self, query: SearchQuery, user: str, proposals: Set[str] = frozenset()) -> SearchPage:
+    async def search(
+        self, query: SearchQuery, user: str, proposals: Set[str] = frozenset(), own: Asking | None = None
+    ) -> SearchPage:
         """One page in the order of `shared.catalogue.sort_key`; `proposals` are the user's by the facility's rules.
 
         Raises InvalidRequest for a cursor not of this catalogue.
@@ -70,9 +73,11 @@ class Icat:
         techniques = await self._techniques(query) if query.techniques else []
         if query.techniques and not techniques:
             return SearchPage()
-        me, anyone = await sights(self._asking, (user, self._anyone), self._roots)
-        own = Own(query.belonging is Belonging.OWN, proposals, anyone, self._fields)
-        question = _Question(query, *asked(own.named(query), self._zone, techniques, self._fields), start, own)
+        me, anyone = await self._sights(user, own)
+        theirs = Own(query.belonging is Belonging.OWN, proposals, anyone, self._fields)
+        question = _Question(
+            query, *asked(theirs.named(query), self._zone, techniques, self._fields), start, theirs
+        )
         streams = [self._dated(source, question, me) for source in me.sources("Dataset")]
         found: dict[str, tuple[Key, Any]] = {}
         for part in await together([_first(stream, query.limit + 1) for stream in streams]):
@@ -83,17 +88,17 @@ class Icat:
         datasets = tuple(say.dataset(row, row["id"] in opened, self._fields) for _, row in page)
         return SearchPage(datasets, cursors.write(*page[-1][0]) if len(ordered) > query.limit else "")
 
-    async def get(self, pid: str, user: str) -> Dataset:
+    async def get(self, pid: str, user: str, own: Asking | None = None) -> Dataset:
         """One dataset. Raises NotFound when there is none or the user may not see it."""
         number = say.id_of(pid)
-        me, anyone = await sights(self._asking, (user, self._anyone), self._roots)
+        me, anyone = await self._sights(user, own)
         texts = [
             select("Dataset", source, [f"{ROW}.id = {number}"], include=say.DATASET)
             for source in me.sources("Dataset")
         ]
         rows = [
             row
-            for part in await together([self._asking.query(text) for text in texts])
+            for part in await together([me.asking.query(text) for text in texts])
             for row in _rows(part, "Dataset")
         ]
         if not rows:
@@ -101,16 +106,15 @@ class Icat:
         (row,) = await me.veiled("Dataset", rows[:1])
         return say.dataset(row, number in await anyone.among("Dataset", [number]), self._fields)
 
-    async def proposals(self, query: ProposalQuery, user: str) -> ProposalPage:
+    async def proposals(self, query: ProposalQuery, user: str, own: Asking | None = None) -> ProposalPage:
         """One page of investigations by name; those that share a name are one proposal, told by the first."""
         after, name = cursors.read(query.after, str)[0] if query.after else "", self._fields.proposal
         conditions = [
             words(word, f"{ROW}.{name}", f"{ROW}.title", f"{ROW}.summary") for word in query.text.split()
         ]
         conditions += [f"{ROW}.{name} {one_of(query.proposals)}"] if query.proposals else []
-        me, anyone = await sights(self._asking, (user, self._anyone), self._roots)
-        seen = me.sources("Investigation")
-        names = sorted(each for each in await self._all(seen, "Investigation", conditions, name) if each > after)
+        me, anyone = await self._sights(user, own)
+        names = sorted(each for each in await self._all(me, "Investigation", conditions, name) if each > after)
         page = names[: query.limit]
         rows = await self._named(me, page)
         opened = await anyone.among("Investigation", [row["id"] for row in rows.values()])
@@ -119,11 +123,11 @@ class Icat:
         )
         return ProposalPage(told, cursors.write(page[-1]) if len(names) > query.limit else "")
 
-    async def files(self, request: GetFiles, user: str) -> FilePage:
+    async def files(self, request: GetFiles, user: str, own: Asking | None = None) -> FilePage:
         """One page of a dataset's files by path. Raises NotFound as `get` does."""
         after = cursors.read(request.after, str)[0] if request.after else ""
         dataset = say.id_of(request.pid)
-        (me,) = await sights(self._asking, (user,), self._roots)
+        me = InPerson.of(own, user) if own else (await sights(self._asking, (user,), self._roots))[0]
         if dataset not in await me.existing("Dataset", dataset):
             raise NotFound(say.NO_DATASET)
         found = set[DataFile]()
@@ -131,7 +135,7 @@ class Icat:
             first = 0
             while True:
                 text = select("Datafile", source, [f"{ROW}.dataset.id = {dataset}", f"{ROW}.id > {first}"], order=f"{ROW}.id", include=("dataset",), limit=(0, CHUNK))  # fmt: skip
-                rows = _rows(await self._asking.query(text), "Datafile")
+                rows = _rows(await me.asking.query(text), "Datafile")
                 found |= {say.file(row) for row in rows}
                 if len(rows) < CHUNK:
                     break
@@ -139,6 +143,14 @@ class Icat:
         later = sorted((each for each in found if each.path > after), key=lambda each: each.path)
         page = tuple(later[: request.limit])
         return FilePage(page, cursors.write(page[-1].path) if len(later) > request.limit else "", len(found))
+
+    async def _sights(self, user: str, own: Asking | None) -> tuple[Sight, Sight]:
+        """The user's view and anyone's."""
+        if own is not None:
+            (anyone,) = await sights(self._asking, (self._anyone,), self._roots)
+            return InPerson.of(own, user), anyone
+        me, anyone = await sights(self._asking, (user, self._anyone), self._roots)
+        return me, anyone
 
     async def _techniques(self, query: SearchQuery) -> list[int]:
         """The ids of the Technique rows that mean what is asked for."""
@@ -151,13 +163,13 @@ class Icat:
                 return found
             first = _beyond(rows[-1]["id"], first, first)
 
-    async def _all(self, seen: Sequence[Source], entity: str, conditions: list[str], attribute: str) -> set[str]:
+    async def _all(self, me: Sight, entity: str, conditions: list[str], attribute: str) -> set[str]:
         found = set[str]()
-        for source in seen:
+        for source in me.sources(entity):
             first = 0
             while True:
                 text = select(entity, source, conditions, what=f"{ROW}.{attribute}", order=f"{ROW}.{attribute}", limit=(first, CHUNK))  # fmt: skip
-                rows = await self._asking.query(text)
+                rows = await me.asking.query(text)
                 if not all(isinstance(each, str) for each in rows):
                     raise unusable("catalogue", f"has no text as {attribute}")
                 found.update(rows)
@@ -177,7 +189,7 @@ class Icat:
             for at in range(0, len(names), SOME // 4)
         ]  # fmt: skip
         rows: dict[str, Row] = {}
-        for part in await together([self._asking.query(text) for text in texts]):
+        for part in await together([me.asking.query(text) for text in texts]):
             for row in _rows(part, "Investigation"):
                 said = say.text(row, name)
                 if said not in rows or row["id"] < rows[said]["id"]:
@@ -194,7 +206,7 @@ class Icat:
             first, size = 0, asking.own.rows(query.limit + 1)
             while True:
                 text = select("Dataset", source, asking.conditions + times, joins=asking.joins, order=order, include=say.DATASET, limit=(first, size))  # fmt: skip
-                rows = _rows(await self._asking.query(text), "Dataset")
+                rows = _rows(await me.asking.query(text), "Dataset")
                 keys = [key(say.seconds(row, "startDate"), say.pid_of(row["id"])) for row in rows]
                 if any(later <= earlier for earlier, later in pairwise(keys)):
                     raise unusable("catalogue", "is not in the order that was asked for")

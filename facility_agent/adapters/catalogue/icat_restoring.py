@@ -31,7 +31,7 @@ class RestorableIcat(IcatCatalogue, RestorableCatalogue):
         IDS is asked first, one restore after the other, so that what is on its way is not asked for again; it keeps what it was
         asked for across its own restarts and ours. Raises NotFound as `get` does, BackendUnavailable, BackendError.
         """
-        number = id_of((await self._icat.get(pid, self._user(reader))).pid)
+        number = id_of((await self._seen(pid, reader)).pid)
         async with self._asking:
             state = await self._ids.state(number)
             if state is not ArchiveState.ARCHIVED:

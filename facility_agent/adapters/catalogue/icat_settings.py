@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from facility_agent.adapters import site_settings
 from facility_agent.adapters.catalogue.icat_map import Fields
 from facility_agent.adapters.site_settings import Address, Template, secret
 from facility_agent.plugins import Fault
+from facility_agent.ports.tokens import PersonSession
 
 
 def _word(value: str) -> str:
@@ -49,6 +50,15 @@ class IcatSettings(BaseModel):
         description="What stands before `/` and an account's username in `User.name`: the mnemonic of the authenticator by which "
         "people sign in to ICAT. Empty when names stand alone."
     )  # fmt: skip
+    person_session: Annotated[str, AfterValidator(_word)] = Field(
+        default="",
+        description="The authenticator that takes tokens of `[gateway.sign_on]` (authn.oidc): people are then asked for in sessions of "
+        "their own. Without it the portal's account asks for them by ICAT's rules.",
+    )  # fmt: skip
+    person_session_required: bool = Field(
+        default=False,
+        description="Answer nobody without a session of their own; else the portal's account asks where there is none.",
+    )
     anyone: str = Field(
         default="anon/anon", min_length=1, description="The user of ICAT as whom strangers are answered; it need not exist."
     )  # fmt: skip
@@ -81,6 +91,18 @@ class IcatSettings(BaseModel):
     remember_s: float = Field(
         default=30.0, ge=0, description="How long instruments and open proposals are remembered."
     )
+
+    @model_validator(mode="after")
+    def _required(self) -> IcatSettings:
+        if self.person_session_required and not self.person_session:
+            raise ValueError("person_session_required needs person_session, the authenticator's mnemonic")
+        return self
+
+    def wished(self) -> PersonSession:
+        """Whether people are asked for in sessions of their own."""
+        if not self.person_session:
+            return PersonSession.NEVER
+        return PersonSession.REQUIRED if self.person_session_required else PersonSession.WELCOME
 
     def fields(self) -> Fields:
         """Which attributes say what."""
