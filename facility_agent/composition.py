@@ -24,6 +24,7 @@ from facility_agent.core.offers import Offer, Offers
 from facility_agent.core.orders import Orders
 from facility_agent.core.reports import report
 from facility_agent.core.restores import Restores
+from facility_agent.core.sign_on_tokens import HeldTokens, TokenKeeper
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.crash import VARIABLE, crashes
 from facility_agent.description import Description, environments, flavours
@@ -37,6 +38,7 @@ from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.catalogue import RestorableCatalogue
 from facility_agent.ports.moments import At
 from facility_agent.ports.store import WorkspaceRow
+from facility_agent.ports.tokens import PersonalCatalogue
 from facility_agent.recording import Recording
 from facility_agent.socket.pages import MetricsSite, Page
 from facility_agent.socket.server import SocketServer
@@ -98,7 +100,7 @@ class Agent:
         )  # fmt: skip
         doorkeeper = CoreDoorkeeper(
             self._store, accounts, grants, self.workspaces, self._revoked, clock, self._recording.recorder,
-            placing.page(accounts, catalogue),
+            placing.page(accounts, catalogue), self._keeping(accounts, vault),
         )  # fmt: skip
         self._standing = Standing(
             config.facility.id, version("parasol-portal"), self._store, self.orders, self.workspaces, self._feed, clock,
@@ -110,6 +112,14 @@ class Agent:
         archive = self._made.catalogue if isinstance(self._made.catalogue, RestorableCatalogue) else None
         most = self._located.config.archive.restores_per_account
         return Restores(self._store, accounts, archive, rules, self._events.publish, time.time, per_account=most)
+
+    def _keeping(self, accounts: Accounts, vault: KeyFileVault) -> TokenKeeper | None:
+        catalogue = self._made.catalogue
+        if not isinstance(catalogue, PersonalCatalogue):
+            return None
+        held = HeldTokens(self._store, vault, time.time)
+        catalogue.use(held)
+        return TokenKeeper(held, self._store, accounts, catalogue)
 
     def _serving(self, doorkeeper: CoreDoorkeeper, state: Path) -> SocketServer:
         pages = {"status": Page("application/json", self._show_status).answer, "metrics": self._shown.answer}

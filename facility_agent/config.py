@@ -165,6 +165,16 @@ class SignOnTable(ClientTable):
 
     username_claim: str = Field(default="preferred_username", description="Claim that holds the local username.")
     title: str = Field(default="the facility's sign-on", description="How the gateway's page calls it.")
+    token_scope: str = Field(
+        default="", pattern=r"^[\x21\x23-\x5b\x5d-\x7e ]*$",
+        description="Scopes asked for beside `openid profile`, so that the access token is one that the catalogue takes "
+        "(`person_session` of the adapter `icat`).",
+    )  # fmt: skip
+    token_audience: str = Field(
+        default="",
+        description="Whom the access token must be for (its `aud`); an address is also asked for as `resource` (RFC 8707). Without it "
+        "any audience will do.",
+    )  # fmt: skip
 
 
 class GatewayTable(Table):

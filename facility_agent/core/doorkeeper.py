@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from facility_agent.core.accounts import Accounts
 from facility_agent.core.grants import Grants
 from facility_agent.core.place_page import NoPlaces
+from facility_agent.core.sign_on_tokens import NoTokens
 from facility_agent.core.workspaces import Workspaces
 from facility_agent.ports.doorkeeper import (
     Doorkeeper,
@@ -20,10 +21,12 @@ from facility_agent.ports.doorkeeper import (
     PlaceDoor,
     PlaceSheet,
     Revocation,
+    TokenDoor,
     WorkspaceDoor,
 )
 from facility_agent.ports.egress import Egress, Entry, Kind, NoEgress
 from facility_agent.ports.store import DoorCodeRow, LinkRow, PassRow, SessionRow, Store, Transaction, WorkspaceRow
+from facility_agent.ports.tokens import PersonSession, SignOnToken
 from shared.errors import AccessDenied, CodeNotValid, NotFound, RateLimited, SignInNeeded
 from shared.identity import Scope, Subject
 from shared.limits import LIMITS
@@ -111,10 +114,11 @@ class CoreDoorkeeper(Doorkeeper):
     def __init__(
         self, store: Store, accounts: Accounts, grants: Grants, workspaces: Workspaces, revoked: Revocations,
         clock: Callable[[], float], egress: Egress | None = None, pages: PlaceDoor | None = None,
+        tokens: TokenDoor | None = None,
     ) -> None:  # fmt: skip
         self._store, self._accounts, self._grants, self._workspaces = store, accounts, grants, workspaces
         self._revoked, self._clock, self._egress = revoked, clock, egress or NoEgress()
-        self._pages = pages or NoPlaces()
+        self._pages, self._tokens = pages or NoPlaces(), tokens or NoTokens()
 
     async def check_password(self, username: str, password: str) -> LocalIdentity:
         """Who this is."""
@@ -258,6 +262,15 @@ class CoreDoorkeeper(Doorkeeper):
     async def forget_place(self, subject: Subject, pid: str) -> None:
         """Take it back."""
         await self._pages.forget_place(subject, pid)
+
+    async def token_wish(self, subject: Subject) -> PersonSession:
+        """Whether a token would be of use."""
+        return await self._tokens.token_wish(subject)
+
+    async def keep_token(self, subject: Subject, sid: str, identity: LocalIdentity, token: SignOnToken) -> None:
+        """Hold a token; recorded without it."""
+        await self._done("accounts.token", subject)
+        await self._tokens.keep_token(subject, sid, identity, token)
 
     def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on."""

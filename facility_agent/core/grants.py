@@ -210,6 +210,7 @@ class Grants:
             for row in tx.grants_of(grant.subject, grant.sid):
                 tx.delete_grant(row.grant_id)
             tx.delete_grant(grant.grant_id)
+            tx.drop_token(grant.subject, grant.sid)
 
         await self._store.transact(work)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from starlette.requests import Request
@@ -12,10 +13,11 @@ from starlette.responses import RedirectResponse, Response
 from facility_agent.gateway.pages import Pages
 from facility_agent.gateway.sessions import Sessions, with_data
 from facility_agent.gateway.settings import GatewaySettings
-from facility_agent.gateway.sign_in import SignIn, address
+from facility_agent.gateway.sign_in import ASKED, SILENT, SignedOn, SignIn, address
 from facility_agent.ports.doorkeeper import Doorkeeper, GatewaySession, LinkInfo, LocalIdentity
+from facility_agent.ports.tokens import PersonSession
 from shared.errors import AccountNotLinked, BackendUnavailable, Conflict, ParasolError
-from shared.identity import Scope
+from shared.identity import Scope, Subject
 from shared.wire.proof import hashed, same, token
 
 LOCAL_FRESH_S = 300.0
@@ -71,6 +73,8 @@ class Authorize:
             if quiet:
                 return self._back("interaction_required", state)
             return await self._ask(request, session, scopes, link)
+        if (step := await self._token_step(request, session, scopes)) is not None:
+            return step
         try:
             code = await self._door.issue_code(
                 session.subject, session.sid, scopes, query["code_challenge"], query.get("key", "")
@@ -83,7 +87,31 @@ class Authorize:
             return self._back("login_required" if error.reason == "SIGN_IN_NEEDED" else "invalid_request", state)
         response = self._back("", state, code=code.code, key=code.key)
         # The mark was for this request only: the next one asks again.
-        await self._sessions.note(request, session, checked="")
+        await self._sessions.note(request, session, checked="", tried="")
+        return response
+
+    async def _token_step(
+        self, request: Request, session: GatewaySession, scopes: frozenset[Scope]
+    ) -> Response | None:
+        """To the facility's sign-on for a token that its catalogue wants: without a question, then with one where it is required.
+
+        Each once for one request; what does not succeed is for the catalogue to tell when it is asked.
+        """
+        if self._settings.sign_on is None or session.subject is None:
+            return None
+        wish = await self._door.token_wish(session.subject)
+        how, _, tried = session.data.get("tried", "").partition(" ")
+        if wish is PersonSession.NEVER or (tried == hashed(address(request)) and how == ASKED):
+            return None
+        if tried != hashed(address(request)):
+            return await self._sign_in.begin_sign_on(request, quietly_for=address(request))
+        if wish is PersonSession.WELCOME:
+            return None
+        if request.query_params.get("prompt") == "none":
+            return self._back("interaction_required", request.query_params["state"])
+        response = RedirectResponse("/sign-on", 303)
+        asking = {"back": address(request), "want": " ".join(sorted(scopes)), "tried": f"{ASKED} {tried}"}
+        await self._sessions.renew(request, response, with_data(session, **asking, local="", local_at=""))
         return response
 
     def _back(self, error: str, state: str, **values: str) -> Response:
@@ -143,16 +171,43 @@ class Authorize:
     async def sign_on_callback(self, request: Request) -> Response:
         """`GET /sign-on/callback`."""
         session = await self._sessions.of(request)
+        done = await self._sign_in.finish_sign_on(request) if session.subject is not None else None
+        if session.subject is not None and done is not None and done.back:
+            return await self._came_quietly(request, session, session.subject, done)
         if session.subject is None or not session.data.get("back"):
             return self._start_again()
-        username = await self._sign_in.finish_sign_on(request)
-        if username is None:
+        if done is None:
             return self._sign_on_page(session, 403, "That sign-in did not succeed; try again.")
         try:
-            identity = await self._door.local_identity(username)
+            identity = await self._door.local_identity(done.username)
+            if not await self._holds(session, session.subject, identity, done):
+                return self._sign_on_page(session, 403, "That is another account than the one that you linked.")
         except ParasolError as error:
             return self._sign_on_page(session, 403, error.message)
         return await self._proven(request, session, identity)
+
+    async def _came_quietly(
+        self, request: Request, session: GatewaySession, subject: Subject, done: SignedOn
+    ) -> Response:
+        """Back to where the visit came from, with a token or without."""
+        if done.username:
+            with suppress(ParasolError):
+                await self._holds(session, subject, await self._door.local_identity(done.username), done)
+        await self._sessions.note(request, session, tried=f"{SILENT} {hashed(done.back)}")
+        return RedirectResponse(done.back, 303)
+
+    async def _holds(
+        self, session: GatewaySession, subject: Subject, identity: LocalIdentity, done: SignedOn
+    ) -> bool:
+        """Whether this may be the person's account; the agent then holds the token, where it is of use."""
+        link = await self._door.link_of(subject)
+        if link is not None and link.identity.immutable_id != identity.immutable_id:
+            return False
+        if await self._door.token_wish(subject) is not PersonSession.NEVER:
+            token = await self._sign_in.token_of(done)
+            if token is not None:
+                await self._door.keep_token(subject, session.sid, identity, token)
+        return True
 
     async def _proven(self, request: Request, session: GatewaySession, identity: LocalIdentity) -> Response:
         packed = json.dumps([identity.username, identity.immutable_id, identity.display_name])

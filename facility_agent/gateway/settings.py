@@ -14,7 +14,7 @@ from shared.oidc import OidcProvider
 class GatewaySettings:
     """`origin` and `portal` are exact origins; `zone` is the workspace zone with its port, if any.
 
-    `takes_places`: people may enter where data lie.
+    `takes_places`: people may enter where data lie. `token_audience`: whom access tokens of `sign_on` must be for.
     """
 
     facility_name: str
@@ -30,6 +30,7 @@ class GatewaySettings:
     sign_on_title: str
     username_claim: str
     takes_places: bool = False
+    token_audience: str = ""
 
     @property
     def scheme(self) -> str:
@@ -62,14 +63,17 @@ def gateway_settings(located: Located) -> GatewaySettings:
         socket=located.path(config.agent.socket),
         token_file=located.path(config.agent.state) / "socket.token",
         umbrella=_client(located, gateway.umbrella, f"{gateway.url}/umbrella/callback"),
-        sign_on=_client(located, sign_on, f"{gateway.url}/sign-on/callback") if sign_on else None,
+        sign_on=_client(located, sign_on, f"{gateway.url}/sign-on/callback", sign_on.token_scope)
+        if sign_on
+        else None,
         sign_on_title=sign_on.title if sign_on else "",
         username_claim=sign_on.username_claim if sign_on else "",
+        token_audience=sign_on.token_audience if sign_on else "",
         takes_places=bool(config.archive.entered_below),
     )
 
 
-def _client(located: Located, table: ClientTable, redirect_uri: str) -> OidcProvider:
+def _client(located: Located, table: ClientTable, redirect_uri: str, scope: str = "") -> OidcProvider:
     return OidcProvider(
         issuer=table.issuer,
         discovery_url=table.discovery_url,
@@ -77,4 +81,5 @@ def _client(located: Located, table: ClientTable, redirect_uri: str) -> OidcProv
         client_secret=located.secret(table.client_secret_file),
         redirect_uri=redirect_uri,
         algorithms=table.algorithms,
+        scope=f"openid profile {scope}".strip(),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
+from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
@@ -12,13 +14,23 @@ from facility_agent.gateway.pages import Pages
 from facility_agent.gateway.sessions import ATTEMPT, Sessions, attempt_of, set_cookie
 from facility_agent.gateway.settings import GatewaySettings
 from facility_agent.ports.doorkeeper import Doorkeeper, GatewaySession
+from facility_agent.ports.tokens import SignOnToken
 from shared.errors import SignInNeeded
 from shared.limits import LIMITS
-from shared.oidc import OidcError, OidcProvider, pack_state, unpack_state
+from shared.oidc import OidcError, OidcProvider, SignedIn, pack_state, unpack_state
 from shared.wire.proof import hashed
 
 log = logging.getLogger(__name__)
-SILENT, ASKED = "silent", "asked"
+SILENT, ASKED, QUIETLY = "silent", "asked", "sign-on-quietly"
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOn:
+    """Whom the facility's own sign-on vouches for, nobody when empty; `back` is where a quiet visit there came from."""
+
+    username: str
+    back: str = ""
+    done: SignedIn | None = None
 
 
 def address(request: Request) -> str:
@@ -99,30 +111,49 @@ class SignIn:
 
     # --- the facility's own sign-on
 
-    async def begin_sign_on(self, request: Request) -> Response:
-        """Send the browser to the facility's own sign-on, to sign in afresh."""
+    async def begin_sign_on(self, request: Request, *, quietly_for: str = "") -> Response:
+        """Send the browser to the facility's own sign-on, to sign in afresh; or, without a question, for a token alone.
+
+        It then returns to `quietly_for` whatever comes of it.
+        """
         assert self._settings.sign_on is not None
         attempt = attempt_of(request)
-        state = pack_state(attempt, "/confirm", "sign-on")
-        return await self._send(
-            request, self._settings.sign_on, state, attempt, {"prompt": "login", "max_age": "0"}
-        )
+        state = pack_state(attempt, quietly_for or "/confirm", QUIETLY if quietly_for else "sign-on")
+        extra = {"prompt": "none"} if quietly_for else {"prompt": "login", "max_age": "0"}
+        if "://" in self._settings.token_audience:
+            extra["resource"] = self._settings.token_audience
+        return await self._send(request, self._settings.sign_on, state, attempt, extra)
 
-    async def finish_sign_on(self, request: Request) -> str | None:
-        """The local username that the facility's sign-on vouches for; None when it does not, or not freshly."""
+    async def finish_sign_on(self, request: Request) -> SignedOn | None:
+        """Whom the facility's sign-on vouches for; None when it does not, or not freshly although that was asked for."""
         attempt, provider = request.cookies.get(ATTEMPT, ""), self._settings.sign_on
         state = request.query_params.get("state", "")
         unpacked = unpack_state(attempt, state)
-        if provider is None or unpacked is None or unpacked[1] != "sign-on":
+        if provider is None or unpacked is None or unpacked[1] not in ("sign-on", QUIETLY):
             return None
+        back = unpacked[0] if unpacked[1] == QUIETLY else ""
+        nobody = SignedOn("", back) if back else None
         try:
             done = await asyncio.to_thread(provider.finish, dict(request.query_params), state, attempt)
         except OidcError as error:
-            log.warning("local sign-on failed: %s", error.reason)
-            return None
+            log.log(logging.INFO if back else logging.WARNING, "local sign-on failed: %s", error.reason)
+            return nobody
         username, at, now = (done.claims.get(key) for key in (self._settings.username_claim, "auth_time", "iat"))
         fresh = isinstance(at, int | float) and isinstance(now, int | float) and now - at <= 300
-        return username if isinstance(username, str) and fresh else None
+        return SignedOn(username, back, done) if isinstance(username, str) and (fresh or back) else nobody
+
+    async def token_of(self, signed_on: SignedOn) -> SignOnToken | None:
+        """The access token that the sign-on gave, None for one that the catalogue must not see."""
+        provider, done = self._settings.sign_on, signed_on.done
+        if provider is None or done is None:
+            return None
+        try:
+            until = await asyncio.to_thread(provider.access_until, done, self._settings.token_audience)
+        except OidcError as error:
+            log.warning("the local sign-on's access token is of no use: %s", error.reason)
+            return None
+        left = until - time.time()
+        return SignOnToken(done.access_token, left) if left > 0 else None
 
     # --- its end
 

@@ -2,7 +2,7 @@
 
 `core.doorkeeper` implements it in the agent, `socket.client` in the gateway; both raise the same
 `shared.errors`. Hashes are `shared.wire.proof.hashed`; the gateway never sends a cookie or a code in clear,
-and passwords only to `check_password`.
+passwords only to `check_password`, and tokens only to `keep_token`.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from facility_agent.ports.compute import Endpoint
+from facility_agent.ports.tokens import PersonSession, SignOnToken
 from shared.identity import Scope, Subject
 
 
@@ -110,6 +111,24 @@ class PlaceDoor(ABC):
     @abstractmethod
     async def forget_place(self, subject: Subject, pid: str) -> None:
         """Take it back, also when the dataset can no longer be read; no error when there is none."""
+
+
+class TokenDoor(ABC):
+    """Tokens of the facility's own sign-on, where its catalogue takes them for the person's own proof."""
+
+    @abstractmethod
+    async def token_wish(self, subject: Subject) -> PersonSession:
+        """Whether a token of this person's would be of use: NEVER for somebody who has a session at the catalogue, or whom it does
+        not answer for now. Raises BackendUnavailable.
+        """
+
+    @abstractmethod
+    async def keep_token(self, subject: Subject, sid: str, identity: LocalIdentity, token: SignOnToken) -> None:
+        """Hold a token that the sign-on gave to the owner of this account; it is of use while the subject is linked to that account.
+
+        Raises SignInNeeded when `sid` was signed out within the last 10 minutes, InvalidRequest for one that is no token,
+        Unsupported where the catalogue takes none.
+        """
 
 
 class AccountDoor(ABC):
@@ -211,5 +230,5 @@ class WorkspaceAccess(ABC):
         """Every revocation from now on. Ends when the connection to the agent is lost: then nothing cached holds for long."""
 
 
-class Doorkeeper(AccountDoor, GrantDoor, SessionDoor, WorkspaceAccess, PlaceDoor):
+class Doorkeeper(AccountDoor, GrantDoor, SessionDoor, WorkspaceAccess, PlaceDoor, TokenDoor):
     """All of it, as the agent offers it on its socket."""

@@ -19,6 +19,7 @@ from facility_agent.ports.doorkeeper import (
     Revocation,
     WorkspaceDoor,
 )
+from facility_agent.ports.tokens import PersonSession, SignOnToken
 from facility_agent.socket import codec
 from facility_agent.socket.server import TOKEN_HEADER
 from shared.errors import BackendUnavailable, NotFound
@@ -148,6 +149,15 @@ class DoorkeeperClient(Doorkeeper):
     async def forget_place(self, subject: Subject, pid: str) -> None:
         """Take it back."""
         await self._call("forget_place", codec.subject(subject), pid)
+
+    async def token_wish(self, subject: Subject) -> PersonSession:
+        """Whether a token would be of use."""
+        return codec.to_wish(await self._call("token_wish", codec.subject(subject)))
+
+    async def keep_token(self, subject: Subject, sid: str, identity: LocalIdentity, token: SignOnToken) -> None:
+        """Hold a token."""
+        whose = codec.identity(identity)
+        await self._call("keep_token", codec.subject(subject), sid, whose, codec.token(token))
 
     async def revocations(self) -> AsyncIterator[Revocation]:
         """Every revocation from now on; first `Revocation()` once the stream is open."""

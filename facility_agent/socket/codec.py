@@ -16,6 +16,7 @@ from facility_agent.ports.doorkeeper import (
     Revocation,
     WorkspaceDoor,
 )
+from facility_agent.ports.tokens import PersonSession, SignOnToken
 from shared.commands import Problem
 from shared.errors import ParasolError, by_reason
 from shared.identity import Scope, Subject
@@ -120,6 +121,26 @@ def to_sheet(value: Json) -> PlaceSheet:
     """Its inverse."""
     entered = tuple((str(pid), str(folder), float(at)) for pid, folder, at in value[3])
     return PlaceSheet(str(value[0]), str(value[1]), tuple(map(str, value[2])), entered)
+
+
+def wish(value: PersonSession) -> Json:
+    """Whether a token would be of use."""
+    return value.value
+
+
+def to_wish(value: Json) -> PersonSession:
+    """Its inverse."""
+    return PersonSession(value)
+
+
+def token(value: SignOnToken) -> Json:
+    """A sign-on token."""
+    return [value.text, value.lifetime_s]
+
+
+def to_token(value: Json) -> SignOnToken:
+    """Its inverse."""
+    return SignOnToken(str(value[0]), float(value[1]))
 
 
 def revocation(value: Revocation) -> Json:

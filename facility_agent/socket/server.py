@@ -50,6 +50,10 @@ CALLS: dict[str, Handler] = {
     "places": lambda d, a: _then(codec.sheet, d.places(codec.to_subject(a[0]), a[1])),
     "enter_place": lambda d, a: _nothing(d.enter_place(codec.to_subject(a[0]), a[1], a[2])),
     "forget_place": lambda d, a: _nothing(d.forget_place(codec.to_subject(a[0]), a[1])),
+    "token_wish": lambda d, a: _then(codec.wish, d.token_wish(codec.to_subject(a[0]))),
+    "keep_token": lambda d, a: _nothing(
+        d.keep_token(codec.to_subject(a[0]), a[1], codec.to_identity(a[2]), codec.to_token(a[3]))
+    ),
     "pass_of": lambda d, a: _then(codec.door, d.pass_of(a[0], a[1])),
 }
 

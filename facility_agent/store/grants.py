@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from facility_agent.ports.store import CodeRow, GrantRow, SeenRow
+from facility_agent.ports.store.tokens import TOKEN_WAITS
 from facility_agent.store.tables import Tables
 from shared.identity import Subject
+
+_ORPHANS = "delete from sign_on_token where kept_at<? and (issuer, sub) not in (select issuer, sub from grant_)"
 
 
 class GrantTables(Tables):
@@ -86,6 +89,8 @@ class GrantTables(Tables):
         for table in ("code", "door_code", "grant_", "seen", "session", "pass"):
             self._db.execute(f"delete from {table} where expires_at<?", (now,))  # noqa: S608 (our own names)
         self._db.execute("delete from ended_sid where until<?", (now,))
+        self._db.execute("update sign_on_token set token=x'' where expires_at<?", (now,))
+        self._db.execute(_ORPHANS, (now - TOKEN_WAITS,))
 
 
 def _grant(row: tuple[Any, ...]) -> GrantRow:

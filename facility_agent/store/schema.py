@@ -73,4 +73,11 @@ STEPS = (
     """
     alter table workspace add column results text not null default '';
     """,
+    """
+    create table sign_on_token (
+        issuer text not null, sub text not null, sid text not null, immutable_id text not null, mark text not null,
+        token blob not null, kept_at real not null, expires_at real not null, primary key (issuer, sub)
+    ) without rowid;
+    create index sign_on_token_account on sign_on_token (immutable_id);
+    """,
 )

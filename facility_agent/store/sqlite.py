@@ -22,6 +22,7 @@ from facility_agent.store.grants import GrantTables
 from facility_agent.store.orders import OrderTables
 from facility_agent.store.places import EnteredTables
 from facility_agent.store.restores import RestoreTables
+from facility_agent.store.tokens import TokenTables
 from facility_agent.store.workspaces import WorkspaceTables
 from shared.errors import BackendUnavailable
 
@@ -52,6 +53,7 @@ class SqliteTransaction(
     RestoreTables,
     EnteredTables,
     EgressTables,
+    TokenTables,
 ):
     """Implements `ports.store.Transaction`."""
 

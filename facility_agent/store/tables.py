@@ -26,6 +26,6 @@ class Tables:
 
     def _end(self, where: str, *values: str) -> list[str]:
         passes = [row[0] for row in self._db.execute(f"select cookie_hash from pass where {where}", values)]  # noqa: S608
-        for table in ("code", "door_code", "grant_", "session", "pass"):
+        for table in ("code", "door_code", "grant_", "session", "pass", "sign_on_token"):
             self._db.execute(f"delete from {table} where {where}", values)  # noqa: S608 (our own names)
         return passes

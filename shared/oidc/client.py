@@ -11,7 +11,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
 
@@ -41,13 +41,16 @@ class OidcError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who signed in. `id_token` is needed to sign out at the provider; `claims` are those of the ID token."""
+    """Who signed in. `id_token` is needed to sign out at the provider; `claims` are those of the ID token. `access_token` is as the
+    provider gave it; `OidcProvider.access_until` checks it.
+    """
 
     subject: Subject
     sid: str
     name: str
     id_token: str
     claims: Mapping[str, Any]
+    access_token: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,35 @@ class OidcProvider:
         name = claims.get("name")
         if not isinstance(name, str):
             name = self._name_from_userinfo(token, sub)
-        return SignedIn(Subject(self.issuer, sub), sid if isinstance(sid, str) else "", name[:120], raw, claims)
+        subject, sid, access = (
+            Subject(self.issuer, sub),
+            sid if isinstance(sid, str) else "",
+            token.get("access_token"),
+        )
+        return SignedIn(subject, sid, name[:120], raw, claims, access if isinstance(access, str) else "")
+
+    def access_until(self, done: SignedIn, audience: str = "") -> float:
+        """Until when the access token is good, in POSIX seconds: one that others can check too, as RFC 9068 has it.
+
+        Raises OidcError unless it is a JWT by RS256 and a key of the provider's, of the person who signed in, not expired and, when
+        `audience` is given, for that audience.
+        """
+        raw = done.access_token
+        if not 1 <= len(raw) <= 16_384:
+            raise OidcError("no_access_token")
+        try:
+            claims = jwt.decode(raw, self._key_set(), algorithms=["RS256"]).claims
+            jwt.JWTClaimsRegistry(
+                now=lambda: int(self._clock()),
+                leeway=LEEWAY,
+                iss={"essential": True, "value": self.issuer},
+                sub={"essential": True, "value": done.subject.sub},
+                exp={"essential": True},
+                **({"aud": {"essential": True, "value": audience}} if audience else {}),
+            ).validate(claims)
+            return float(claims["exp"])
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise OidcError("bad_access_token") from error
 
     def logout_token(self, raw: str) -> SignedOut:
         """Check a back-channel logout token (OpenID Back-Channel Logout 1.0 §2.6). Raises OidcError."""

@@ -15,11 +15,12 @@ from facility_agent.ports.store.grants import CodeRow, GrantRow, GrantRows, Seen
 from facility_agent.ports.store.orders import Asker, Memory, OrderCounts, OrderRow, OrderRows
 from facility_agent.ports.store.places import EnteredRow, EnteredRows
 from facility_agent.ports.store.restores import RestoreRow, RestoreRows
+from facility_agent.ports.store.tokens import TokenRow, TokenRows
 from facility_agent.ports.store.workspaces import WorkspaceRow, WorkspaceRows
 from shared.errors import BackendUnavailable
 
 __all__ = [
-    "Asker", "CodeRow", "DoorCodeRow", "EnteredRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "RestoreRow", "SeenRow", "SessionRow", "Store",
+    "Asker", "CodeRow", "DoorCodeRow", "EnteredRow", "GrantRow", "LinkRow", "OrderCounts", "OrderRow", "PassRow", "RestoreRow", "SeenRow", "SessionRow", "Store", "TokenRow",
     "Transaction", "Unsure", "Vault", "WorkspaceRow", "is_unsure",
 ]  # fmt: skip
 
@@ -38,6 +39,7 @@ class Transaction(
     RestoreRows,
     EnteredRows,
     EgressRows,
+    TokenRows,
     Protocol,
 ):
     """Reads and writes of one transaction: a rule needs several tables at once."""
