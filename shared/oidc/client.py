@@ -7,7 +7,6 @@ Every method blocks on the network: call it in a thread.
 
 from __future__ import annotations
 
-import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,7 +22,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from shared.identity import Subject
-from shared.wire.proof import b64, hkdf, mac, nonce_of, same, unb64, verifier_of
+from shared.wire.proof import nonce_of, verifier_of
 
 LEEWAY = 30
 METADATA_LIFE = 3600.0
@@ -147,13 +146,14 @@ class OidcProvider:
             raise OidcError("no_access_token")
         try:
             claims = jwt.decode(raw, self._key_set(), algorithms=["RS256"]).claims
+            more: dict[str, Any] = {"aud": {"essential": True, "value": audience}} if audience else {}
             jwt.JWTClaimsRegistry(
                 now=lambda: int(self._clock()),
                 leeway=LEEWAY,
                 iss={"essential": True, "value": self.issuer},
                 sub={"essential": True, "value": done.subject.sub},
                 exp={"essential": True},
-                **({"aud": {"essential": True, "value": audience}} if audience else {}),
+                **more,
             ).validate(claims)
             return float(claims["exp"])
         except (JoseError, ValueError, TypeError, KeyError) as error:
@@ -278,31 +278,3 @@ class OidcProvider:
             return ""
         name = info.get("name") or info.get("preferred_username")
         return name if info.get("sub") == sub and isinstance(name, str) else ""
-
-
-def new_state() -> str:
-    """A state for one attempt; not secret, only unguessable."""
-    return secrets.token_urlsafe(18)
-
-
-def pack_state(attempt: str, path: str, mode: str = "") -> str:
-    """A state that carries where to return to, readable only as ours by the browser that holds `attempt`."""
-    packed = b64(f"{mode} {path}".encode())
-    nonce = new_state()
-    return f"{nonce}.{packed}.{_state_mac(attempt, nonce, packed)}"
-
-
-def unpack_state(attempt: str, state: str) -> tuple[str, str] | None:
-    """(path, mode) of a state that `pack_state` made for this attempt, else None."""
-    parts = state.split(".")
-    if len(parts) != 3 or len(attempt) != 43:
-        return None
-    nonce, packed, given = parts
-    if not same(_state_mac(attempt, nonce, packed).encode(), given.encode()):
-        return None
-    mode, _, path = unb64(packed).decode().partition(" ")
-    return path, mode
-
-
-def _state_mac(attempt: str, nonce: str, packed: str) -> str:
-    return b64(mac(hkdf(attempt.encode(), "parasol state v1"), f"{nonce}.{packed}".encode())[:16])
