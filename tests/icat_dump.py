@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.components import path_of
-from tests.standins.icat import Icat, anonymous, load, passwords, read, tokens
+from tests.standins.icat import Icat, anonymous, load, passwords, read
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SERVICE, PASSWORD = "parasol", "correct horse"
@@ -40,7 +40,6 @@ def dumped() -> Icat:
         "db": passwords("db", {name: name for name in names}),
         "simple": passwords("simple", {"root": "root"}),
         "anon": anonymous(),
-        "oidc": tokens({"a-token": "db/jdoe"}),
     }
     world.clock = lambda: NOW
     return world

@@ -19,11 +19,13 @@ from facility_agent.adapters.catalogue.icat_settings import IcatSettings
 from facility_agent.plugins import Site
 from facility_agent.ports.catalogue import Reader, RestorableCatalogue
 from facility_agent.testing.catalogue_world import ADA, Known, RestorableWorld
+from tests.icat_tokens import PLUGIN, Purse, token, trusting
 from tests.standins.icat import Icat, Ids, build, passwords, serving
 
 OPEN = "P-open"
 KEEPER, PASSWORD = "parasol", "correct horse"
 MEMBER = "JOIN i.investigationGroups AS g JOIN g.grouping AS h JOIN h.userGroups AS m JOIN m.user AS u WHERE u.name = :user"
+IN_PERSON: dict[str, Any] = {"person_session": PLUGIN, "person_session_required": True}
 WAYS = {
     "i": "Investigation i", "d": "Dataset d JOIN d.investigation AS i",
     "f": "Datafile f JOIN f.dataset AS d JOIN d.investigation AS i",
@@ -88,7 +90,10 @@ class IcatWorld(RestorableWorld):
 
     open_proposal = OPEN
 
-    def __init__(self, folder: Path, ids: Ids, door: Door, backend: IcatCatalogue, base: str) -> None:
+    def __init__(
+        self, folder: Path, ids: Ids, door: Door, backend: IcatCatalogue, base: str, purse: Purse | None = None
+    ) -> None:
+        self._purse = purse
         self.icat, self.ids, self.backend, self._door = ids.icat, ids, backend, door
         self._folder, self._base, self.again = folder, base, list[IcatCatalogue]()
         self._data = folder / "data"
@@ -96,7 +101,10 @@ class IcatWorld(RestorableWorld):
         self.roots = (self._data.resolve(),)
 
     def reader(self, *proposals: str) -> Reader:
-        account = replace(ADA, username=f"ada-{len(self.icat.rows['User'])}")
+        name = f"ada-{len(self.icat.rows['User'])}"
+        account = replace(ADA, username=name, immutable_id=f"id of {name}")
+        if self._purse is not None:
+            self._purse.put(account.immutable_id, token(self.icat, f"db/{name}"))
         user = self.icat.add("User", name=f"db/{account.username}")
         for proposal in proposals:
             self.icat.add("UserGroup", user=user, grouping=one(self.icat, "Grouping", name=proposal))
@@ -126,8 +134,10 @@ class IcatWorld(RestorableWorld):
         return self.ids.restores.count(self.icat.named("Dataset", title))
 
     async def reopened(self) -> RestorableCatalogue:
-        again = adapter(self._base, self._folder)
+        again = adapter(self._base, self._folder, **IN_PERSON if self._purse is not None else {})
         assert isinstance(again, RestorableIcat)
+        if self._purse is not None:
+            again.use(self._purse)
         self.again.append(again)
         return again
 
@@ -178,6 +188,19 @@ async def icat(folder: Path) -> AsyncIterator[IcatWorld]:
     door = Door(ids.icat, ids)
     async with serving(door) as base, adapter(base, folder) as backend:
         world = IcatWorld(folder, ids, door, backend, base)
+        yield world
+        for again in world.again:
+            await again.__aexit__()
+
+
+@asynccontextmanager
+async def icat_in_person(folder: Path) -> AsyncIterator[IcatWorld]:
+    """The same, where everybody is asked for in a session of their own and nobody without one."""
+    ids, purse = Ids(trusting(empty())), Purse()
+    door = Door(ids.icat, ids)
+    async with serving(door) as base, adapter(base, folder, **IN_PERSON) as backend:
+        backend.use(purse)
+        world = IcatWorld(folder, ids, door, backend, base, purse)
         yield world
         for again in world.again:
             await again.__aexit__()

@@ -10,18 +10,18 @@ import pytest
 from facility_agent.testing.catalogue_contract import CatalogueContract
 from facility_agent.testing.catalogue_world import CatalogueWorld, RestorableWorld
 from facility_agent.testing.restorable_contract import RestorableContract
-from tests.contracts.worlds import RESTORABLE, WORLDS
+from tests.contracts.worlds import OTHER_WAYS, RESTORABLE, WORLDS
 
 
 class TestCatalogue(CatalogueContract):
-    @pytest.fixture(params=sorted(WORLDS["parasol.catalogue"]))
+    @pytest.fixture(params=sorted(WORLDS["parasol.catalogue"] | OTHER_WAYS))
     async def world(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[CatalogueWorld]:
-        async with WORLDS["parasol.catalogue"][request.param](tmp_path) as world:
+        async with (WORLDS["parasol.catalogue"] | OTHER_WAYS)[request.param](tmp_path) as world:
             yield world
 
 
 class TestRestorable(RestorableContract):
-    @pytest.fixture(params=RESTORABLE)
+    @pytest.fixture(params=[*RESTORABLE, *OTHER_WAYS])
     async def world(self, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[RestorableWorld]:
-        async with WORLDS["parasol.catalogue"][request.param](tmp_path) as world:
+        async with (WORLDS["parasol.catalogue"] | OTHER_WAYS)[request.param](tmp_path) as world:
             yield world

@@ -11,7 +11,7 @@ from tests.contracts.access_worlds import catalogue_access, user_office
 from tests.contracts.accounts_worlds import file_accounts, memory_accounts
 from tests.contracts.catalogue_worlds import memory_catalogue, nexus_folder
 from tests.contracts.compute_worlds import memory_compute, process
-from tests.contracts.icat_worlds import icat
+from tests.contracts.icat_worlds import icat, icat_in_person
 from tests.contracts.panosc_worlds import panosc
 from tests.contracts.posix_worlds import ldap_accounts, nss_accounts
 from tests.contracts.scicat_worlds import scicat
@@ -40,5 +40,7 @@ WORLDS: dict[str, dict[str, Open]] = {
     "parasol.access": {"memory": catalogue_access, "user_office": user_office},
 }
 
+OTHER_WAYS: dict[str, Open] = {"icat in person": icat_in_person}
+"""Catalogues of the suite that are set up in a second way."""
 RESTORABLE = ("icat", "memory", "scicat")
 """Catalogues with an archive that brings data back."""

@@ -26,9 +26,15 @@ class Person:
     """One person's session. `held` has what the next sign-in shows; `refused` holds until there is another token."""
 
     account: str
+    user: str
     held: HeldToken
     client: IcatClient
     refused: BackendError | None = None
+
+    async def end(self) -> None:
+        """End the session; a question that is under way opens no other one."""
+        self.held = HeldToken(self.held.mark, "")
+        await self.client.end()
 
 
 class IcatPersons:
@@ -56,8 +62,8 @@ class IcatPersons:
         """
         held = await self._tokens.held(account.immutable_id) if self._tokens is not None else None
         person = self._people.pop(account.immutable_id, None)
-        if person is not None and (held is None or held.mark != person.held.mark):
-            await person.client.end()
+        if person is not None and (held is None or (held.mark, user) != (person.held.mark, person.user)):
+            await person.end()
             person = None
         if held is not None and person is None:
             person = self._people.pop(account.immutable_id, None) or self._new(account, user, held)
@@ -67,7 +73,7 @@ class IcatPersons:
         person.held = held
         self._people[account.immutable_id] = person
         if len(self._people) > MOST:
-            await self._people.pop(next(iter(self._people))).client.end()
+            await self._people.pop(next(iter(self._people))).end()
         if person.refused is not None:
             self._instead(person, person.refused)
             return None
@@ -91,7 +97,7 @@ class IcatPersons:
         client = IcatClient(
             self._upstream, self._plugin, lambda: {"token": made.held.text}, clock=self._clock, only=user
         )
-        made = Person(account.immutable_id, held, client)
+        made = Person(account.immutable_id, user, held, client)
         return made
 
     def _without(self) -> None:
@@ -126,7 +132,7 @@ class IcatPersons:
             if held is None or held.mark != person.held.mark:
                 if self._people.get(person.account) is person:
                     del self._people[person.account]
-                await person.client.end()
+                await person.end()
             else:
                 await person.client.keep()
 
@@ -144,7 +150,7 @@ class IcatPersons:
         people, self._people = list(self._people.values()), {}
         try:
             for person in people:
-                await person.client.end()
+                await person.end()
         finally:
             await self._upstream.close()
 

@@ -18,13 +18,13 @@ parameters, credentials of another form, a timestamp that is no date. It keeps t
 * an ended session is 403 like a refused right, told apart by its `code`; what may not be read is left out in silence;
 * included rows that may not be read are left out, except along the steps that PublicStep names.
 
-`ids.py` stands beside it for the part of ids.server 2.1 that tells where data is and restores it.
+`oidc.py` is its plugin for tokens of an OpenID provider. `ids.py` stands beside it for the part of ids.server 2.1 that tells where data is and restores it.
 """
 
 from tests.standins.icat.app import build
 from tests.standins.icat.errors import Refused
 from tests.standins.icat.ids import Ids
-from tests.standins.icat.world import Icat, anonymous, load, passwords, read, tokens
+from tests.standins.icat.world import Icat, anonymous, load, passwords, read
 from tests.standins.serving import serving
 
-__all__ = ["Icat", "Ids", "Refused", "anonymous", "build", "load", "passwords", "read", "serving", "tokens"]
+__all__ = ["Icat", "Ids", "Refused", "anonymous", "build", "load", "passwords", "read", "serving"]

@@ -46,17 +46,6 @@ def anonymous() -> Authenticator:
     return Authenticator((), lambda _: "anon/anon")
 
 
-def tokens(known: Mapping[str, str]) -> Authenticator:
-    """The plugin of an identity provider's tokens, as authn.oidc is; `known` has the user of each token."""
-
-    def check(given: Mapping[str, str]) -> str:
-        if given["token"] not in known:
-            raise Refused("SESSION", "The token is not valid")
-        return known[given["token"]]
-
-    return Authenticator(("token",), check)
-
-
 @dataclass
 class Icat:
     """One ICAT. `root` are the users that its rules do not hold for; `zone` is where its dates are read and written."""
