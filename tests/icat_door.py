@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from tests.icat_dump import dumped
+from tests.icat_tokens import trusting
 from tests.standins.icat import Icat, build, serving
 
 
@@ -51,6 +52,6 @@ class Door:
 
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
-    world = dumped()
+    world = trusting(dumped())
     async with serving(build(world)) as base, aiohttp.ClientSession() as http:
         yield Door(world, base, http)

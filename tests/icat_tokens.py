@@ -13,7 +13,7 @@ from facility_agent.ports.tokens import HeldToken, Tokens
 from tests.standins.icat import Icat
 from tests.standins.icat.oidc import oidc
 
-ISSUER, PLUGIN = "https://sso.example.org", "sso"
+ISSUER, PLUGIN = "https://sso.example.org", "oidc"
 
 
 @cache

@@ -8,6 +8,7 @@ import pytest
 
 from tests.icat_door import Door, door
 from tests.icat_dump import USERS, recorded
+from tests.icat_tokens import token
 
 __all__ = ["door"]
 pytestmark = pytest.mark.needs("icat-data")
@@ -68,7 +69,7 @@ async def test_a_session_lives_is_refreshed_expires_and_ends(door: Door) -> None
 
 
 async def test_a_token_is_somebody_and_wrong_credentials_are_nobody(door: Door) -> None:
-    _, body = await door.login("oidc", token="a-token")
+    _, body = await door.login("oidc", token=token(door.world, "db/jdoe"))
     assert (await door.ask("GET", f"/icat/session/{body['sessionId']}"))[1]["userName"] == "db/jdoe"
     before = len(door.world.sessions)
     for plugin, given in (

@@ -132,9 +132,13 @@ class InPerson(Sight):
         """Those of these rows that ICAT shows."""
         return await self._asked(entity, EVERYTHING, sorted(set(numbers)))
 
+    def leads(self, origin: str, relation: str) -> bool:
+        """What ICAT gave was for the person to see, but for what a step alone leads to that is never one here."""
+        return (origin, relation) != _NEVER_A_STEP
+
     async def veiled(self, entity: str, rows: Sequence[Row]) -> list[Row]:
-        """As ICAT gave them, but other objects: its WHERE looks at what it does not show, so each row is judged anew."""
-        return [dict(row) for row in rows]
+        """The rows, always as other objects: ICAT's WHERE looks at what it does not show, so each is judged anew."""
+        return [dict(row) for row in await super().veiled(entity, rows)]
 
 
 def _settle(row: Row, said: dict[str, Any]) -> None:
