@@ -102,6 +102,15 @@ class IcatClient:
             await self._sign_in()
             return self._session
 
+    async def confirm(self) -> None:
+        """Have a session that ICAT knows now. Raises as `query`."""
+        session = await self.session()
+        code, value = await self._ask("GET", f"/session/{quote(session, safe='')}")
+        if code == "SESSION":
+            await self.session(instead_of=session)
+        elif code:
+            raise _refused(code, value)
+
     async def keep(self) -> None:
         """Renew the session when it is half over; one that cannot be renewed is forgotten. Raises BackendUnavailable."""
         async with self._signing_in:

@@ -86,7 +86,8 @@ class IcatPersons:
             if person is None:
                 return False
             try:
-                return bool(await person.client.session())
+                await person.client.confirm()
+                return True
             except BackendUnavailable:
                 raise
             except BackendError as error:
