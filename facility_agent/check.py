@@ -137,11 +137,34 @@ def _adapters(located: Located) -> Iterator[Finding]:
             "These accounts have no password that can be asked here.",
             "Name your own OpenID service there.",
         )
+    yield from _tokens(located, made.catalogue)
     for port in fields(made):
         adapter, table = getattr(made, port.name), getattr(located.config, port.name)
         for fault in adapter.faults() if hasattr(adapter, "faults") else ():
             key = f"{port.name}.{table['adapter']}.{fault.setting}"
             yield Finding(key, fault.what, fault.mend, fault.fatal)
+
+
+def _tokens(located: Located, catalogue: object) -> Iterator[Finding]:
+    """Whether what gives tokens and what takes them belong together."""
+    from facility_agent.ports.tokens import PersonalCatalogue, PersonSession
+
+    wish = catalogue.person_session if isinstance(catalogue, PersonalCatalogue) else PersonSession.NEVER
+    sign_on = located.config.gateway.sign_on
+    if wish is not PersonSession.NEVER and sign_on is None:
+        yield Finding(
+            f"catalogue.{located.config.catalogue['adapter']}.person_session",
+            "There is no sign-on of which it could get a token for anybody.",
+            "Name your own OpenID service in [gateway.sign_on], the one that the catalogue trusts.",
+            fatal=wish is PersonSession.REQUIRED,
+        )
+    if wish is PersonSession.NEVER and sign_on is not None and (sign_on.token_scope or sign_on.token_audience):
+        yield Finding(
+            "gateway.sign_on.token_scope",
+            "The catalogue takes no tokens of the sign-on.",
+            "Set person_session of the adapter icat, or take token_scope and token_audience out.",
+            fatal=False,
+        )
 
 
 def _places(located: Located) -> Iterator[Finding]:

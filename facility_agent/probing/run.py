@@ -18,6 +18,7 @@ from facility_agent.core.access import CatalogueRules
 from facility_agent.core.catalogue import Catalogue
 from facility_agent.description import flavours
 from facility_agent.ports.catalogue import STRANGER, Reader, RestorableCatalogue
+from facility_agent.ports.tokens import PersonalCatalogue, PersonSession
 from facility_agent.probing import machine, people
 from facility_agent.probing.catalogue import CatalogueProbes, Shelf
 from facility_agent.probing.results import Place, Probes, Result
@@ -121,7 +122,10 @@ class _Probing:
         asked = Shelf(shelf, places.places_of, archive, unknown)
         place, username = self._place("catalogue"), self._wish.username
         asking = [(STRANGER, place)]
-        if reader is not None:
+        wish = await self._own_sessions(place)
+        if reader is not None and wish is PersonSession.REQUIRED:
+            place.skip(f"as {username}", "nobody but themself can open the session of their own that is required.")
+        elif reader is not None:
             asking.append((reader, Place(f"{place.name} as {username}", self._tell)))
         elif username:
             place.skip(f"as {username}", "who that is could not be established.")
@@ -129,6 +133,27 @@ class _Probing:
             probes = CatalogueProbes(asked, who, told, self._wish.seconds)
             await probes.run()
             self._hung |= probes.hung
+
+    async def _own_sessions(self, place: Place) -> PersonSession:
+        """Whether people are asked for in sessions of their own, and whether the catalogue can."""
+        catalogue = self._made.catalogue
+        if not isinstance(catalogue, PersonalCatalogue) or catalogue.person_session is PersonSession.NEVER:
+            return PersonSession.NEVER
+        wish = catalogue.person_session
+
+        async def able() -> None:
+            mend = "See its `run.properties`, and that its sign-on is the one of [gateway.sign_on]."
+            if not (fault := await catalogue.person_fault()):
+                place.ok("own sessions", "It takes tokens of a sign-on.")
+            elif wish is PersonSession.REQUIRED:
+                place.fail("own sessions", fault, mend)
+            else:
+                place.warn("own sessions", f"{fault} The portal's account asks for everybody.", mend)
+
+        probes = Probes(place, self._wish.seconds)
+        await probes.run("own sessions", able)
+        self._hung |= probes.hung
+        return wish
 
     async def _egress(self) -> None:
         folder, head = recording.places(self._located)
