@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from facility_agent.clients import ClientTable, SignOnTable
 from facility_agent.offers import EnvironmentTable, FlavourTable, Table
 from facility_agent.places.settings import ArchiveTable, MountTable, PlaceTable
 from shared.facilities import is_facility_id
@@ -143,38 +144,6 @@ class LinkTable(Table):
         if self.dead_after_s < 2 * self.heartbeat_s:
             raise ValueError("dead_after_s is at least twice heartbeat_s")
         return self
-
-
-class ClientTable(Table):
-    """A registration at an OpenID provider."""
-
-    issuer: str
-    discovery: str = Field(default="", description="Where the metadata are when not below the issuer.")
-    client_id: str
-    client_secret_file: Path
-    algorithms: tuple[str, ...] = ("ES256", "RS256", "PS256")
-
-    @property
-    def discovery_url(self) -> str:
-        """Where its metadata are."""
-        return self.discovery or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
-
-
-class SignOnTable(ClientTable):
-    """The facility's own sign-on; without it people use username and password."""
-
-    username_claim: str = Field(default="preferred_username", description="Claim that holds the local username.")
-    title: str = Field(default="the facility's sign-on", description="How the gateway's page calls it.")
-    token_scope: str = Field(
-        default="", pattern=r"^[\x21\x23-\x5b\x5d-\x7e ]*$",
-        description="Scopes asked for beside `openid profile`, so that the access token is one that the catalogue takes "
-        "(`person_session` of the adapter `icat`).",
-    )  # fmt: skip
-    token_audience: str = Field(
-        default="",
-        description="Whom the access token must be for (its `aud`); an address is also asked for as `resource` (RFC 8707). Without it "
-        "any audience will do.",
-    )  # fmt: skip
 
 
 class GatewayTable(Table):

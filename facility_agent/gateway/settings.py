@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from facility_agent.config import ClientTable, Located
+from facility_agent.clients import ClientTable
+from facility_agent.config import Located
 from shared.oidc import OidcProvider
 
 

@@ -24,6 +24,8 @@ from shared.identity import Subject
 from shared.wire.proof import token
 from tests.contracts.icat_worlds import adapter
 from tests.icat_dump import USERS, recorded, served
+from tests.icat_tokens import PLUGIN, Purse, trusting
+from tests.icat_tokens import token as sign_on_token
 from tests.integration.openid import Op
 from tests.integration.tab import Tab, granted
 from tests.integration.whole_centre import Centre, Facility
@@ -57,6 +59,7 @@ class Place:
     centre: Centre
     facility: Facility
     ids: Ids
+    purse: Purse
 
     def tab(self, user: str) -> Tab:
         """A browser of somebody whose account of this name is linked."""
@@ -83,12 +86,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     thread.start()
     standing = icat_serving(build(ids.icat, ids))
     base = asyncio.run_coroutine_threadsafe(standing.__aenter__(), loop).result(10)
-    catalogue = adapter(base, folder, roots=("db/root",))
+    trusting(ids.icat)
+    catalogue, purse = adapter(base, folder, roots=("db/root",), person_session=PLUGIN), Purse()
+    catalogue.use(purse)
     try:
         with serving(Op()) as op, running_centre(folder, op, catalogue, People()) as (centre, facility):
             facility.connect()
             until(centre.tab().mirrored, "the portal has read what is open")
-            yield Place(op, centre, facility, ids)
+            yield Place(op, centre, facility, ids, purse)
             facility.call(catalogue.__aexit__())
     finally:
         asyncio.run_coroutine_threadsafe(standing.__aexit__(None, None, None), loop).result(10)
@@ -136,6 +141,24 @@ def files(tab: Tab, pid: str) -> list[str] | None:
 
 @pytest.mark.parametrize("user", USERS)
 def test_each_user_sees_the_recorded_numbers_through_graphql(place: Place, user: str) -> None:
+    sees_what_icat_showed(place, user)
+
+
+@pytest.mark.parametrize("user", ["db/jdoe", "db/nbour"])
+def test_the_same_in_a_session_of_their_own(place: Place, user: str) -> None:
+    account = asyncio.run(People().account(user.partition("/")[2]))
+    place.purse.put(account.immutable_id, sign_on_token(place.ids.icat, user))
+    place.ids.icat.asked.clear()
+    try:
+        sees_what_icat_showed(place, user)
+    finally:
+        place.purse.tokens.clear()
+    asked = Counter(asker for asker, _ in place.ids.icat.asked)
+    assert asked[user] > 10
+    assert not any(user in text for _, text in place.ids.icat.asked), "no rule was read for them"
+
+
+def sees_what_icat_showed(place: Place, user: str) -> None:
     tab, wanted = place.tab(user), recorded(user)
     datasets = searched(tab)
     listed = [f"{each['pid']}/{path}" for each in datasets for path in files(tab, each["pid"]) or ()]
