@@ -108,7 +108,7 @@ class Authorize:
         if wish is PersonSession.WELCOME:
             return None
         if request.query_params.get("prompt") == "none":
-            return self._back("interaction_required", request.query_params["state"])
+            return self._back("login_required", request.query_params["state"])
         response = RedirectResponse("/sign-on", 303)
         asking = {"back": address(request), "want": " ".join(sorted(scopes)), "tried": f"{ASKED} {tried}"}
         await self._sessions.renew(request, response, with_data(session, **asking, local="", local_at=""))
@@ -141,9 +141,10 @@ class Authorize:
     def _sign_on_page(
         self, session: GatewaySession, status: int = 200, error: str = "", username: str = ""
     ) -> Response:
+        again = session.data.get("tried", "").startswith(f"{ASKED} ")
         return self._pages.page(
             "sign_on", status, name=session.data.get("name", ""), title=self._settings.sign_on_title, error=error,
-            username=username,
+            username=username, again=again,
         )  # fmt: skip
 
     async def sign_on_with_password(self, request: Request) -> Response:

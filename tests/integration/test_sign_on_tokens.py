@@ -295,8 +295,9 @@ async def test_who_is_not_signed_in_there_is_asked_only_where_that_is_required(s
         await site.granted(end)
         assert await site.search() == {KEEPER}
         return
-    assert parse_qs(urlsplit(end).query)["error"] == ["interaction_required"]
-    assert (await site.visit())[0] == "/sign-on"
+    assert parse_qs(urlsplit(end).query)["error"] == ["login_required"]
+    where, page = await site.visit()
+    assert (where, "in a session of your own alone" in page) == ("/sign-on", True)
     at, page = await site.sign_on()
     assert (at, site.seen[-1]) == ("/confirm", "sso login")
     await site.granted(await site.confirm(page))
