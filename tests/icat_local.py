@@ -20,7 +20,7 @@ ANYONE = "anon/anon"
 
 @dataclass
 class Local:
-    """The service account's session."""
+    """The service account's session, or the one of another user `name`."""
 
     world: Icat
     name: str = f"simple/{SERVICE}"
@@ -67,11 +67,11 @@ async def everything(adapter: Adapter, user: str, limit: int = 2) -> tuple[list[
     return proposals, datasets, files
 
 
-async def searched(adapter: Adapter, user: str, query: SearchQuery) -> list[Dataset]:
-    """Every dataset that a question finds, page by page."""
+async def searched(adapter: Adapter, user: str, query: SearchQuery, own: Local | None = None) -> list[Dataset]:
+    """Every dataset that a question finds, page by page; in the user's `own` session where there is one."""
     found = list[Dataset]()
     while True:
-        page = await adapter.search(query, user)
+        page = await adapter.search(query, user, own=own)
         assert len(page.datasets) <= query.limit
         found += page.datasets
         if not page.next:

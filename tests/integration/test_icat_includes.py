@@ -12,7 +12,7 @@ import pytest
 from shared.catalogue import Dataset, SearchQuery, sort_key
 from shared.techniques import canonical, narrower
 from tests.icat_dump import USERS, served
-from tests.icat_local import ANYONE, local, opened, searched
+from tests.icat_local import ANYONE, Local, local, opened, searched
 from tests.standins.icat import Icat
 from tests.standins.icat.rules import Rules
 
@@ -166,15 +166,16 @@ def meant(shown: Shown) -> tuple[Any, ...]:
     return (shown.pid, shown.title, shown.started, shown.proposal, shown.sample, first, shown.techniques)
 
 
+@pytest.mark.parametrize("in_person", [False, True], ids=["by rules", "in person"])
 @pytest.mark.parametrize("seed", SEEDS)
-async def test_filters_find_what_the_visible_rows_say(seed: int) -> None:
+async def test_filters_find_what_the_visible_rows_say(seed: int, in_person: bool) -> None:
     chance = random.Random(seed)
     world = shaken(chance)
     user = chance.choice([*USERS[1:], ANYONE])
     shown = Walk(world, user).datasets()
     adapter, asked = local(world), [SearchQuery(limit=4)] + [question(chance, shown) for _ in range(4)]
     for query in asked:
-        datasets = await searched(adapter, user, query)
+        datasets = await searched(adapter, user, query, Local(world, user) if in_person else None)
         assert datasets == sorted(datasets, key=sort_key)
         wanted = [meant(each) for each in shown if found(each, query)]
         assert sorted(map(told, datasets)) == sorted(wanted), (user, query)

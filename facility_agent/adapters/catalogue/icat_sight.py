@@ -14,6 +14,8 @@ from shared.errors import AccessDenied, BackendError
 
 Row = Mapping[str, Any]
 EVERYTHING = (Source(),)
+WITHOUT_INSTRUMENTS = (Source(where=f"{ROW}.datasetInstruments IS EMPTY"),)
+"""Datasets that have no instruments of their own, hidden ones included."""
 SOME = 100
 """So many ids are named in one question: it must fit into a request's line."""
 
@@ -138,7 +140,14 @@ class InPerson(Sight):
 
     async def veiled(self, entity: str, rows: Sequence[Row]) -> list[Row]:
         """The rows, always as other objects: ICAT's WHERE looks at what it does not show, so each is judged anew."""
-        return [dict(row) for row in await super().veiled(entity, rows)]
+        shown = [dict(row) for row in await super().veiled(entity, rows)]
+        if entity == "Dataset":
+            bare = [_id(row) for row in shown if not _rows(row.get("datasetInstruments"))]
+            hidden = set(bare) - await self._asked("Dataset", WITHOUT_INSTRUMENTS, bare)
+            for row in shown:
+                if row["id"] in hidden and "investigation" in row:
+                    row["investigation"] = {**row["investigation"], "investigationInstruments": []}
+        return list[Row](shown)
 
 
 def _settle(row: Row, said: dict[str, Any]) -> None:
