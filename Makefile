@@ -16,7 +16,7 @@ help: ## Show the targets
 demo: setup web ## Run the whole federation here; DATA=folder serves that folder
 	@$(PY) -m deploy.demo run $(if $(DATA),--data "$(DATA)")
 
-demo-check: setup web ## Take the whole journey without a screen; DATA=folder on that data, COMPUTE=slurm on a cluster (as root)
+demo-check: setup web ## Take the whole journey without a screen; DATA=folder on that data, COMPUTE=slurm or kubernetes on a cluster (as root)
 	@$(if $(COMPUTE),$(PY) -m tests.ground $(COMPUTE)) $(PY) -m deploy.demo check $(if $(DATA),--data "$(DATA)")
 
 test: setup web ## Every test this machine can run; lists what it skipped and why

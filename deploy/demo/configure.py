@@ -213,6 +213,10 @@ def _facility(
         if facility == "alpha"
         else ""
     )
+    in_pods = ground is not None and ground.in_pods
+    listens = "{port}" if in_pods else "{socket}"
+    token = 'JUPYTER_TOKEN_FILE = "{secret_file}"' if in_pods else 'JUPYTER_TOKEN = "{secret}"'
+    carried_by = "container" if in_pods else "process"
     python = folders.environment / "bin" / "python"
     start = prepare.HERE / "environment" / "start.py"
     text = f"""
@@ -294,8 +298,9 @@ id = "jupyter"
 title = "Notebook"
 description = "JupyterLab with pyFAI, h5py and matplotlib, and a notebook that integrates a detector image."
 used_as = "notebook"
-command = [{json.dumps(str(python))}, {json.dumps(str(start))}, "{{work}}", "{{socket}}"]
-variables = {{ JUPYTER_TOKEN = "{{secret}}" }}
+carried_by = "{carried_by}"
+command = [{json.dumps(str(python))}, {json.dumps(str(start))}, "{{work}}", "{listens}"]
+variables = {{ {token} }}
 headers = {{ Authorization = "token {{secret}}" }}
 software = [{_software("jupyterlab", "pyFAI", "h5py", "matplotlib")}]
 flavours = ["small", "medium"]
@@ -305,6 +310,7 @@ id = "reduction"
 title = "Azimuthal integration"
 description = "Integrates every frame of a dataset with pyFAI, and leaves the curves in processed."
 used_as = "task"
+carried_by = "{carried_by}"
 command = [{json.dumps(str(python))}, {json.dumps(str(start.with_name("reduce.py")))}, "{{results}}"]
 software = [{_software("pyFAI", "h5py")}]
 flavours = ["small"]

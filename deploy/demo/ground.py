@@ -15,13 +15,15 @@ SHARED = 40_000
 @dataclass(frozen=True, slots=True)
 class Ground:
     """`compute` is TOML, the `[compute]` of agent.toml; `homes` the folder of Alpha's homes; `groups` the gid of each proposal of
-    Alpha's, whose members read its data and write what they make of them.
+    Alpha's, whose members read its data and write what they make of them. `in_pods`: workspaces listen on a port of their own pod,
+    and read their secret from a file.
     """
 
     name: str
     compute: str
     homes: Path
     groups: Mapping[str, int]
+    in_pods: bool = False
 
     def home(self, username: str) -> Path:
         """The home of an account."""
@@ -47,4 +49,4 @@ class Ground:
 def read(path: Path) -> Ground:
     """From its file."""
     said = json.loads(path.read_text())
-    return Ground(said["name"], said["compute"], Path(said["homes"]), said["groups"])
+    return Ground(said["name"], said["compute"], Path(said["homes"]), said["groups"], said["in_pods"])

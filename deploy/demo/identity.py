@@ -13,6 +13,14 @@ from deploy.demo.world import World
 SEEN = """
 import getpass, json, os, pathlib, pwd, subprocess
 
+def code(*words):
+    try:
+        return subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL).returncode
+    except OSError:
+        return "not there"
+
+token = os.environ.get("JUPYTER_TOKEN") or open(os.environ["JUPYTER_TOKEN_FILE"]).read()
+
 def outcome(do):
     try:
         return repr(do())
@@ -24,9 +32,9 @@ print(json.dumps({
     "name": pwd.getpwuid(os.getuid()).pw_name, "whoami": subprocess.run(["whoami"], capture_output=True, text=True).stdout.strip(),
     "home": os.path.expanduser("~"), "privileges": [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapPrm", "CapEff"))],
     "root": [outcome(lambda: os.setuid(0)), outcome(lambda: os.seteuid(0)), outcome(lambda: os.setgroups([0]))],
-    "sudo": [subprocess.run(words, capture_output=True, stdin=subprocess.DEVNULL).returncode for words in (["su", "-c", "true"], ["unshare", "--mount", "true"])],
+    "sudo": [code("su", "-c", "true"), code("unshare", "--mount", "true"), code("sudo", "-n", "true")],
     "reached": [path for path in REACH if os.access(path, os.R_OK)],
-    "secrets": [line for line in open("/proc/self/cmdline").read().split("\\0") if os.environ.get("JUPYTER_TOKEN", "-") in line],
+    "secrets": [line for line in open("/proc/self/cmdline").read().split("\\0") if token in line],
 }))
 """
 

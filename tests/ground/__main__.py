@@ -11,9 +11,11 @@ import tempfile
 from pathlib import Path
 
 from deploy.setup.ordinary_user import drop
+from tests.ground.kubernetes import kubernetes
 from tests.ground.slurm import slurm
+from tests.privileged.site import as_agent, as_root
 
-GROUNDS = {"slurm": slurm}
+GROUNDS = {"kubernetes": kubernetes, "slurm": slurm}
 
 
 def _environment() -> Path:
@@ -40,11 +42,14 @@ def main() -> None:
         sys.exit(f"usage: python -m tests.ground {'|'.join(GROUNDS)} COMMAND…")
     if os.getuid() != 0:
         sys.exit("a cluster is set up by root: run this as root")
-    with GROUNDS[sys.argv[1]](_environment()) as ground, tempfile.NamedTemporaryFile("w") as file:
+    python = _environment()
+    as_agent()  # as the tests that these clusters are made for
+    with GROUNDS[sys.argv[1]](python) as ground, tempfile.NamedTemporaryFile("w") as file:
         json.dump(dataclasses.asdict(ground), file, default=str)
         file.flush()
         Path(file.name).chmod(0o644)
-        code = subprocess.run([*sys.argv[2:], "--ground", file.name], check=False).returncode
+        with as_root():
+            code = subprocess.run([*sys.argv[2:], "--ground", file.name], check=False).returncode
     sys.exit(code)
 
 

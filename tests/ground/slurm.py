@@ -13,25 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from deploy.demo.ground import SHARED, Ground
+from deploy.demo.ground import Ground
 from deploy.demo.people import PEOPLE
 from deploy.setup.ordinary_user import UID
 from tests.components import ROOT
+from tests.ground.people import PROPOSALS, members
+from tests.privileged.site import as_root
 from tests.slurm_site import ACCOUNT, SlurmSite
 from tests.waiting import until
 
-PROPOSALS = {
-    proposal: gid
-    for gid, proposal in enumerate(sorted(each for p in PEOPLE for each in p.proposals["alpha"]), SHARED + 1)
-}
-
 
 def _groups() -> dict[str, tuple[int, str]]:
-    members: dict[str, tuple[int, str]] = {"alpha": (SHARED, ",".join(p.accounts["alpha"][0] for p in PEOPLE))}
-    for proposal, gid in PROPOSALS.items():
-        names = [p.accounts["alpha"][0] for p in PEOPLE if proposal in p.proposals["alpha"]]
-        members[proposal.lower()] = (gid, ",".join(names))
-    return members
+    return {name: (gid, ",".join(names)) for name, gid, names in members()}
 
 
 def _toml(value: Any) -> str:
@@ -44,37 +37,41 @@ def _toml(value: Any) -> str:
 def slurm(python: Path) -> Iterator[Ground]:
     """A cluster and a helper, gone at the end. `python` is the environments' program."""
     people = {p.accounts["alpha"][0]: p.accounts["alpha"][2] for p in PEOPLE}
-    cluster = SlurmSite(people=people, groups=_groups(), users={"parasol": UID})
-    folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
-    folder.chmod(0o755)
+    with as_root():
+        cluster = SlurmSite(people=people, groups=_groups(), users={"parasol": UID})
+        folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+        folder.chmod(0o755)
+        helper = _helper(folder, cluster, python)
     try:
-        for name, mode in (("run", 0o755), ("state", 0o700), ("w", 0o711)):
-            (folder / name).mkdir(mode)
-        table = {"conf": str(cluster.conf), "programs": [{"path": str(python), "variables": ["JUPYTER_TOKEN"]}]}
-        said = {
-            "agent": "parasol", "socket": str(folder / "run" / "s"), "state": str(folder / "state"), "folder": str(folder / "w"),
-            "programs": [{"path": os.path.realpath("/usr/bin/true")}], "slurm": table,
-        }  # fmt: skip
-        (folder / "helper.toml").write_text("\n".join(f"{key} = {_toml(value)}" for key, value in said.items()))
-        words = [
-            *cluster.around,
-            sys.executable,
-            "-m",
-            "facility_agent.helper.server",
-            "-c",
-            str(folder / "helper.toml"),
-        ]
-        with (folder / "log").open("wb") as log:
-            helper = subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        try:
-            until((folder / "run" / "s").exists, f"the helper listens; it said {(folder / 'log').read_text()}", 20)
-            yield Ground("slurm", _compute(folder, cluster), cluster.folder / "homes", PROPOSALS)
-        finally:
+        until((folder / "run" / "s").exists, f"the helper listens; it said {(folder / 'log').read_text()}", 20)
+        yield Ground("slurm", _compute(folder, cluster), cluster.folder / "homes", PROPOSALS)
+    finally:
+        with as_root():
             helper.kill()
             helper.wait()
-    finally:
-        cluster.close()
-        shutil.rmtree(folder)
+            cluster.close()
+            shutil.rmtree(folder)
+
+
+def _helper(folder: Path, cluster: SlurmSite, python: Path) -> subprocess.Popen[bytes]:
+    for name, mode in (("run", 0o755), ("state", 0o700), ("w", 0o711)):
+        (folder / name).mkdir(mode)
+    table = {"conf": str(cluster.conf), "programs": [{"path": str(python), "variables": ["JUPYTER_TOKEN"]}]}
+    said = {
+        "agent": "parasol", "socket": str(folder / "run" / "s"), "state": str(folder / "state"), "folder": str(folder / "w"),
+        "programs": [{"path": os.path.realpath("/usr/bin/true")}], "slurm": table,
+    }  # fmt: skip
+    (folder / "helper.toml").write_text("\n".join(f"{key} = {_toml(value)}" for key, value in said.items()))
+    words = [
+        *cluster.around,
+        sys.executable,
+        "-m",
+        "facility_agent.helper.server",
+        "-c",
+        str(folder / "helper.toml"),
+    ]
+    with (folder / "log").open("wb") as log:
+        return subprocess.Popen(words, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
 
 
 def _compute(folder: Path, cluster: SlurmSite) -> str:

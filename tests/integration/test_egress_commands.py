@@ -90,5 +90,6 @@ def test_bytes_through_the_gateway_are_told_when_it_stops_and_a_person_is_erased
     assert command(gate, "verify")[0] == 0
     again = gate.launch()
     assert ada.get(ada.code(again))[0] == 303
-    last = json.loads(command(gate, "--json")[1].splitlines()[-1])
+    said = [json.loads(line) for line in command(gate, "--json")[1].splitlines()]
+    last = next(each for each in reversed(said) if each["verb"] == "workspaces.open" and each["about"] == again)
     assert last["person"] != opened["person"], "nobody can tell any more that it is the same person"

@@ -119,6 +119,13 @@ def agents_folder() -> Path:
 _within: list[Cluster] = []
 
 
+def load(archive: Path) -> None:
+    """Give an image to the cluster's runtime, as root."""
+    found = Path(path_of("kubernetes"))
+    given = os.environ.get("PARASOL_KUBE_LOAD", "ctr -n k8s.io images import").split()
+    _run([*([str(found / "cluster.sh"), "load"] if found.is_dir() else given), str(archive)])
+
+
 @contextmanager
 def running_cluster() -> Iterator[Cluster]:
     """The cluster: one that runs already is used and left, else it is started and taken down. Within this it is this."""
@@ -128,9 +135,6 @@ def running_cluster() -> Iterator[Cluster]:
     found = Path(path_of("kubernetes"))
     given, script = not found.is_dir(), str(found / "cluster.sh")
     path = found if given else HOME / ".cache/kube-test/run/admin.kubeconfig"
-    load = (
-        os.environ.get("PARASOL_KUBE_LOAD", "ctr -n k8s.io images import").split() if given else [script, "load"]
-    )
     ready = ["kubectl", "--kubeconfig", str(path), "--request-timeout=5s", "get", "node"]
     with as_root():
         there = given or (path.exists() and subprocess.run(ready, capture_output=True).returncode == 0)
@@ -141,7 +145,7 @@ def running_cluster() -> Iterator[Cluster]:
                 root, archive = Path(folder) / "root", Path(folder) / "image.tar"
                 root_file_system(root, hostile=hostile)
                 pack(root, image, archive)
-                _run([*load, str(archive)])
+                load(archive)
     own = agents_folder()
     try:
         cluster = Cluster(path, own)

@@ -41,6 +41,22 @@ def pack(root: Path, name: str, archive: Path) -> None:
             whole.addfile(entry, io.BytesIO(content))
 
 
+def libraries_of(folder: Path, root: Path) -> None:
+    """What the extension modules below `folder` and those of Python need of this machine, into `root`."""
+    modules = [str(path) for path in (*folder.rglob("*.so"), *root.glob("usr/lib/python3*/lib-dynload/*.so"))]
+    said = subprocess.run(["ldd", *modules], capture_output=True, text=True, check=False).stdout
+    for path in {
+        word
+        for line in said.splitlines()
+        for word in line.split()
+        if word.startswith("/") and not word.endswith(":")
+    }:
+        target = root / path[1:]
+        if not target.exists():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(path, target)
+
+
 def root_file_system(root: Path, *, hostile: bool) -> None:
     """Python and busybox of this machine; a hostile one gives the account a group, and anybody root."""
     for folder in ("bin", "etc", "tmp", "usr/bin", "usr/lib", "proc", "workspace", "run"):

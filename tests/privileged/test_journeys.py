@@ -13,7 +13,13 @@ from tests.privileged.site import as_root
 pytestmark = [pytest.mark.needs("root"), pytest.mark.needs("node"), pytest.mark.timeout(400)]
 
 
-@pytest.mark.parametrize("ground", [pytest.param("slurm", marks=pytest.mark.needs("slurm"))])
+@pytest.mark.parametrize(
+    "ground",
+    [
+        pytest.param("slurm", marks=pytest.mark.needs("slurm")),
+        pytest.param("kubernetes", marks=pytest.mark.needs("kubernetes")),
+    ],
+)
 def test_the_journey_holds_on(ground: str) -> None:
     words = [sys.executable, "-m", "tests.ground", ground, sys.executable, "-m", "deploy.demo", "check"]
     with as_root():

@@ -189,6 +189,13 @@ def test_home_is_its_own_place_only_by_rule() -> None:
     ]
     assert {"name": "HOME", "value": "/home/ada"} in at_home["containers"][0]["env"]
     assert {"name": "HOME", "value": "/workspace"} in pod()["containers"][0]["env"]
+    own = {"name": "PYTHONUSERBASE", "value": "/home/ada/.parasol/packages"}
+    assert own in at_home["containers"][0]["env"]
+    assert "PYTHONUSERBASE" not in {each["name"] for each in pod()["containers"][0]["env"]}, (
+        "it would be gone with the pod"
+    )
+    scratch = {"name": "scratch", "mountPath": "/workspace/scratch"}
+    assert scratch in pod()["containers"][0]["volumeMounts"]
 
 
 def test_the_network_policy_names_the_agent_and_closes_the_rest() -> None:

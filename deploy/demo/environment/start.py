@@ -9,8 +9,9 @@ from pathlib import Path
 
 
 def main() -> None:
-    """Arguments: the workspace's working folder, and the Unix socket to listen on."""
-    work, socket = Path(sys.argv[1]), sys.argv[2]
+    """Arguments: the workspace's working folder, and the Unix socket or the port to listen on."""
+    work, at = Path(sys.argv[1]), sys.argv[2]
+    listen = ["--ServerApp.ip=0.0.0.0", f"--ServerApp.port={at}"] if at.isdigit() else [f"--ServerApp.sock={at}"]
     notebook = work / "analysis.ipynb"
     if not notebook.exists():
         shutil.copy(Path(__file__).with_name("analysis.ipynb"), notebook)
@@ -24,7 +25,7 @@ def main() -> None:
             sys.executable,
             str(lab),
             "--no-browser",
-            f"--ServerApp.sock={socket}",
+            *listen,
             f"--ServerApp.root_dir={work}",
             "--ServerApp.allow_remote_access=True",
             "--ServerApp.terminals_enabled=True",

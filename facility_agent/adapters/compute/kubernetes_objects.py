@@ -9,10 +9,12 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from facility_agent.adapters.compute import kubernetes_identity as identity
 from facility_agent.adapters.compute import kubernetes_task as task
+from facility_agent.adapters.compute import packages
 from facility_agent.adapters.compute.kubernetes_mounts import WORK, Volume, home, shown
 from facility_agent.adapters.compute.kubernetes_settings import KubernetesSettings
 from facility_agent.ports.compute import StartSpec, filled
@@ -206,12 +208,20 @@ def own(spec: StartSpec) -> list[Volume]:
     who = {**files, "items": [{"key": key, "path": key} for key in ("passwd", "group")]}
     made: list[Volume] = [
         ({"name": "work", "emptyDir": size}, {"name": "work", "mountPath": WORK}),
+        *_scratch(spec, size),
         ({"name": "tmp", "emptyDir": size}, {"name": "tmp", "mountPath": "/tmp"}),  # noqa: S108 (in the container)
         ({"name": "secret", "secret": told}, _read("secret", identity.SECRET_FILE.rpartition("/")[0])),
         ({"name": "passwd", "secret": who}, {**_read("passwd", "/etc/passwd"), "subPath": "passwd"}),
         ({"name": "group", "secret": who}, {**_read("group", "/etc/group"), "subPath": "group"}),
     ]
     return made
+
+
+def _scratch(spec: StartSpec, size: dict[str, str]) -> list[Volume]:
+    """A folder to write to beside the proposals, unless the site shows one of its own."""
+    if any(mount.place == "scratch" for mount in spec.mounts):
+        return []
+    return [({"name": "scratch", "emptyDir": size}, {"name": "scratch", "mountPath": f"{WORK}/scratch"})]
 
 
 def _read(name: str, at: str) -> dict[str, Any]:
@@ -235,6 +245,8 @@ def commanded(spec: StartSpec, settings: KubernetesSettings) -> list[str]:
 def variables(spec: StartSpec, settings: KubernetesSettings, home_folder: str) -> list[dict[str, str]]:
     """The container's variables; anybody who may read pods reads them, so no secret is among them. Raises Unsupported."""
     made = {"HOME": home_folder, "LANG": "C.UTF-8", "TMPDIR": "/tmp"}  # noqa: S108 (in the container)
+    if settings.packages and home_folder != WORK:
+        made.update(packages.variables(Path(home_folder, settings.packages)))
     made.update((name, _filled(value, settings)) for name, value in spec.variables)
     return [{"name": name, "value": _literal(value)} for name, value in made.items()]
 

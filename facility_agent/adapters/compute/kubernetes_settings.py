@@ -111,6 +111,11 @@ class KubernetesSettings(_Table):
     node_selector: dict[str, str] = Field(default={}, description="Labels of the nodes that take workspaces.")
     image_pull_secrets: tuple[str, ...] = Field(default=(), description="Names of secrets of the namespace.")
     runtime_class: str = Field(default="", description="E.g. gvisor; empty: the cluster's default.")
+    packages: str = Field(
+        default=".parasol/packages",
+        pattern=r"^([A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*)?$",
+        description="Where an account's own packages lie, below its home where that is mounted; empty: nowhere.",
+    )
     grows: bool = Field(
         default=False, description="The cluster adds nodes: nothing is too large for the nodes that are there."
     )

@@ -13,6 +13,11 @@ from pathlib import Path
 def prepared(folder: Path) -> Mapping[str, str]:
     """The variables that lead there; it is made when it is missing, closed to others. Raises OSError."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return variables(folder)
+
+
+def variables(folder: Path) -> Mapping[str, str]:
+    """The variables that lead there."""
     return {
         "PYTHONUSERBASE": str(folder), "PIP_USER": "1", "CONDA_ENVS_DIRS": f"{folder}/conda/envs",
         "CONDA_PKGS_DIRS": f"{folder}/conda/pkgs",

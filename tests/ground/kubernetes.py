@@ -1,0 +1,91 @@
+"""Alpha on a Kubernetes of one node, with an image of the demo's own notebook environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deploy.demo.ground import Ground
+from deploy.demo.people import PEOPLE
+from deploy.setup.ordinary_user import UID
+from tests.components import ROOT
+from tests.ground.people import PROPOSALS
+from tests.privileged.kube_cluster import AT_ONCE, Cluster, load, running_cluster
+from tests.privileged.kube_image import PLAIN, libraries_of, pack, root_file_system
+from tests.privileged.site import as_root
+
+NOTEBOOK = "docker.io/local/parasol-notebook:1"
+
+
+@contextmanager
+def kubernetes(python: Path) -> Iterator[Ground]:
+    """The cluster with that image, homes for the demo's people, and the agent's way in; its pods are gone at the end."""
+    with running_cluster() as cluster:
+        with as_root():
+            _image(python)
+            folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
+            folder.chmod(0o755)
+            _homes(folder / "homes")
+            way = folder / "agent"
+            way.mkdir(0o700)
+            kubeconfig = cluster.way_in(way)
+            for path in (way, *way.iterdir()):
+                os.chown(path, UID, UID)
+        try:
+            yield Ground("kubernetes", _compute(kubeconfig), folder / "homes", PROPOSALS, in_pods=True)
+        finally:
+            _clear(cluster)
+            with as_root():
+                shutil.rmtree(folder)
+
+
+def _image(python: Path) -> None:
+    """Python, the environment and the demo's programs, each where it lies on this machine."""
+    with tempfile.TemporaryDirectory() as name:
+        root, archive = Path(name) / "root", Path(name) / "image.tar"
+        root_file_system(root, hostile=False)
+        for folder in (python.parents[1], ROOT / "deploy" / "demo" / "environment"):
+            shutil.copytree(folder, root / str(folder)[1:], symlinks=True)
+        (root / "usr/bin" / Path(os.path.realpath(python)).name).symlink_to("python3")
+        libraries_of(python.parents[1], root)
+        pack(root, NOTEBOOK, archive)
+        shutil.rmtree(root)
+        load(archive)
+
+
+def _homes(homes: Path) -> None:
+    homes.mkdir(0o755)
+    for person in PEOPLE:
+        username, _, uid = person.accounts["alpha"]
+        (homes / username).mkdir(0o700)
+        os.chown(homes / username, uid, uid)
+
+
+def _compute(kubeconfig: Path) -> str:
+    images = "".join(
+        f'[compute.kubernetes.images.{name}]\nimage = "{NOTEBOOK}"\npull = "Never"\n'
+        for name in ("jupyter", "reduction")
+    )
+    return (
+        '[compute]\nadapter = "kubernetes"\n[compute.kubernetes]\nidentity = "account"\n'
+        f'kubeconfig = "{kubeconfig}"\nguard_image = "{PLAIN}"\nguard_pull = "Never"\ngrace_s = 3\n'
+        'reachable_from = ["10.88.99.1/32"]\nclosed_networks = ["10.88.99.0/24", "169.254.0.0/16"]\n'
+        f'{images}[[compute.kubernetes.volumes]]\nfolder = "/tmp"\nkind = "host_path"\n'
+    )
+
+
+def _clear(cluster: Cluster) -> None:
+    """What a failed journey left."""
+    cluster.kubectl(
+        "-n",
+        "parasol",
+        "delete",
+        "pods,secrets,networkpolicies",
+        "-l",
+        "app.kubernetes.io/managed-by=parasol",
+        *AT_ONCE,
+    )
