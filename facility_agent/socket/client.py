@@ -22,7 +22,7 @@ from facility_agent.ports.doorkeeper import (
 from facility_agent.ports.tokens import PersonSession, SignOnToken
 from facility_agent.socket import codec
 from facility_agent.socket.server import TOKEN_HEADER
-from shared.errors import BackendUnavailable, NotFound
+from shared.errors import BackendUnavailable, InvalidRequest, NotFound
 from shared.identity import Scope, Subject
 
 DEADLINE = 5.0
@@ -151,8 +151,11 @@ class DoorkeeperClient(Doorkeeper):
         await self._call("forget_place", codec.subject(subject), pid)
 
     async def token_wish(self, subject: Subject) -> PersonSession:
-        """Whether a token would be of use."""
-        return codec.to_wish(await self._call("token_wish", codec.subject(subject)))
+        """Whether a token would be of use; to an agent that does not know the question yet it is not."""
+        try:
+            return codec.to_wish(await self._call("token_wish", codec.subject(subject)))
+        except InvalidRequest:
+            return PersonSession.NEVER
 
     async def keep_token(self, subject: Subject, sid: str, identity: LocalIdentity, token: SignOnToken) -> None:
         """Hold a token."""

@@ -24,7 +24,7 @@ from facility_agent.gateway.app import Gateway
 from facility_agent.gateway.settings import GatewaySettings
 from facility_agent.ports.catalogue import Reader
 from facility_agent.socket.client import DoorkeeperClient
-from facility_agent.socket.server import SocketServer
+from facility_agent.socket.server import CALLS, SocketServer
 from facility_agent.store.vault import KeyFileVault
 from shared.catalogue import SearchQuery
 from shared.commands import Redeem
@@ -400,3 +400,15 @@ async def test_where_the_catalogue_takes_no_tokens_nobody_is_sent_for_one(
         await site.granted(end)
         assert "sso none" not in site.seen
         assert await site.search() == {KEEPER}
+
+
+async def test_an_agent_of_before_is_asked_for_grants_as_before(
+    providers: tuple[Op, Op], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gateway is restarted first."""
+    for name in ("token_wish", "keep_token"):
+        monkeypatch.delitem(CALLS, name)
+    async with AsyncExitStack() as stack:
+        site = await opened(stack, providers, tmp_path, person_session="sso")
+        await site.linked()
+        assert site.held() == []
