@@ -223,6 +223,22 @@ async def test_the_session_ends_with_what_is_held(port: IcatCatalogue, icat: Ica
     assert living(icat) == [], "or when it is looked after"
 
 
+async def test_a_question_under_way_does_not_revive_a_session_that_has_ended(
+    port: IcatCatalogue, icat: Icat, purse: Purse
+) -> None:
+    held(purse, icat, "jdoe")
+    persons = port._persons
+    assert persons is not None
+    person = await persons.of(account("jdoe"), "db/jdoe")
+    assert person is not None
+    assert await person.client.query("SELECT COUNT(o) FROM Dataset o") == [6]
+    purse.tokens.clear()
+    await persons.tend()
+    with pytest.raises(BackendError):
+        await person.client.query("SELECT COUNT(o) FROM Dataset o")
+    assert living(icat) == []
+
+
 async def test_an_account_that_is_renamed_does_not_keep_the_session_of_its_old_name(
     port: IcatCatalogue, icat: Icat, purse: Purse
 ) -> None:
