@@ -73,3 +73,16 @@ def test_nothing_imports_the_tests_or_the_demo() -> None:
             assert "import tests" not in text, path
             assert "from tests" not in text, path
             assert "deploy.demo" not in text, path
+
+
+def test_only_processes_of_one_thread_set_their_umask() -> None:
+    """It is the whole process's: two threads that set and reset it leave each other's behind."""
+    own = {"facility_agent/helper", "facility_agent/adapters/compute/supervisor.py"}
+    found = [
+        str(path.relative_to(ROOT))
+        for package in ("central_portal", "facility_agent", "shared")
+        for path in (ROOT / package).rglob("*.py")
+        if "os.umask(" in path.read_text()
+    ]
+    assert found, "else this looks at nothing"
+    assert [path for path in found if not any(path.startswith(each) for each in own)] == []

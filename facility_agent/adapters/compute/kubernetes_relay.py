@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from contextlib import suppress
 from ipaddress import ip_address
@@ -37,11 +36,8 @@ class Relay:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             self.path.unlink(missing_ok=True)
-            old = os.umask(0o177)
-            try:
-                listener.bind(str(self.path))
-            finally:
-                os.umask(old)
+            listener.bind(str(self.path))
+            self.path.chmod(0o600)  # before it listens: until then nobody gets in
             self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=CHUNK, backlog=128)
         except BaseException:
             listener.close()

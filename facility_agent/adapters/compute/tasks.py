@@ -17,18 +17,16 @@ def begin(results: Path, facts: str) -> Path:
 
     Others of its group may write beside it: a folder, file or link of theirs in its place is refused.
     """
-    before = os.umask(UMASK)
-    try:
-        results.mkdir(exist_ok=True)
-        found = results.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            raise FileExistsError(errno.EEXIST, "somebody else's lies there")
-        for name, text in ((FACTS, facts), (LOG, "")):
-            file = os.open(results / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o660)
-            with os.fdopen(file, "w") as opened:
-                opened.write(text)
-    finally:
-        os.umask(before)
+    results.mkdir(mode=0o700, exist_ok=True)
+    found = results.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise FileExistsError(errno.EEXIST, "somebody else's lies there")
+    for name, text in ((FACTS, facts), (LOG, "")):
+        file = os.open(results / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(file, "w") as opened:
+            os.fchmod(file, 0o660)
+            opened.write(text)
+    results.chmod(stat.S_IMODE(found.st_mode) | 0o770)  # the group's bit of its folder stays
     return results
 
 
