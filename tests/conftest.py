@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.components import COMPONENTS, missing
 
 REQUIRED = frozenset(os.environ.get("PARASOL_REQUIRE", "").split())
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # how long an example takes is the machine's affair
 _skipped: dict[str, list[str]] = {}
 
 
