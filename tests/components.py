@@ -103,6 +103,10 @@ def _memory_cgroups() -> str | None:
     return "kernel" if (folder / "memory.limit_in_bytes").exists() or (folder / "cgroup.procs").exists() else None
 
 
+def _busybox() -> str | None:
+    return shutil.which("busybox")
+
+
 def _slapd() -> str | None:
     here = shutil.which("slapd") or shutil.which("slapd", path="/usr/sbin")
     return here if Path("/etc/ldap/schema/nis.schema").exists() else None
@@ -148,6 +152,7 @@ COMPONENTS: dict[str, tuple[Callable[[], str | None], str]] = {
         _memory_cgroups,
         "memory control groups of version 1 (Slurm ends what uses too much by them)",
     ),
+    "busybox": (_busybox, "Debian's package busybox-static"),
     "slapd": (_slapd, "Debian's package slapd"),
     "user-namespaces": (_namespaces, "a Linux kernel that gives users namespaces of their own"),
     "web-client": (_built_client, "the built web client (make web)"),

@@ -5,10 +5,15 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
 
 from tests.components import COMPONENTS, missing
 
 REQUIRED = frozenset(os.environ.get("PARASOL_REQUIRE", "").split())
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")  # how long an example takes is the machine's affair
+UMASK = os.umask(0o022)
+os.umask(UMASK)
 _skipped: dict[str, list[str]] = {}
 
 
@@ -28,6 +33,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
                 pytest.fail(f"{component} is required but missing: {what}", pytrace=False)
             _skipped.setdefault(f"{component}: {what}", []).append(item.nodeid)
             pytest.skip(f"needs {component}: {what}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """The umask is the whole process's: what a test leaves behind decides what a later one's files are open to."""
+    left = os.umask(UMASK)
+    if left != UMASK:
+        pytest.fail(f"{item.nodeid} has left the umask at {left:04o}, which was {UMASK:04o}", pytrace=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

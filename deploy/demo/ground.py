@@ -19,7 +19,6 @@ class Ground:
     and read their secret from a file.
     """
 
-    name: str
     compute: str
     homes: Path
     groups: Mapping[str, int]
@@ -49,4 +48,4 @@ class Ground:
 def read(path: Path) -> Ground:
     """From its file."""
     said = json.loads(path.read_text())
-    return Ground(said["name"], said["compute"], Path(said["homes"]), said["groups"], said["in_pods"])
+    return Ground(said["compute"], Path(said["homes"]), said["groups"], said["in_pods"])

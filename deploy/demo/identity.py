@@ -11,7 +11,7 @@ from deploy.demo.people import PEOPLE
 from deploy.demo.world import World
 
 SEEN = """
-import getpass, json, os, pathlib, pwd, subprocess
+import glob, json, os, pathlib, pwd, subprocess
 
 def code(*words):
     try:
@@ -20,6 +20,12 @@ def code(*words):
         return "not there"
 
 token = os.environ.get("JUPYTER_TOKEN") or open(os.environ["JUPYTER_TOKEN_FILE"]).read()
+
+def words_of(path):
+    try:
+        return open(path, errors="replace").read()
+    except OSError:
+        return ""
 
 def outcome(do):
     try:
@@ -34,7 +40,7 @@ print(json.dumps({
     "root": [outcome(lambda: os.setuid(0)), outcome(lambda: os.seteuid(0)), outcome(lambda: os.setgroups([0]))],
     "sudo": [code("su", "-c", "true"), code("unshare", "--mount", "true"), code("sudo", "-n", "true")],
     "reached": [path for path in REACH if os.access(path, os.R_OK)],
-    "secrets": [line for line in open("/proc/self/cmdline").read().split("\\0") if token in line],
+    "secrets": [words for words in map(words_of, glob.glob("/proc/[0-9]*/cmdline")) if token in words],
 }))
 """
 
@@ -59,4 +65,4 @@ def as_the_account(kernel: Any, ground: Ground, world: World) -> None:
     must(set(seen["root"]) == {"PermissionError"} and all(seen["sudo"]), f"root: {seen['root']} {seen['sudo']}")
     must({int(power, 16) for power in seen["privileges"]} == {0}, f"it has powers: {seen['privileges']}")
     must(not seen["reached"], f"it can read {seen['reached']}")
-    must(not seen["secrets"], "its secret stands in its command line")
+    must(not seen["secrets"], "its secret stands in a command line that it sees")

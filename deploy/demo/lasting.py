@@ -77,7 +77,7 @@ def _order(journey: Journey, dataset: dict[str, Any]) -> None:
 
 
 def _results(world: World, dataset: dict[str, Any], task: str) -> Path:
-    """The task's folder, once the facility knows that it has ended; read on the facility's disk."""
+    """The task's folder on the facility's disk, once curves are in it."""
     processed = world.folder / "processed" / "alpha" / dataset["proposal"]
 
     def found() -> list[Path]:

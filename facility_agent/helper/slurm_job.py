@@ -195,29 +195,36 @@ async def run(spec: dict[str, Any], work: str, tmp: str) -> int:
     if spec.get("results"):
         return await task(spec, command, variables, work)
     server, port = await listen(spec, Door(spec["door"], path))
-    try:
-        program = await asyncio.create_subprocess_exec(*command, env=variables, cwd=work, stdin=subprocess.DEVNULL)
-    except OSError as error:
-        sys.exit(f"its program cannot be started: {error.strerror}")
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: end(program))
+    program = await started(command, variables, work, None)
     hand_back(port)
-    code = await program.wait()
+    code = await ended(program)
     server.close()
-    return code if code >= 0 else 128 - code
+    return code
 
 
 async def task(spec: dict[str, Any], command: list[str], variables: dict[str, str], work: str) -> int:
     """The same of what listens nowhere; its output is for those who may see its results."""
     os.umask(spec["umask"])
     with os.fdopen(os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "w") as log:
-        try:
-            program = await asyncio.create_subprocess_exec(
-                *command, env=variables, cwd=work, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-        except OSError as error:
-            sys.exit(f"its program cannot be started: {error.strerror}")
+        program = await started(command, variables, work, log)
+    return await ended(program)
+
+
+async def started(command: list[str], variables: dict[str, str], work: str, output: Any) -> Any:
+    """The program, which SIGTERM ends; its output goes to this file, with None to the job's. Raises SystemExit."""
+    try:
+        program = await asyncio.create_subprocess_exec(
+            *command, env=variables, cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+        )
+    except OSError as error:
+        sys.exit(f"its program cannot be started: {error.strerror}")
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: end(program))
-    code = await program.wait()
+    return program
+
+
+async def ended(program: Any) -> int:
+    """Its exit code, as a shell has it."""
+    code = int(await program.wait())
     return code if code >= 0 else 128 - code
 
 

@@ -12,7 +12,7 @@ from facility_agent.places.template import Rule, Template, is_name, parse, parse
 
 
 class RuleTable(Table):
-    """A rule that makes paths."""
+    """A rule that makes paths, by the grammar of mounts unless a kind of rule is narrower."""
 
     root: Path = Field(description="A folder; nothing outside of it is ever mounted by this rule, links followed.")
     path: str = Field(
@@ -38,7 +38,7 @@ class RuleTable(Table):
 
     def template(self) -> Template:
         """Of its path. Raises ValueError."""
-        raise NotImplementedError
+        return parse_mount(self.path, self.separator)
 
     def rule(self) -> Rule:
         """The rule that it writes."""
@@ -67,10 +67,6 @@ class MountTable(RuleTable):
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,39}", value) or value == "proposals":
             raise ValueError("must be lower-case letters, digits, hyphens and underscores, and not `proposals`")
         return value
-
-    def template(self) -> Template:
-        """Of its path."""
-        return parse_mount(self.path, self.separator)
 
 
 class ArchiveTable(Table):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,9 +10,7 @@ import pytest
 from facility_agent.testing.compute_contract import ComputeContract, ComputeWorld
 from tests.contracts.worlds import PRIVILEGED, WORLDS
 
-ORDINARY = pytest.mark.skipif(
-    os.getuid() == 0, reason="the agent refuses to run as root; make test drops to an ordinary user"
-)
+ORDINARY = pytest.mark.needs("ordinary-user")
 NAMES = [
     pytest.param(name, marks=ORDINARY if name == "process" else ())
     for name in sorted(WORLDS["parasol.compute"].keys() - PRIVILEGED)

@@ -36,7 +36,7 @@ def kubernetes(python: Path) -> Iterator[Ground]:
             for path in (way, *way.iterdir()):
                 os.chown(path, UID, UID)
         try:
-            yield Ground("kubernetes", _compute(kubeconfig), folder / "homes", PROPOSALS, in_pods=True)
+            yield Ground(_compute(kubeconfig), folder / "homes", PROPOSALS, in_pods=True)
         finally:
             _clear(cluster)
             with as_root():

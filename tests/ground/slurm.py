@@ -44,7 +44,7 @@ def slurm(python: Path) -> Iterator[Ground]:
         helper = _helper(folder, cluster, python)
     try:
         until((folder / "run" / "s").exists, f"the helper listens; it said {(folder / 'log').read_text()}", 20)
-        yield Ground("slurm", _compute(folder, cluster), cluster.folder / "homes", PROPOSALS)
+        yield Ground(_compute(folder, cluster), cluster.folder / "homes", PROPOSALS)
     finally:
         with as_root():
             helper.kill()

@@ -160,9 +160,7 @@ def enrol(config: Path, token: str, *before: str) -> subprocess.CompletedProcess
     return subprocess.run(argv, input=token, capture_output=True, text=True, timeout=60)
 
 
-@pytest.mark.skipif(
-    os.getuid() == 0, reason="the agent refuses to run as root; make test drops to an ordinary user"
-)
+@pytest.mark.needs("ordinary-user")
 def test_agent_and_gateway_start_from_their_units(short_folder: Path, unit: Unit) -> None:
     port = free_port()
     config = example_agent(short_folder, port)

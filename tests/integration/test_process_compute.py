@@ -23,9 +23,7 @@ from shared.errors import IdentityRefused
 from tests.contracts.compute_worlds import ACCOUNT, ProcessWorld, server_spec
 from tests.waiting import alive, until
 
-ordinary = pytest.mark.skipif(
-    os.getuid() == 0, reason="the agent refuses to run as root; make test drops to an ordinary user"
-)
+ordinary = pytest.mark.needs("ordinary-user")
 
 
 @pytest.fixture

@@ -321,7 +321,7 @@ def test_every_clients_secret_is_looked_at(folder: Path, sign_on: bool) -> None:
 # --- the egress policy
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="the agent refuses root; make test drops to an ordinary user")
+@pytest.mark.needs("ordinary-user")
 @pytest.mark.parametrize("narrows", [True, False])
 async def test_a_policy_stands_before_the_catalogue_wherever_it_is_asked_from_outside(
     folder: Path, narrows: bool
@@ -362,7 +362,7 @@ def test_root_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list((folder / "state").glob("agent.sqlite3*"))
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root writes everywhere; make test drops to an ordinary user")
+@pytest.mark.needs("ordinary-user")
 def test_a_state_that_cannot_be_written_is_named_with_its_mend(folder: Path) -> None:
     (folder / "state").chmod(0)
     try:
@@ -449,7 +449,7 @@ def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="check refuses root; make test drops to an ordinary user")
+@pytest.mark.needs("ordinary-user")
 def test_check_says_what_it_found_and_fails_only_for_fatal_things(folder: Path) -> None:
     good = run(folder, "check")
     assert (good.returncode, good.stderr) == (0, "")

@@ -295,7 +295,7 @@ def begun(results: Path, told: Path, *command: str) -> int:
     return subprocess.run(words, capture_output=True, timeout=10, env={"PATH": "/nowhere"}).returncode
 
 
-@pytest.mark.skipif(shutil.which("busybox") is None, reason="busybox is the guard")
+@pytest.mark.needs("busybox")
 def test_a_tasks_folder_is_its_own_and_nobody_elses_is_taken(tmp_path: Path) -> None:
     told, results = tmp_path / "told", tmp_path / "r s'"
     told.write_text('{"a": 1}')

@@ -156,8 +156,11 @@ def test_what_a_task_is_told_is_json_whatever_the_names_are() -> None:
 
 
 def test_a_folder_that_somebody_else_put_there_is_refused(tmp_path: Path) -> None:
+    tasks.begin(tmp_path / "mine", '{"files": ["a"]}')
+    (tmp_path / "mine" / "log.txt").write_text("words")
     tasks.begin(tmp_path / "mine", "{}")
-    tasks.begin(tmp_path / "mine", "{}")
+    assert (tmp_path / "mine" / "task.json").read_text() == "{}"
+    assert (tmp_path / "mine" / "log.txt").read_text() == "words", "what runs is not begun again"
     (tmp_path / "link").symlink_to(tmp_path / "mine")
     (tmp_path / "file").touch()
     for name in ("link", "file"):

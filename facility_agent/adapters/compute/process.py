@@ -195,8 +195,9 @@ class ProcessCompute(ComputeBackend):
         if not there:
             self._ready.discard(handle)
             return Observation(RunState.GONE, "NODE_LOST", ENDINGS["NODE_LOST"])
-        known = read_record(meta.with_suffix(".json")) or {}
-        return Observation(RunState.RUNNING if handle in self._ready or known.get("task") else RunState.STARTING)
+        if handle not in self._ready and (read_record(meta.with_suffix(".json")) or {}).get("task"):
+            self._ready.add(handle)
+        return Observation(RunState.RUNNING if handle in self._ready else RunState.STARTING)
 
     async def _answers(self, handle: str) -> bool:
         """Whether its endpoint answers; that is asked until it does for the first time."""

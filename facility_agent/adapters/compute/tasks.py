@@ -21,8 +21,8 @@ def begin(results: Path, facts: str) -> Path:
     found = results.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise FileExistsError(errno.EEXIST, "somebody else's lies there")
-    for name, text in ((FACTS, facts), (LOG, "")):
-        file = os.open(results / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    for name, text, how in ((FACTS, facts, os.O_TRUNC), (LOG, "", 0)):  # it may be writing already
+        file = os.open(results / name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o600)
         with os.fdopen(file, "w") as opened:
             os.fchmod(file, 0o660)
             opened.write(text)
