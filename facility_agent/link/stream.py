@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -46,14 +47,14 @@ class Stream:
             await self._call.write(data)
         except grpc.aio.AioRpcError as error:
             raise self._lost(error) from error
-        except grpc.aio.UsageError as error:  # written after the end
+        except asyncio.InvalidStateError as error:  # written after the end
             raise StreamLost("The stream ended.") from error
 
     async def finish(self) -> None:
         """Nothing more is written; what was written still arrives."""
         try:
             await self._call.done_writing()
-        except (grpc.aio.AioRpcError, grpc.aio.UsageError) as error:
+        except grpc.aio.AioRpcError as error:
             raise StreamLost("The stream ended.") from error
 
     async def put_bulk(self, chunks: AsyncIterator[bytes]) -> bytes:

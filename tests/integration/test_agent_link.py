@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from facility_agent.link.client import AgentLink, LinkSettings
+from facility_agent.link.stream import open_stream
 from shared.catalogue import SearchQuery
 from shared.commands import Stop, Verb
 from shared.link.outputs import Ending
+from shared.link.pump import StreamLost
 from shared.link.terms import DEFAULT
 from shared.wire.commands import encode_body
 from shared.wire.gen.parasol.link.v1 import link_pb2 as pb
@@ -40,7 +42,7 @@ class Scene:
     def settings(self, **changes: Any) -> LinkSettings:
         mine = LinkSettings(
             "alpha", f"127.0.0.1:{self.hub.port}", "hub", self.folder / "agent.key", "store", 1, plaintext=True,
-            first_pause=0.02, longest_pause=0.2, terms=TERMS,
+            first_pause=0.02, longest_pause=0.2, refused_pause=0.2, terms=TERMS,
         )  # fmt: skip
         return replace(mine, **changes)
 
@@ -374,3 +376,15 @@ async def test_a_hub_without_bulk_gets_it_by_the_stream(scene: Scene) -> None:
     ticket = scene.hub.newest.ask(search("large"))
     await eventually(lambda: ticket in scene.hub.newest.answers)
     assert scene.hub.newest.answers[ticket].outcome == "OK"
+
+
+async def test_a_word_after_the_end_of_a_stream_is_a_lost_stream(scene: Scene) -> None:
+    async with open_stream(f"127.0.0.1:{scene.hub.port}", None, ()) as stream:
+        await stream.finish()
+        with pytest.raises(StreamLost):
+            await stream.write(b"half closed")
+        while await stream.read() is not None:
+            pass
+        with pytest.raises(StreamLost):
+            await stream.write(b"ended")
+        await stream.finish()
