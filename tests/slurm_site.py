@@ -16,7 +16,7 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from functools import cache
 from pathlib import Path
@@ -117,15 +117,17 @@ GROUPS = {"ada-more": (ADA + 200, "ada"), "ben-more": (BEN + 200, "ben"), "instr
 class SlurmSite:
     """A cluster. `around` runs a command where its accounts are known; `conf` is its slurm.conf.
 
-    `people` maps a username to its uid and the gid of its own group, the first of them may use Slurm; `groups` a group to its gid
-    and members; `users` are more uids without homes.
+    `people` maps a username to its uid and the gid of its own group, `computing` are those who may use Slurm, the first of them
+    when it is empty; `groups` maps a group to its gid and members; `users` are more uids without homes.
     """
 
     def __init__(
         self, finished_jobs_s: int = 300, people: Mapping[str, int] = PEOPLE,
         groups: Mapping[str, tuple[int, str]] = GROUPS, users: Mapping[str, int] = MappingProxyType({}),
+        computing: Collection[str] = (),
     ) -> None:  # fmt: skip
         self._people, self._groups, self._users = people, groups, users
+        self._computing = tuple(computing) or tuple(people)[:1]
         self.folder = Path(tempfile.mkdtemp(prefix="ps-", dir="/tmp"))
         self.folder.chmod(0o755)
         self.conf, self.host = self.folder / "slurm.conf", socket.gethostname().split(".")[0]
@@ -239,7 +241,7 @@ class SlurmSite:
             f"add account {ACCOUNT} Description=x Organization=y",
             f"add qos {QOS} set MaxWall=04:00:00",
             f"add qos {ONE} set MaxJobsPerUser=1 MaxSubmitJobsPerUser=2",
-            f"add user {next(iter(self._people))} account={ACCOUNT} qos=normal,{QOS},{ONE} defaultqos=normal",
+            f"add user {','.join(self._computing)} account={ACCOUNT} qos=normal,{QOS},{ONE} defaultqos=normal",
         ):
             done = self.run("sacctmgr", "-iQ", *words.split())
             assert done.returncode == 0, (words, done.stdout, done.stderr)

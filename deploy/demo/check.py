@@ -16,6 +16,8 @@ from deploy.demo.ground import Ground
 from deploy.demo.harvest import harvest
 from deploy.demo.identity import as_the_account
 from deploy.demo.journey import Journey, StepFailed, must, notebook_cells
+from deploy.demo.neighbour import neighbour
+from deploy.demo.outages import outages
 from deploy.demo.reference import Curve, difference, direct, peak_errors
 from deploy.demo.world import World
 
@@ -85,7 +87,11 @@ def _steps(world: World, data_folder: Path | None, say: Callable[[str], None], g
     if ground:
         step("the program is the account and nobody else", lambda: as_the_account(kernel, ground, world))
     step("proposals are read-only, scratch and processed are not", lambda: _read_only(kernel))
+    if ground:
+        neighbour(step, world, kernel)
     lasting.packages(step, journey, kernel, dataset)
+    if ground:
+        outages(step, journey, world, ground, dataset)
     lasting.task(step, journey, world, dataset, lambda curve: _agrees(curve, source))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,14 +16,34 @@ SHARED = 40_000
 @dataclass(frozen=True, slots=True)
 class Ground:
     """`compute` is TOML, the `[compute]` of agent.toml; `homes` the folder of Alpha's homes; `groups` the gid of each proposal of
-    Alpha's, whose members read its data and write what they make of them. `in_pods`: workspaces listen on a port of their own pod,
-    and read their secret from a file.
+    Alpha's, whose members read its data and write what they make of them. `lever` is the Unix socket of whoever set the cluster up. `in_pods`:
+    workspaces listen on a port of their own pod, and read their secret from a file.
     """
 
     compute: str
     homes: Path
     groups: Mapping[str, int]
+    lever: Path
     in_pods: bool = False
+
+    def away(self) -> None:
+        """The scheduler answers the agent no more; what runs goes on."""
+        self._pull("away")
+
+    def back(self) -> None:
+        """It answers again."""
+        self._pull("back")
+
+    def runs(self, workspace: str) -> int:
+        """How often it was started, as the cluster itself tells."""
+        return int(self._pull(f"runs {workspace}"))
+
+    def _pull(self, words: str) -> str:
+        with socket.socket(socket.AF_UNIX) as far:
+            far.settimeout(60)
+            far.connect(str(self.lever))
+            far.sendall(f"{words}\n".encode())
+            return far.makefile().readline().strip()
 
     def home(self, username: str) -> Path:
         """The home of an account."""
@@ -48,4 +69,4 @@ class Ground:
 def read(path: Path) -> Ground:
     """From its file."""
     said = json.loads(path.read_text())
-    return Ground(said["compute"], Path(said["homes"]), said["groups"], said["in_pods"])
+    return Ground(said["compute"], Path(said["homes"]), said["groups"], Path(said["lever"]), said["in_pods"])

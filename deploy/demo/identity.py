@@ -45,19 +45,19 @@ print(json.dumps({
 """
 
 
+def agents_own(world: World) -> list[str]:
+    """The paths of what is the agent's alone: its socket first, key, store, configuration, secrets."""
+    names = ("run/s", "run", "agent.toml", "agent.key", "state", "state/agent.sqlite3", "umbrella.secret")
+    return [str(world.folder / "a" / name) for name in names]
+
+
 def as_the_account(kernel: Any, ground: Ground, world: World) -> None:
     """Ada's uid, gid and every group; no way to become root; neither somebody else's proposals nor anything of the agent's."""
-    person, site, data = PEOPLE[0], world.folder / "a", world.folder / "data" / "alpha"
+    person, data = PEOPLE[0], world.folder / "data" / "alpha"
     username, _, uid = person.accounts["alpha"]
     own = person.proposals["alpha"]
     others = [str(data / proposal) for proposal in ground.groups if proposal not in own]
-    reach = [
-        *others,
-        *(
-            str(site / name)
-            for name in ("agent.toml", "agent.key", "state", "state/agent.sqlite3", "run/s", "umbrella.secret")
-        ),
-    ]
+    reach = [*others, *agents_own(world)]
     seen = json.loads(kernel.run(f"REACH = {reach!r}\n{SEEN}"))
     must(seen["uids"] == [uid] * 3 and seen["gids"] == [uid] * 3, f"{seen}")
     must(seen["groups"] == sorted([uid, *ground.groups_of(own)]), f"groups: {seen['groups']}")

@@ -159,10 +159,10 @@ class Journey:
         )["launchWorkspace"]  # fmt: skip
         return str(made["problem"]) if made["problem"] else ""
 
-    def state(self) -> dict[str, Any]:
-        """The workspace as the portal shows it."""
+    def state(self, workspace: str = "") -> dict[str, Any]:
+        """A workspace as the portal shows it, the newest one when none is named."""
         query = "query($i:ID!){workspace(id:$i){state openUrl problem{code message}}}"
-        shown: dict[str, Any] = self.ask(query, i=f"Workspace:{self.workspace}")["workspace"]
+        shown: dict[str, Any] = self.ask(query, i=f"Workspace:{workspace or self.workspace}")["workspace"]
         return shown
 
     def launch(self, dataset: dict[str, Any], flavour: str = "small") -> list[str]:
@@ -202,13 +202,13 @@ class Journey:
             additional_headers={"Cookie": self.browser.cookie_header(url)}, max_size=64 * 2**20, open_timeout=20,
         )  # fmt: skip
 
-    def stop(self) -> None:
-        """Stop the workspace and see it end."""
+    def stop(self, workspace: str = "") -> None:
+        """Stop a workspace, the newest one when none is named, and see it end."""
         asked = """mutation($i: StopWorkspaceInput!){stopWorkspace(input:$i){workspace{state} problem{code message}}}"""
-        done = self.ask(asked, i={"id": f"Workspace:{self.workspace}"})["stopWorkspace"]
+        done = self.ask(asked, i={"id": f"Workspace:{workspace or self.workspace}"})["stopWorkspace"]
         must(done["problem"] is None, f"{done['problem']}")
         end = time.monotonic() + 30
-        while self.state()["state"] != "ENDED":
+        while self.state(workspace)["state"] != "ENDED":
             must(time.monotonic() < end, "it did not end within 30 s")
             threading.Event().wait(0.1)
 

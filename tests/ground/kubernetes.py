@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from deploy.demo.ground import Ground
 from deploy.demo.people import PEOPLE
 from deploy.setup.ordinary_user import UID
 from tests.components import ROOT
+from tests.ground.lever import lever
 from tests.ground.people import PROPOSALS
 from tests.privileged.kube_cluster import AT_ONCE, Cluster, load, running_cluster
+from tests.privileged.kube_faults import FaultProxy, hung_up
 from tests.privileged.kube_image import PLAIN, libraries_of, pack, root_file_system
 from tests.privileged.site import as_root
 
@@ -32,15 +37,57 @@ def kubernetes(python: Path) -> Iterator[Ground]:
             _homes(folder / "homes")
             way = folder / "agent"
             way.mkdir(0o700)
-            kubeconfig = cluster.way_in(way)
-            for path in (way, *way.iterdir()):
-                os.chown(path, UID, UID)
+        server = _Server(cluster)
         try:
-            yield Ground(_compute(kubeconfig), folder / "homes", PROPOSALS, in_pods=True)
+            with server.running() as address, lever(folder, server) as handle:
+                with as_root():
+                    kubeconfig = cluster.way_in(way, address)
+                    for path in (way, *way.iterdir()):
+                        os.chown(path, UID, UID)
+                yield Ground(_compute(kubeconfig), folder / "homes", PROPOSALS, handle, in_pods=True)
         finally:
             _clear(cluster)
             with as_root():
                 shutil.rmtree(folder)
+
+
+class _Server:
+    """The agent's way to the cluster's API, which can be cut."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster, self._proxy = cluster, FaultProxy(cluster.server, cluster.authority)
+
+    @contextmanager
+    def running(self) -> Iterator[str]:
+        """Its address, while it serves in a thread of its own."""
+        served: Future[str] = Future()
+
+        async def serve() -> None:
+            self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+            async with self._proxy.running() as address:
+                served.set_result(address)
+                await self._over.wait()
+                self._proxy.cut_watches()
+
+        serving = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
+        serving.start()
+        yield served.result(30)
+        self._loop.call_soon_threadsafe(self._over.set)
+        serving.join()
+
+    def away(self) -> None:
+        self._proxy.fault = hung_up
+        self._loop.call_soon_threadsafe(self._proxy.cut_watches)
+
+    def back(self) -> None:
+        self._proxy.fault = None
+
+    def runs(self, workspace: str) -> int:
+        """Pods, and how often each was started again."""
+        pods = self._cluster.get("pods")["items"]
+        ours = [each["status"] for each in pods if each["metadata"]["name"].endswith(workspace)]
+        again = sum(one["restartCount"] for status in ours for one in status.get("containerStatuses") or ())
+        return len(ours) + again
 
 
 def _image(python: Path) -> None:

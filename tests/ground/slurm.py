@@ -17,6 +17,7 @@ from deploy.demo.ground import Ground
 from deploy.demo.people import PEOPLE
 from deploy.setup.ordinary_user import UID
 from tests.components import ROOT
+from tests.ground.lever import lever
 from tests.ground.people import PROPOSALS, members
 from tests.privileged.site import as_root
 from tests.slurm_site import ACCOUNT, SlurmSite
@@ -38,19 +39,40 @@ def slurm(python: Path) -> Iterator[Ground]:
     """A cluster and a helper, gone at the end. `python` is the environments' program."""
     people = {p.accounts["alpha"][0]: p.accounts["alpha"][2] for p in PEOPLE}
     with as_root():
-        cluster = SlurmSite(people=people, groups=_groups(), users={"parasol": UID})
+        cluster = SlurmSite(people=people, groups=_groups(), users={"parasol": UID}, computing=people)
         folder = Path(tempfile.mkdtemp(prefix="pg-", dir="/tmp"))
         folder.chmod(0o755)
         helper = _helper(folder, cluster, python)
     try:
         until((folder / "run" / "s").exists, f"the helper listens; it said {(folder / 'log').read_text()}", 20)
-        yield Ground(_compute(folder, cluster), cluster.folder / "homes", PROPOSALS)
+        with lever(folder, _Controller(cluster)) as handle:
+            yield Ground(_compute(folder, cluster), cluster.folder / "homes", PROPOSALS, handle)
     finally:
         with as_root():
             helper.kill()
             helper.wait()
             cluster.close()
             shutil.rmtree(folder)
+
+
+class _Controller:
+    def __init__(self, cluster: SlurmSite) -> None:
+        self._cluster = cluster
+
+    def away(self) -> None:
+        self._cluster.stop("slurmctld")
+
+    def back(self) -> None:
+        self._cluster.start_controller()
+
+    def runs(self, workspace: str) -> int:
+        """Jobs, as the controller tells, or while it is away the accounting, which is some seconds behind."""
+        name = f"--name=parasol-{workspace}"
+        asked = self._cluster.run("squeue", "--noheader", "--states=all", "--format=%i", name)
+        if asked.returncode:
+            words = ("sacct", "--noheader", "--allocations", "--allusers", "--parsable2", "--format=jobid")
+            asked = self._cluster.run(*words, name)
+        return len(asked.stdout.split())
 
 
 def _helper(folder: Path, cluster: SlurmSite, python: Path) -> subprocess.Popen[bytes]:
