@@ -84,3 +84,10 @@ class FaultProxy:
                 yield f"http://127.0.0.1:{runner.addresses[0][1]}"
             finally:
                 await runner.cleanup()
+
+
+async def hung_up(request: web.Request) -> web.StreamResponse:
+    """A fault: there is no answer at all."""
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
