@@ -26,6 +26,9 @@ LAUNCH = """mutation($i: LaunchWorkspaceInput!) { launchWorkspace(input: $i) {
   workspace { id uuid state } problem { code message } } }"""
 WATCH = """subscription { workspaceChanged { uuid state sequence openUrl problem { code message } steps { name state } } }"""
 
+Step = Callable[[str, Callable[[], Any]], Any]
+"""Carries out one named step, says so, and returns its result."""
+
 
 class StepFailed(AssertionError):
     """A step did not come out as it must."""

@@ -11,11 +11,9 @@ from typing import Any
 import h5py
 import numpy as np
 
-from deploy.demo.journey import Journey, must
+from deploy.demo.journey import Journey, Step, must
 from deploy.demo.reference import Curve
 from deploy.demo.world import World
-
-Step = Callable[[str, Callable[[], Any]], Any]
 
 
 def packages(step: Step, journey: Journey, kernel: Any, dataset: dict[str, Any]) -> None:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 from deploy.demo.identity import agents_own
-from deploy.demo.journey import Journey, must
+from deploy.demo.journey import Journey, Step, must
 from deploy.demo.people import PEOPLE
 from deploy.demo.world import World
 
-Step = Callable[[str, Callable[[], Any]], Any]
 FACILITY = "alpha"
 OURS = "__Host-parasol"
 """How the names of the portal's and the gateway's cookies begin."""
@@ -136,8 +134,7 @@ def neighbour(step: Step, world: World, kernel: Any) -> None:
         lambda: _attack(hostile, seen, world),
     )
     step("the first one goes on", lambda: must(kernel.run("print(6 * 7)").strip() == "42", "it does not"))
-    hostile.run(TRAP)
-    step("it sets a trap for its visitor's cookies", ben.stop)
+    step("it sets a trap for its visitor's cookies", lambda: (hostile.run(TRAP), ben.stop()))
     trapped = step("and is started again with it", lambda: _kernel(ben, dataset))
     step("it hears no cookie of the gateway's and no token", lambda: _heard(ben, trapped))
     step("the other person's workspace is stopped", ben.stop)

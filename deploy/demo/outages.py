@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 import requests
 
 from deploy.demo.ground import Ground
-from deploy.demo.journey import Journey, must
+from deploy.demo.journey import Journey, Step, must
 from deploy.demo.world import World
 
-Step = Callable[[str, Callable[[], Any]], Any]
 WITHIN_S = 90.0
 
 

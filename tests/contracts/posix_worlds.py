@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from abc import abstractmethod
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -65,9 +66,9 @@ class PosixWorld(AccountsWorld):
         self.kept.pop(username, None)
         self.write()
 
+    @abstractmethod
     def write(self) -> None:
         """Bring the facility's system to what is kept."""
-        raise NotImplementedError
 
     def members(self) -> dict[tuple[str, int], list[str]]:
         """(name, gid) of each group with its members."""

@@ -71,9 +71,11 @@ class _Server:
 
         serving = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
         serving.start()
-        yield served.result(30)
-        self._loop.call_soon_threadsafe(self._over.set)
-        serving.join()
+        try:
+            yield served.result(30)
+        finally:
+            self._loop.call_soon_threadsafe(self._over.set)
+            serving.join()
 
     def away(self) -> None:
         self._proxy.fault = hung_up

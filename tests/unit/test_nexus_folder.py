@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import threading
 from collections import Counter
@@ -48,7 +47,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-@pytest.mark.skipif(os.getuid() == 0, reason="root reads every folder; make test drops to an ordinary user")
+@pytest.mark.needs("ordinary-user")  # root reads every folder
 def test_files_below_a_folder_that_cannot_be_read_stay_known(root: Path, tmp_path: Path) -> None:
     put(root, "a/one", 1.0)
     put(root, "b/two", 2.0)
