@@ -172,7 +172,7 @@ async def listen(spec: dict[str, Any], door: Door) -> tuple[asyncio.AbstractServ
 
 
 def hand_back(port: int) -> None:
-    """Write where it listens, in one step."""
+    """Write that its program has begun and on which port it listens, 0 for none; in one step."""
     place = {
         "host": os.environ.get("SLURMD_NODENAME", ""),
         "port": port,
@@ -207,6 +207,7 @@ async def task(spec: dict[str, Any], command: list[str], variables: dict[str, st
     os.umask(spec["umask"])
     with os.fdopen(os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "w") as log:
         program = await started(command, variables, work, log)
+    hand_back(0)
     return await ended(program)
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from facility_agent.adapters.compute import slurm_commands, slurm_queue, slurm_reasons
 from facility_agent.adapters.compute.slurm_commands import CommandQueue
 from facility_agent.adapters.compute.slurm_looks import pause_of
-from facility_agent.adapters.compute.slurm_orders import address_of
+from facility_agent.adapters.compute.slurm_orders import address_of, begun
 from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_queue import Job, Wanted
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
@@ -160,6 +160,16 @@ def test_only_slurms_own_machine_is_believed() -> None:
             address_of({"state": "there", "text": bad}, job, settings)
     with pytest.raises(ValueError, match="a link"):
         address_of({"state": "refused", "why": "a link"}, job, settings)
+
+
+def test_a_task_has_begun_when_its_own_job_says_so() -> None:
+    job, said = Job(7, "RUNNING", 0, "n1"), THERE.replace("20001", "0")
+    assert begun({"state": "there", "text": said}, job) is not None
+    assert begun({"state": "none"}, job) is None
+    with pytest.raises(ValueError, match="another host or job"):
+        begun({"state": "there", "text": said}, Job(8, "RUNNING", 0, "n1"))
+    with pytest.raises(ValueError, match="outside the site's range"):
+        address_of({"state": "there", "text": said}, job, SlurmSettings())
 
 
 @pytest.mark.parametrize(

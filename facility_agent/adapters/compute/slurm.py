@@ -20,7 +20,7 @@ from facility_agent.adapters.compute import slurm_reasons
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of, queue_of
-from facility_agent.adapters.compute.slurm_orders import address_of, known_of, order_of, wanted_of
+from facility_agent.adapters.compute.slurm_orders import address_of, begun, known_of, order_of, wanted_of
 from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_queue import Job
 from facility_agent.adapters.compute.slurm_records import Records
@@ -58,7 +58,7 @@ class SlurmCompute(ComputeBackend):
         self._queue = queue_of(settings, helper)
         self._places, self._looks = Places(self._queue), Looks(self._queue, settings.poll_s)
         self._starting: dict[str, asyncio.Lock] = {}
-        self._ready: dict[str, tuple[str, int]] = {}
+        self._ready: dict[str, tuple[str, int] | None] = {}  # tasks, which listen nowhere, with None
         self._never: dict[str, float] = {}
         self._asked: dict[str, tuple[float, Observation]] = {}
 
@@ -145,7 +145,7 @@ class SlurmCompute(ComputeBackend):
                 return Observation(
                     RunState.UNKNOWN, "SCHEDULER_SUSPENDED", "The facility's scheduler has suspended it."
                 )
-            if name in self._ready or known.get("task"):
+            if name in self._ready:
                 return Observation(RunState.RUNNING)
             return await self._answers(name, known, job)
         except (OSError, ValueError, KeyError, ParasolError):
@@ -162,7 +162,7 @@ class SlurmCompute(ComputeBackend):
         return Observation(RunState.QUEUED, said.code, self._places.told(job, said.sentence))
 
     async def _answers(self, name: str, known: Mapping[str, Any], job: Job) -> Observation:
-        """Whether its endpoint answers; that is asked until it does for the first time."""
+        """Whether its endpoint answers, or a task's program has begun; that is asked until it does for the first time."""
         now, starting = asyncio.get_running_loop().time(), Observation(RunState.STARTING)
         asked, before = self._asked.get(name, (-ASK_S, starting))
         if now - asked < ASK_S:
@@ -170,13 +170,17 @@ class SlurmCompute(ComputeBackend):
         self._asked[name] = now, starting
         try:
             found = await self._helper.ask("slurm_read", id=name, what="endpoint")
-            address = address_of(found, job, self._settings)
+            if known.get("task"):
+                ready, address = begun(found, job) is not None, None
+            else:
+                address = address_of(found, job, self._settings)
+                ready = address is not None and await answers(address, known["headers"])
         except ValueError as error:
             log.warning("%s: its endpoint is refused: %s", name, error)
             refused = replace(starting, reason="ENDPOINT_REFUSED", message=NOT_ITS_OWN)
             self._asked[name] = now, refused
             return refused
-        if address is None or not await answers(address, known["headers"]):
+        if not ready:
             return starting
         self._ready[name] = address
         return Observation(RunState.RUNNING)

@@ -52,7 +52,18 @@ def order_of(spec: StartSpec, account: Account, settings: SlurmSettings) -> dict
 
 
 def address_of(found: Mapping[str, Any], job: Job, settings: SlurmSettings) -> tuple[str, int] | None:
-    """Where it listens: on Slurm's own machine for it; None before it says so.
+    """Where it listens: on Slurm's own machine for it; None before it says so. Arguments and errors as of `begun`."""
+    said = begun(found, job)
+    if said is None:
+        return None
+    port = said.get("port")
+    if type(port) is not int or not settings.ports[0] <= port <= settings.ports[1]:
+        raise ValueError("its port is outside the site's range")
+    return settings.address.replace("{node}", job.host), port
+
+
+def begun(found: Mapping[str, Any], job: Job) -> Mapping[str, Any] | None:
+    """What the job's script says once its program has been started, None before.
 
     `found` is the helper's answer about the file. Raises ValueError for a file that is not believed.
     """
@@ -66,7 +77,4 @@ def address_of(found: Mapping[str, Any], job: Job, settings: SlurmSettings) -> t
         raise ValueError("it is no JSON object") from None
     if not isinstance(said, dict) or said.get("host") != job.host or said.get("job") != str(job.number):
         raise ValueError("it names another host or job than Slurm")
-    port = said.get("port")
-    if type(port) is not int or not settings.ports[0] <= port <= settings.ports[1]:
-        raise ValueError("its port is outside the site's range")
-    return settings.address.replace("{node}", job.host), port
+    return said
