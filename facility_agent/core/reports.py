@@ -33,6 +33,11 @@ def left_queue(row: WorkspaceRow, now: float) -> WorkspaceRow:
     return replace(row, steps=json.dumps(steps))
 
 
+def was_taken(row: WorkspaceRow) -> bool:
+    """Whether the compute backend has said that it took it; one that was only found in its list may never have reached it."""
+    return any(name == StepName.START for name, _, _ in json.loads(row.steps))
+
+
 def began(row: WorkspaceRow) -> float:
     """When its start began."""
     return next((at for name, at, _ in json.loads(row.steps) if name == StepName.START), row.created_at)

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
-from facility_agent.core.reports import began, entered, left_queue, waits
+from facility_agent.core.reports import began, entered, left_queue, waits, was_taken
 from facility_agent.core.rows import Rows
 from facility_agent.core.runs import START_WITHIN, Runs
 from facility_agent.ports.compute import ComputeBackend, Observation, RunState
@@ -28,7 +28,6 @@ class Watcher:
     def __init__(self, rows: Rows, compute: ComputeBackend, clock: Callable[[], float]) -> None:
         self._rows, self._compute, self._clock = rows, compute, clock
         self._gone: dict[str, int] = {}
-        self._found: set[str] = set()
         self._tried: dict[str, float] = {}
         self._probing = asyncio.Lock()
         self._probed = False
@@ -89,7 +88,6 @@ class Watcher:
                 continue
             handle = owned.get(row.workspace_id, "")
             if handle:
-                self._found.add(name)
                 await self._rows.change(name, lambda old, h=handle: replace(old, handle=h))  # type: ignore[misc]
             else:
                 await self._never_began(row)
@@ -136,7 +134,6 @@ class Watcher:
         elif _is_over(row, now):
             self._end(name, *AT_ITS_END)
         elif observed.state is RunState.RUNNING and row.state is not WorkspaceState.RUNNING:
-            self._found.discard(name)
             await self._rows.change(
                 name,
                 lambda old: replace(
@@ -163,9 +160,8 @@ class Watcher:
             return
         del self._gone[name]
         never_ran, over = row.state is WorkspaceState.STARTING, _is_over(row, now)
-        if no_trace and never_ran and name in self._found and not _too_long(row, now):
+        if no_trace and never_ran and not was_taken(row) and not _too_long(row, now):
             # An earlier process died between taking note of it and starting it; `start` is idempotent by its id.
-            self._found.discard(name)
             self._running.begin_again(row)
         elif row.state is WorkspaceState.STOPPING or over:
             await self._rows.end(name, WorkspaceState.ENDED, *(AT_ITS_END if over else ("", "")))

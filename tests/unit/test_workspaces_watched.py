@@ -13,10 +13,11 @@ import pytest
 
 from facility_agent.core.rows import Rows
 from facility_agent.core.watching import Watcher
-from facility_agent.ports.compute import Observation, RunState
-from facility_agent.testing.memory_compute import MemoryCompute
+from facility_agent.ports.compute import Observation, RunState, StartSpec
+from facility_agent.ports.directory import Account
+from facility_agent.testing.memory_compute import Machine, MemoryCompute
 from shared.commands import Stop, Verb
-from shared.errors import BackendError
+from shared.errors import BackendError, BackendUnavailable
 from shared.facilities import Outcome
 from shared.workspaces import StepName, WorkspaceState
 from tests.facility_scene import FacilityScene
@@ -258,6 +259,41 @@ async def test_a_start_that_was_not_written_down_is_found_by_its_id(at: Facility
     workspace_id = await at.running(await at.ada())
     await without_handle(at, workspace_id)
     await at.reopen()
+    await at.until(workspace_id, S.RUNNING)
+    assert at.machine.started == [workspace_id]
+
+
+class Noting(MemoryCompute):
+    """Takes note of what it is to start and lists it, as a scheduler's adapter does; with `dies` nothing comes of it."""
+
+    def __init__(self, machine: Machine, notes: set[str], *, dies: bool = False) -> None:
+        super().__init__(machine)
+        self.notes, self.dies = notes, dies
+
+    async def start(self, spec: StartSpec, account: Account) -> str:
+        self.notes.add(spec.workspace_id)
+        if self.dies:
+            raise BackendUnavailable
+        return await super().start(spec, account)
+
+    async def list_owned(self) -> Mapping[str, str]:
+        return dict(zip(self.notes, self.notes, strict=True)) | dict(await super().list_owned())
+
+
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+async def test_what_was_only_noted_is_started_however_often_the_agent_dies(at: FacilityScene, deaths: int) -> None:
+    held = await at.ada()
+    notes = set[str]()
+    at.seen_by(Noting(at.machine, notes, dies=True))
+    workspace_id, _ = await at.launch(held)
+    await settled(at)
+    assert notes == {workspace_id}
+    for _ in range(deaths):
+        await at.reopen()
+        at.seen_by(Noting(at.machine, notes))
+        await at.workspaces.probed()
+        assert (await at.row(workspace_id)).handle == workspace_id
+    assert at.machine.started == []
     await at.until(workspace_id, S.RUNNING)
     assert at.machine.started == [workspace_id]
 
