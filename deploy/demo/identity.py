@@ -11,7 +11,7 @@ from deploy.demo.people import PEOPLE
 from deploy.demo.world import World
 
 SEEN = """
-import glob, json, os, pathlib, pwd, subprocess
+import errno, glob, json, os, pathlib, pwd, subprocess
 
 def code(*words):
     try:
@@ -27,6 +27,13 @@ def words_of(path):
     except OSError:
         return ""
 
+def reads(path):
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as error:
+        return error.errno == errno.ENXIO  # a socket, which could be asked
+    return True
+
 def outcome(do):
     try:
         return repr(do())
@@ -39,7 +46,7 @@ print(json.dumps({
     "home": os.path.expanduser("~"), "privileges": [line.split()[1] for line in open("/proc/self/status") if line.startswith(("CapPrm", "CapEff"))],
     "root": [outcome(lambda: os.setuid(0)), outcome(lambda: os.seteuid(0)), outcome(lambda: os.setgroups([0]))],
     "sudo": [code("su", "-c", "true"), code("unshare", "--mount", "true"), code("sudo", "-n", "true")],
-    "reached": [path for path in REACH if os.access(path, os.R_OK)],
+    "reached": [path for path in REACH if reads(path)],
     "secrets": [words for words in map(words_of, glob.glob("/proc/[0-9]*/cmdline")) if token in words],
 }))
 """
@@ -51,12 +58,14 @@ def agents_own(world: World) -> list[str]:
     return [str(world.folder / "a" / name) for name in names]
 
 
-def as_the_account(kernel: Any, ground: Ground, world: World) -> None:
-    """Ada's uid, gid and every group; no way to become root; neither somebody else's proposals nor anything of the agent's."""
-    person, data = PEOPLE[0], world.folder / "data" / "alpha"
+def as_the_account(kernel: Any, ground: Ground, world: World, chosen: str) -> None:
+    """Ada's uid, gid and every group; no way to become root; no proposal but the chosen one, nor anything of the agent's."""
+    person = PEOPLE[0]
     username, _, uid = person.accounts["alpha"]
     own = person.proposals["alpha"]
-    others = [str(data / proposal) for proposal in ground.groups if proposal not in own]
+    not_chosen = [proposal for proposal in ground.groups if proposal != chosen]
+    must(not {*own}.isdisjoint(not_chosen), "Ada has no other proposal to try")
+    others = [str(world.folder / kind / "alpha" / each) for kind in ("data", "processed") for each in not_chosen]
     reach = [*others, *agents_own(world)]
     seen = json.loads(kernel.run(f"REACH = {reach!r}\n{SEEN}"))
     must(seen["uids"] == [uid] * 3 and seen["gids"] == [uid] * 3, f"{seen}")

@@ -25,7 +25,11 @@ def page() -> str:
     ]  # fmt: skip
     waits = {each.code: each.sentence for each in reversed((*slurm_reasons.WAITING.values(), *limits))}
     waits = dict(reversed(waits.items()))  # of several sentences the first
-    ends = {each.code: each.sentence for each in slurm_reasons.ENDED.values() if each.code not in ENDINGS}
+    ends = {
+        each.code: each.sentence
+        for each in (*slurm_reasons.ENDED.values(), *slurm_reasons.OWN.values())
+        if each.code not in ENDINGS
+    }
     cluster = {code: said for code, said in kubernetes_reasons.SENTENCES.items() if code not in ENDINGS}
     why = {
         "LIFETIME": "It reached its end.", "TIMED_OUT": "It did not start within 10 minutes.",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from facility_agent.adapters.compute import tasks
+from facility_agent.adapters.compute import landlock, tasks
 from facility_agent.adapters.compute.packages import prepared
 from facility_agent.adapters.compute.supervisor import read_record, show, write_json
 from facility_agent.helper import slurm_commands, slurm_rest
@@ -194,6 +194,7 @@ def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
         "command",
         "variables",
         "mounts",
+        "readable",
         "modules",
         "image",
         "home",
@@ -209,9 +210,10 @@ def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
         results = tasks.begin(Path.cwd() / "work" / said["task"]["results"], said["task"]["facts"])
         spec |= {"results": str(results), "log": str(results / tasks.LOG), "umask": tasks.UMASK}
     spec |= {"gpus": "gpu" in said["gres"], "apptainer": slurm.apptainer, "modules_from": slurm.modules_from}
-    Path("spec.json").unlink(missing_ok=True)
-    with os.fdopen(os.open("spec.json", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        json.dump(spec, file)
+    for name, text in (("spec.json", json.dumps(spec)), ("landlock.py", Path(landlock.__file__).read_text())):
+        Path(name).unlink(missing_ok=True)
+        with os.fdopen(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
     return folder
 
 
@@ -219,8 +221,6 @@ def _unusable(said: Mapping[str, Any]) -> str:
     """Why, for the person."""
     if not Path(said["home"]).is_dir() or not os.access(said["home"], os.W_OK | os.X_OK):
         return "Your home folder is not there at the facility; its operators can mend that."
-    if not said["image"] and any(only and os.access(folder, os.W_OK) for _, folder, only in said["mounts"]):
-        return "The facility cannot mount a proposal read-only in this environment."
     return ""
 
 

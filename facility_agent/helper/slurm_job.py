@@ -4,6 +4,9 @@ It stands in the account's private folder, where `spec.json` says what to run; n
 arguments or in Slurm's list of variables. It runs the program on a Unix socket of the node, listens on a port of the
 site's range that it has bound itself, writes `endpoint.json` once it listens, and lets through only connections whose
 first request bears the key. A second job for the same workspace finds the mark of the first and ends.
+
+Without an image the program gives up what it does not need (`landlock.py`, which lies beside `spec.json`), where the node's
+kernel has Landlock.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
+import importlib.util
 import json
 import os
 import random
@@ -25,6 +29,8 @@ from typing import Any
 KEY = b"parasol-door"
 """The header that bears the key."""
 HEAD, WITHIN_S, AT_ONCE = 65536, 15.0, 512
+HAS_RUN, CANNOT_MOUNT = 75, 76
+"""Exit codes: another job has run this workspace; a proposal that is to be read only could be written."""
 MODULES = '. "$0" >&2 && module load "$@" >&2 && exec env -0'
 """`$0` is the site's file that defines `module`."""
 
@@ -90,6 +96,40 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
     out.update({prefix + name: value for name, value in spec["own"].items()} if prefix else {})
     out.update({prefix + name: filled(value, fill) for name, value in spec["variables"].items()})
     return out
+
+
+def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict[str, list[Path]]:
+    """What the program may do below which folders, by the words of `landlock.restrict`; empty for whatever the account may.
+
+    `version` is the kernel's Landlock. Raises SystemExit where a proposal would not be read-only.
+    """
+    if spec["image"]:
+        return {}
+    shown = [folder for _, folder, only in spec["mounts"] if only]
+    if version == 0:
+        if any(os.access(folder, os.W_OK) for folder in shown):
+            os.write(2, b"this node cannot mount a proposal read-only: its kernel has no Landlock\n")
+            sys.exit(CANNOT_MOUNT)
+        return {}
+    own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
+    writable = [work, tmp, spec["home"], *own, *(folder for _, folder, only in spec["mounts"] if not only)]
+    readable = [each for each in spec["readable"] if each not in shown]
+    return {name: [Path(each) for each in folders] for name, folders in (
+        ("readable", readable), ("writable", writable), ("exact", shown),
+    )}  # fmt: skip
+
+
+def confined(spec: dict[str, Any], work: str, tmp: str, program: str) -> Any:
+    """What the program's process does before it becomes the program; None for nothing. Raises SystemExit."""
+    found = importlib.util.spec_from_file_location("landlock", "landlock.py")
+    landlock = importlib.util.module_from_spec(found)  # type: ignore[arg-type]
+    found.loader.exec_module(landlock)  # type: ignore[union-attr]
+    may = confinement(spec, work, tmp, landlock.abi_version())
+    if not may:
+        return None
+    may["readable"] += [*landlock.SYSTEM, *landlock.program_folders(Path(program))]
+    may["writable"].append(landlock.DEVICES)
+    return lambda: landlock.restrict(**may)
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -190,35 +230,44 @@ async def run(spec: dict[str, Any], work: str, tmp: str) -> int:
     """To the program's end, or SIGTERM; its exit code as a shell has it."""
     path = f"{tmp}/s"
     fill = {"socket": path, "work": work, "secret": spec["secret"], "results": spec.get("results", "")}
-    command = contained(spec, [filled(word, fill) for word in spec["command"]], work, tmp)
-    variables = environment(spec, tmp, fill)
+    command = [filled(word, fill) for word in spec["command"]]
+    first = confined(spec, work, tmp, command[0])
+    command, variables = contained(spec, command, work, tmp), environment(spec, tmp, fill)
     if spec.get("results"):
-        return await task(spec, command, variables, work)
+        return await task(spec, command, variables, work, first)
     server, port = await listen(spec, Door(spec["door"], path))
-    program = await started(command, variables, work, None)
+    program = await started(command, variables, work, None, first)
     hand_back(port)
     code = await ended(program)
     server.close()
     return code
 
 
-async def task(spec: dict[str, Any], command: list[str], variables: dict[str, str], work: str) -> int:
+async def task(spec: dict[str, Any], command: list[str], variables: dict[str, str], work: str, first: Any) -> int:
     """The same of what listens nowhere; its output is for those who may see its results."""
     os.umask(spec["umask"])
     with os.fdopen(os.open(spec["log"], os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "w") as log:
-        program = await started(command, variables, work, log)
+        program = await started(command, variables, work, log, first)
     hand_back(0)
     return await ended(program)
 
 
-async def started(command: list[str], variables: dict[str, str], work: str, output: Any) -> Any:
-    """The program, which SIGTERM ends; its output goes to this file, with None to the job's. Raises SystemExit."""
+async def started(command: list[str], variables: dict[str, str], work: str, output: Any, first: Any) -> Any:
+    """The program, which does this first and which SIGTERM ends; its output goes to this file, with None to the job's. Raises SystemExit."""
     try:
         program = await asyncio.create_subprocess_exec(
-            *command, env=variables, cwd=work, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            *command,
+            env=variables,
+            cwd=work,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=first,
         )
     except OSError as error:
         sys.exit(f"its program cannot be started: {error.strerror}")
+    except subprocess.SubprocessError:
+        sys.exit("its program cannot be started: the node's kernel refuses to confine it")
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, lambda: end(program))
     return program
 
@@ -236,10 +285,10 @@ def end(program: asyncio.subprocess.Process) -> None:
 
 
 def main() -> None:
-    """Exit codes: the program's; 75 when another job has run this workspace."""
+    """Exit codes: the program's, or one of those above."""
     os.umask(0o077)
     if not claim():
-        sys.exit(75)
+        sys.exit(HAS_RUN)
     spec, work = read("spec.json"), str(Path.cwd() / "work")
     tmp = tempfile.mkdtemp(prefix="parasol-")
     try:

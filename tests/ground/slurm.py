@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from deploy.demo import prepare
 from deploy.demo.ground import Ground
 from deploy.demo.people import PEOPLE
 from deploy.setup.ordinary_user import UID
@@ -101,4 +102,5 @@ def _compute(folder: Path, cluster: SlurmSite) -> str:
     return (
         f'[compute]\nadapter = "slurm"\n[compute.slurm]\nhelper = "{folder}/run/s"\nconf = "{cluster.conf}"\n'
         f'listen = "127.0.0.1"\naddress = "127.0.0.1"\ndefault = {default}\n'
+        f"readable = [{json.dumps(str(prepare.HERE / 'environment'))}]\n"
     )

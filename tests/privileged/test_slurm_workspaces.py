@@ -236,7 +236,6 @@ async def test_what_would_wait_for_ever_is_taken_back(
         ({"flavour": Flavour("x", "", 5000, 2**30, 0, 0, 3600)}, BackendError, "helper"),
         ({"command": ("/usr/bin/id", "{socket}")}, BackendError, "helper"),
         ({"variables": (("LD_PRELOAD", "/tmp/x.so"),)}, BackendError, "helper"),
-        ({"mounts": (Mount("p", Path("/tmp")),)}, BackendError, "read-only"),
     ],
 )
 async def test_what_cannot_be_is_refused_and_leaves_nothing(

@@ -226,7 +226,7 @@ def test_a_scheduler_that_is_slow_is_asked_less_often(
 
 SPEC: dict[str, Any] = {
     "image": "", "home": "/home/ada", "username": "ada", "modules": [], "variables": {"TOKEN": "{secret}", "AT": "{socket}"}, "gpus": False,
-    "apptainer": "/usr/bin/apptainer", "mounts": [["p1", "/data/p1", True], ["p2", "/data/p2", False]], "modules_from": "", "own": {},
+    "apptainer": "/usr/bin/apptainer", "mounts": [["p1", "/data/p1", True], ["p2", "/data/p2", False]], "modules_from": "", "own": {}, "readable": ["/sw", "/data/p1"],
 }  # fmt: skip
 FILL = {"socket": "/tmp/x/s", "work": "/w", "secret": "of-nobody"}
 
@@ -247,6 +247,24 @@ def test_an_image_gets_its_folders_and_never_the_secret_as_an_argument() -> None
     with pytest.raises(SystemExit, match="colon or a comma"):
         slurm_job.contained({**spec, "mounts": [["p", "/data,rw:/etc", True]]}, ["/x"], "/w", "/tmp/x")
     assert slurm_job.contained(SPEC, ["/x"], "/w", "/t") == ["/x"]
+
+
+def test_a_program_without_an_image_may_what_its_workspace_shows() -> None:
+    may = slurm_job.confinement({**SPEC, "own": {"PYTHONUSERBASE": "/own"}}, "/w", "/tmp/x", version=1)
+    assert may["exact"] == [Path("/data/p1")]
+    assert may["readable"] == [Path("/sw")], (
+        "what is shown is opened without following a link, and not a second time"
+    )
+    assert {*map(str, may["writable"])} == {"/w", "/tmp/x", "/home/ada", "/own", "/data/p2"}
+    assert slurm_job.confinement({**SPEC, "image": "/images/a.sif"}, "/w", "/tmp/x", version=1) == {}
+
+
+def test_a_node_without_landlock_runs_nothing_that_could_write_a_proposal(tmp_path: Path) -> None:
+    assert slurm_job.confinement({**SPEC, "mounts": [["p", "/proc", True]]}, "/w", "/tmp/x", version=0) == {}
+    with pytest.raises(SystemExit) as ended:
+        slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version=0)
+    assert ended.value.code == slurm_queue.CANNOT_MOUNT == slurm_job.CANNOT_MOUNT
+    assert slurm_reasons.ended("FAILED", slurm_queue.CANNOT_MOUNT).code == "MOUNT_FAILED"
 
 
 def test_modules_are_loaded_by_the_sites_own_shell_function(

@@ -1,6 +1,6 @@
 """Landlock: lets a process give up rights for itself and its descendants (Linux ≥ 5.13, `landlock(7)`).
 
-Standard library only: the supervisor runs it between fork and exec. System call numbers are the same on all
+Standard library only, for Python 3.9 and newer: the supervisor, the helper and Slurm jobs run it between fork and exec. System call numbers are the same on all
 architectures that use the generic table and on x86-64.
 """
 
@@ -13,6 +13,14 @@ import struct
 from collections.abc import Iterable
 from pathlib import Path
 
+SYSTEM = tuple(
+    Path(each)
+    for each in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys", "/etc/resolv.conf")
+)
+"""What every program may read; the last often is a link that leads out of `/etc`."""
+DEVICES = Path("/dev")
+"""What every program may write."""
+
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _PR_SET_NO_NEW_PRIVS = 38
 _RULE_PATH_BENEATH = 1
@@ -24,6 +32,14 @@ _OF_FILES = _EXECUTE | _WRITE_FILE | _READ_FILE | _TRUNCATE | _IOCTL_DEV
 _SCOPES = 0b11  # abstract Unix sockets and signals stay within the sandbox
 
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+def program_folders(program: Path) -> Iterable[Path]:
+    """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
+    yield program.parent.parent
+    resolved = program.resolve()
+    if resolved.parent != program.parent:
+        yield resolved.parent.parent
 
 
 def abi_version() -> int:
@@ -69,7 +85,7 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path], exact: Iterable
 
 def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:
     try:
-        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        handle = _handle(path)
     except OSError:
         return
     try:
@@ -81,6 +97,13 @@ def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:
         _checked(_libc.syscall(_ADD, ruleset, _RULE_PATH_BENEATH, rule, 0))
     finally:
         os.close(handle)
+
+
+def _handle(path: Path) -> int:
+    try:  # O_PATH alone leaves a folder that is mounted on demand unmounted, and a rule for what lies under a mount is none (open(2))
+        return os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
+    except NotADirectoryError:
+        return os.open(path, os.O_PATH | os.O_CLOEXEC)
 
 
 def _opened(handle: int) -> str:

@@ -25,13 +25,10 @@ from facility_agent.adapters.compute.process_account import AccountCompute, Mean
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.process_records import (
-    DEVICES,
-    SYSTEM,
     check_room,
     is_young,
     machine,
     observed_end,
-    program_folders,
     reaper,
     tail,
 )
@@ -134,11 +131,11 @@ class ProcessCompute(ComputeBackend):
             **{name: filled(value, fill) for name, value in spec.variables},
         }  # fmt: skip
         program = Path(command[0])
-        readable = [*SYSTEM, *program_folders(program), *self._settings.readable]
+        readable = [*landlock.SYSTEM, *landlock.program_folders(program), *self._settings.readable]
         mounted = [mount.folder for mount in spec.mounts if mount.read_only]
         writable = [
             home,
-            DEVICES,
+            landlock.DEVICES,
             *packages.folders(own),
             *(mount.folder for mount in spec.mounts if not mount.read_only),
         ]

@@ -19,16 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from facility_agent.adapters.compute.endings import ENDINGS
+from facility_agent.adapters.compute.landlock import DEVICES, SYSTEM, program_folders
 from facility_agent.adapters.compute.process_endpoint import answers
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.process_records import (
-    DEVICES,
-    SYSTEM,
     check_room,
     is_young,
     machine,
     observed_end,
-    program_folders,
     tail,
 )
 from facility_agent.adapters.compute.supervisor import read_record, write_json

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from facility_agent.adapters.compute.endings import ENDINGS
 from facility_agent.ports.compute import Capacity, Observation, RunState
 
-SYSTEM = tuple(Path(p) for p in ("/usr", "/lib", "/lib64", "/bin", "/sbin", "/etc", "/opt", "/proc", "/sys"))
-DEVICES = Path("/dev")
 LOG_TAIL = 64 * 1024
 SOCKET_PATH = 100
 
@@ -33,14 +31,6 @@ class Reaper:
 
 
 reaper = Reaper()
-
-
-def program_folders(program: Path) -> Iterable[Path]:
-    """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
-    yield program.parent.parent
-    resolved = program.resolve()
-    if resolved.parent != program.parent:
-        yield resolved.parent.parent
 
 
 def is_young(meta: Path) -> bool:

@@ -16,8 +16,8 @@ from facility_agent.plugins import Fault
 from facility_agent.ports.compute import Capacity
 
 AWAY = "The facility's scheduler does not answer at the moment."
-HAS_RUN = 75
-"""The exit code of a second job for a workspace."""
+HAS_RUN, CANNOT_MOUNT = 75, 76
+"""Exit codes of the job's script: of a second job for a workspace; of one on a node that cannot mount read-only."""
 
 
 @dataclass(frozen=True, slots=True)

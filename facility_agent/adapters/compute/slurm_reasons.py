@@ -7,9 +7,11 @@ for what `sbatch` prints.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from facility_agent.adapters.compute.endings import ENDINGS
+from facility_agent.adapters.compute.slurm_queue import CANNOT_MOUNT, HAS_RUN
 from shared.errors import (
     BackendError,
     BackendUnavailable,
@@ -156,6 +158,13 @@ def refused(stderr: str) -> ParasolError:
     return BackendError("The facility's scheduler refused it; its operators can see why in their log.")
 
 
+OWN: Mapping[int, Said] = {
+    HAS_RUN: Said("CONFLICT", "It had already run once."),
+    CANNOT_MOUNT: Said("MOUNT_FAILED", "The facility cannot mount a proposal read-only in this environment."),
+}
+"""What the exit codes of the job's own script mean."""
+
+
 def ended(state: str, exit_code: int | None) -> Said:
     """Why it ended, by its state; a fault of its own otherwise."""
     found = ENDED.get(state)
@@ -163,8 +172,8 @@ def ended(state: str, exit_code: int | None) -> Said:
         return found
     if state == "COMPLETED":
         return Said("", "It ended by itself.")
-    if exit_code == 75:
-        return Said("CONFLICT", "It had already run once.")
+    if exit_code is not None and exit_code in OWN:
+        return OWN[exit_code]
     if exit_code is not None and exit_code > 128:
         return _common("KILLED")
     return _common("EXITED")

@@ -95,6 +95,9 @@ class SlurmSettings(BaseModel):
     environments: dict[str, Software] = Field(
         default={}, description="How an environment's program is run, by its id; as it is when not named here."
     )
+    readable: tuple[Absolute, ...] = Field(
+        default=(), description="More folders of the nodes that programs without an image may read, e.g. software."
+    )
     poll_s: float = Field(
         default=5.0,
         ge=0,
