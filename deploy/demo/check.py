@@ -85,10 +85,7 @@ def _steps(world: World, data_folder: Path | None, say: Callable[[str], None], g
     if data_folder is None:
         step("the peaks lie at the calibrant's d-spacings", lambda: _peaks(curve[0], dataset["title"]))
     if ground:
-        step(
-            "the program is the account and nobody else",
-            lambda: as_the_account(kernel, ground, world, dataset["proposal"]),
-        )
+        step("the program is the account and nobody else", lambda: as_the_account(kernel, ground, world, dataset))
     step("proposals are read-only, scratch and processed are not", lambda: _read_only(kernel))
     if ground:
         neighbour(step, world, kernel)

@@ -58,12 +58,12 @@ def agents_own(world: World) -> list[str]:
     return [str(world.folder / "a" / name) for name in names]
 
 
-def as_the_account(kernel: Any, ground: Ground, world: World, chosen: str) -> None:
+def as_the_account(kernel: Any, ground: Ground, world: World, dataset: dict[str, Any]) -> None:
     """Ada's uid, gid and every group; no way to become root; no proposal but the chosen one, nor anything of the agent's."""
     person = PEOPLE[0]
     username, _, uid = person.accounts["alpha"]
     own = person.proposals["alpha"]
-    not_chosen = [proposal for proposal in ground.groups if proposal != chosen]
+    not_chosen = [proposal for proposal in ground.groups if proposal != dataset["proposal"]]
     must(not {*own}.isdisjoint(not_chosen), "Ada has no other proposal to try")
     others = [str(world.folder / kind / "alpha" / each) for kind in ("data", "processed") for each in not_chosen]
     reach = [*others, *agents_own(world)]

@@ -113,10 +113,12 @@ def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict
         return {}
     own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
     writable = [work, tmp, spec["home"], *own, *(folder for _, folder, only in spec["mounts"] if not only)]
-    readable = [each for each in spec["readable"] if each not in shown]
-    return {name: [Path(each) for each in folders] for name, folders in (
-        ("readable", readable), ("writable", writable), ("exact", shown),
-    )}  # fmt: skip
+    may = {
+        "readable": [each for each in spec["readable"] if each not in shown],
+        "writable": writable,
+        "exact": shown,
+    }
+    return {name: [*map(Path, folders)] for name, folders in may.items()}
 
 
 def confined(spec: dict[str, Any], work: str, tmp: str, program: str) -> Any:
