@@ -113,11 +113,7 @@ def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict
         return {}
     own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
     writable = [work, tmp, spec["home"], *own, *(folder for _, folder, only in spec["mounts"] if not only)]
-    may = {
-        "readable": [each for each in spec["readable"] if each not in shown],
-        "writable": writable,
-        "exact": shown,
-    }
+    may: dict[str, Any] = {"readable": {*spec["readable"]} - {*shown}, "writable": writable, "exact": shown}
     return {name: [*map(Path, folders)] for name, folders in may.items()}
 
 
@@ -215,11 +211,8 @@ async def listen(spec: dict[str, Any], door: Door) -> tuple[asyncio.AbstractServ
 
 def hand_back(port: int) -> None:
     """Write that its program has begun and on which port it listens, 0 for none; in one step."""
-    place = {
-        "host": os.environ.get("SLURMD_NODENAME", ""),
-        "port": port,
-        "job": os.environ.get("SLURM_JOB_ID", ""),
-    }
+    of = os.environ.get
+    place = {"host": of("SLURMD_NODENAME", ""), "port": port, "job": of("SLURM_JOB_ID", "")}
     new = Path("endpoint.new")
     with contextlib.suppress(FileNotFoundError):
         new.unlink()
