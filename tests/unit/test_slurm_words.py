@@ -260,7 +260,7 @@ def test_a_program_without_an_image_may_what_its_workspace_shows() -> None:
 
 
 def test_a_node_without_landlock_runs_nothing_that_could_write_a_proposal(tmp_path: Path) -> None:
-    assert slurm_job.confinement({**SPEC, "mounts": [["p", "/proc", True]]}, "/w", "/tmp/x", version=0) == {}
+    assert slurm_job.confinement({**SPEC, "mounts": [["p", "/nowhere", True]]}, "/w", "/tmp/x", version=0) == {}
     with pytest.raises(SystemExit) as ended:
         slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version=0)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT == slurm_job.CANNOT_MOUNT
