@@ -56,7 +56,7 @@ class KubernetesWorld(ComputeWorld):
         return self.site.backend("theirs", **self._shown)
 
     def running(self, workspace_id: str) -> int:
-        return sum(pod["status"]["phase"] == "Running" for pod in self.site.pods(workspace_id))
+        return self.site.alive(workspace_id)
 
     @asynccontextmanager
     async def blinded(self, workspace_id: str) -> AsyncIterator[None]:

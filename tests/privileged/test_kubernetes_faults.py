@@ -232,6 +232,24 @@ async def _stands(backend: KubernetesCompute) -> bool:
     return backend.pods._broken_at is None
 
 
+async def test_what_is_stopped_as_soon_as_it_answers_ends_once_its_node_knows_it(
+    site: KubeSite, proxy: FaultProxy
+) -> None:
+    phases = []
+
+    async def noting(request: web.Request) -> web.StreamResponse | None:
+        if request.method == "DELETE" and "/pods/" in request.path:
+            pods = await asyncio.to_thread(site.pods, handle)
+            phases.append(pods[0]["status"]["phase"])
+        return None
+
+    backend, handle = await running(site)
+    proxy.fault = noting
+    await backend.stop(handle)
+    assert phases[0] == "Running", "before that its node would hold it, with its CPUs, for a minute"
+    assert site.alive(handle) == 0
+
+
 async def test_a_thousand_are_looked_at_without_a_call(site: KubeSite, proxy: FaultProxy) -> None:
     backend, handle = await running(site)
     await backend.inspect([handle])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from facility_agent.testing.patience import eventually
 from shared.errors import FlavourTooLarge, QuotaExceeded
 from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_site import ENDS_S, SMALLER, KubeSite, kube_site
+from tests.waiting import until
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
 
@@ -145,7 +147,11 @@ async def test_what_an_administrator_removes_is_removed(site: KubeSite) -> None:
 async def test_what_was_removed_while_no_agent_ran_is_gone_and_not_started_again(site: KubeSite) -> None:
     first, spec = site.backend(), site.spec()
     handle = await first.start(spec, site.account)
-    await seen_as(first, handle, RunState.RUNNING)  # a node may take a minute to end what has only begun
+    await seen_as(first, handle, RunState.RUNNING)
+    # A node may take a minute to end what its kubelet does not say to run yet.
+    await asyncio.to_thread(
+        until, lambda: site.pods(handle)[0]["status"]["phase"] == "Running", "the kubelet says so"
+    )
     await first.__aexit__()
     site.cluster.kubectl("-n", "parasol", "delete", "pod", f"ws-{handle}", "--grace-period=1")
     second = site.backend()

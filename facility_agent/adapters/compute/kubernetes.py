@@ -202,16 +202,20 @@ class KubernetesCompute(ComputeBackend):
             return (
                 Observation(RunState.STARTING) if seen.state is RunState.GONE else seen
             )  # until the cluster lacks it
+        lives = seen.state in (RunState.STARTING, RunState.RUNNING) and not is_task(pod)
+        # The kubelet tells an address up to a second before it tells that the program runs.
+        answers = lives and await self._doors.answers(handle, pod)
         if seen.state is RunState.GONE:
             self._ends.finish(handle, seen)
-        elif judged.failing:
-            if judged.at_once or self._is_hopeless(handle, judged):
-                self._ends.give_up(handle, said(judged.failing))
-        else:
+        elif answers or not judged.failing:
             self._ends.no_longer_fails(handle)
-        if seen.state is RunState.RUNNING and not (is_task(pod) or await self._doors.answers(handle, pod)):
-            return Observation(RunState.STARTING)
-        return seen
+        elif judged.at_once or self._is_hopeless(handle, judged):
+            self._ends.give_up(handle, said(judged.failing))
+        if not lives:
+            return seen
+        return (
+            Observation(RunState.RUNNING) if answers else Observation(RunState.STARTING, seen.reason, seen.message)
+        )
 
     def _is_hopeless(self, handle: str, judged: Judged) -> bool:
         image = judged.failing.startswith("IMAGE")

@@ -43,6 +43,10 @@ class Doors:
                 self._ready.add(handle)
         return handle in self._ready
 
+    def knows(self, handle: str) -> bool:
+        """Whether it has answered."""
+        return handle in self._ready
+
     async def shut(self, handle: str) -> None:
         """There is nothing behind it any more."""
         self._ready.discard(handle)
