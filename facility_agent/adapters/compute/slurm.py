@@ -23,9 +23,8 @@ from facility_agent.adapters.compute.slurm_looks import Looks, faults, jobs_of, 
 from facility_agent.adapters.compute.slurm_orders import address_of, begun, known_of, order_of, wanted_of
 from facility_agent.adapters.compute.slurm_places import Places
 from facility_agent.adapters.compute.slurm_queue import Job
-from facility_agent.adapters.compute.slurm_records import Records
+from facility_agent.adapters.compute.slurm_records import Records, end_of, was_never_taken
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
-from facility_agent.adapters.compute.supervisor import write_json
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.compute import (
     Capacity,
@@ -44,6 +43,8 @@ ASK_S = 0.1
 """A workspace that starts is asked for its endpoint at most this often."""
 SETTLES_S = 5.0
 """Slurm's first reason is not always its last."""
+UNKNOWN, RUNNING = Observation(RunState.UNKNOWN), Observation(RunState.RUNNING)
+SUSPENDED = Observation(RunState.UNKNOWN, "SCHEDULER_SUSPENDED", "The facility's scheduler has suspended it.")
 NOT_ITS_OWN = "The workspace says in a way that cannot be trusted where it listens; stop it and start another."
 
 
@@ -83,13 +84,13 @@ class SlurmCompute(ComputeBackend):
     async def _start(self, spec: StartSpec, account: Account) -> str:
         name = spec.workspace_id
         try:
-            known = await asyncio.to_thread(self._read, name, ".json")
-            if self._file(name, ".exit").exists() or self._file(name, ".stop").exists():
+            known = await asyncio.to_thread(self._records.read, name, ".json")
+            if self._records.file(name, ".exit").exists() or self._records.file(name, ".stop").exists():
                 return name
             if known is not None and ("job" in known or name in await self._queue.jobs({name: wanted_of(known)})):
                 return name
             known = {**known_of(spec, account), **(known or {}), "tried": time.time()}
-            await asyncio.to_thread(write_json, self._file(name, ".json"), known)
+            await asyncio.to_thread(self._records.write, name, ".json", known)
         except (OSError, ValueError, KeyError) as error:
             raise BackendUnavailable("The facility cannot read what it knows of this workspace.") from error
         return await self._submit(name, known, order_of(spec, account, self._settings))
@@ -100,15 +101,15 @@ class SlurmCompute(ComputeBackend):
         except BackendUnavailable:
             raise  # it may be there: it stays listed until it is known
         except ParasolError:
-            self._file(name, ".json").unlink(missing_ok=True)
+            self._records.remove(name)
             raise
         if "job" not in answer:
-            self._file(name, ".json").unlink(missing_ok=True)
+            self._records.remove(name)
             log.warning("%s: Slurm refused it: %s", name, answer)
             why = str(answer.get("why") or "")
             raise BackendError(why) if why else slurm_reasons.refused(str(answer.get("refused")))
         with suppress(OSError):  # then it is found by its name
-            await asyncio.to_thread(write_json, self._file(name, ".json"), {**known, "job": answer["job"]})
+            await asyncio.to_thread(self._records.write, name, ".json", {**known, "job": answer["job"]})
         return name
 
     # --- looking
@@ -119,47 +120,60 @@ class SlurmCompute(ComputeBackend):
         open_ones: dict[str, dict[str, Any]] = {}
         for handle in seen:
             try:
-                known = self._read(handle, ".json")
-                ended = self._read(handle, ".exit")
+                known, ended = self._records.known(handle)
                 if known is not None:
-                    seen[handle] = _end(ended) if ended else Observation(RunState.UNKNOWN)
+                    seen[handle] = end_of(ended) if ended else UNKNOWN
                     open_ones |= {} if ended else {handle: known}
             except (OSError, ValueError):
-                seen[handle] = Observation(RunState.UNKNOWN)
+                seen[handle] = UNKNOWN
         try:
             jobs, told = await self._looks.jobs(open_ones)
             await self._places.read([job for job in jobs.values() if job.state == "PENDING"])
         except ParasolError:
             return seen
-        looks = await asyncio.gather(*(self._seen(handle, open_ones[handle], jobs[handle]) for handle in jobs))
-        never = [name for name in told - jobs.keys() if _was_never_taken(open_ones[name])]
-        return seen | dict(zip(jobs, looks, strict=True)) | dict.fromkeys(never, Observation(RunState.GONE))
+        seen |= {name: self._told(name, job) or UNKNOWN for name, job in jobs.items()}
+        # A task for each of a thousand would cost more than all that is known of them.
+        asked = [name for name in jobs if seen[name] is UNKNOWN]
+        looks = await asyncio.gather(*(self._seen(name, open_ones[name], jobs[name]) for name in asked))
+        never = [name for name in told - jobs.keys() if was_never_taken(open_ones[name])]
+        return seen | dict(zip(asked, looks, strict=True)) | dict.fromkeys(never, Observation(RunState.GONE))
 
     async def _seen(self, name: str, known: Mapping[str, Any], job: Job) -> Observation:
         try:
+            if (seen := self._told(name, job)) is not None:
+                return seen
             if job.ended:
-                return _end(self._remember(name, job))
+                return end_of(self._remember(name, job))
             if job.state == "PENDING":
-                return await self._waits(name, job)
-            if job.state not in ("RUNNING", "CONFIGURING", "COMPLETING"):
-                return Observation(
-                    RunState.UNKNOWN, "SCHEDULER_SUSPENDED", "The facility's scheduler has suspended it."
-                )
-            if name in self._ready:
-                return Observation(RunState.RUNNING)
+                return await self._waits_in_vain(name, job)
             return await self._answers(name, known, job)
         except (OSError, ValueError, KeyError, ParasolError):
-            return Observation(RunState.UNKNOWN)
+            return UNKNOWN
 
-    async def _waits(self, name: str, job: Job) -> Observation:
-        said, now = slurm_reasons.waiting(job.reason), asyncio.get_running_loop().time()
-        if not said.never:
+    def _told(self, name: str, job: Job) -> Observation | None:
+        """What Slurm's word alone says; None for what there is to ask or to do about it."""
+        if job.state == "PENDING":
+            said = slurm_reasons.waiting(job.reason)
+            if said.never:
+                return None
             self._never.pop(name, None)
-        elif now - self._never.setdefault(name, now) >= SETTLES_S:
-            if not self._file(name, ".stop").exists():
-                write_json(self._file(name, ".stop"), {"reason": said.code, "message": said.sentence})
-            await self._helper.ask("slurm_cancel", id=name)  # it would wait for ever
+            return self._queued(said, job)
+        if job.ended:
+            return None
+        if job.state not in ("RUNNING", "CONFIGURING", "COMPLETING"):
+            return SUSPENDED
+        return RUNNING if name in self._ready else None
+
+    def _queued(self, said: slurm_reasons.Said, job: Job) -> Observation:
         return Observation(RunState.QUEUED, said.code, self._places.told(job, said.sentence))
+
+    async def _waits_in_vain(self, name: str, job: Job) -> Observation:
+        said, now = slurm_reasons.waiting(job.reason), asyncio.get_running_loop().time()
+        if now - self._never.setdefault(name, now) >= SETTLES_S:
+            if not self._records.file(name, ".stop").exists():
+                self._records.write(name, ".stop", {"reason": said.code, "message": said.sentence})
+            await self._helper.ask("slurm_cancel", id=name)
+        return self._queued(said, job)
 
     async def _answers(self, name: str, known: Mapping[str, Any], job: Job) -> Observation:
         """Whether its endpoint answers, or a task's program has begun; that is asked until it does for the first time."""
@@ -183,13 +197,12 @@ class SlurmCompute(ComputeBackend):
         if not ready:
             return starting
         self._ready[name] = address
-        return Observation(RunState.RUNNING)
+        return RUNNING
 
     def _remember(self, name: str, job: Job) -> Mapping[str, Any]:
         for known in (self._ready, self._never, self._asked, self._starting):
             known.pop(name, None)
-        self._records.forget(name)
-        asked = self._read(name, ".stop")
+        asked = self._records.read(name, ".stop")
         said = slurm_reasons.ended(job.state, job.exit_code)
         # Its time was agreed upon: at its end nothing has failed.
         ended = {
@@ -199,7 +212,7 @@ class SlurmCompute(ComputeBackend):
         }
         if asked is not None:
             ended = {"code": job.exit_code or 0, **asked}
-        write_json(self._file(name, ".exit"), ended)
+        self._records.write(name, ".exit", ended)
         return ended
 
     # --- stopping and the rest
@@ -207,14 +220,14 @@ class SlurmCompute(ComputeBackend):
     async def stop(self, handle: str) -> None:
         """Cancel it; returns when Slurm says that nothing of it runs any more."""
         try:
-            known = self._read(handle, ".json")
+            known = self._records.read(handle, ".json")
             if known is None:
                 return
-            if not self._file(handle, ".stop").exists():
-                write_json(self._file(handle, ".stop"), {"reason": "", "message": ""})
+            if not self._records.file(handle, ".stop").exists():
+                self._records.write(handle, ".stop", {"reason": "", "message": ""})
             loop = asyncio.get_running_loop()
             deadline = loop.time() + self._settings.stop_within_s
-            while self._read(handle, ".exit") is None:
+            while self._records.read(handle, ".exit") is None:
                 await self._helper.ask("slurm_cancel", id=handle)
                 if await self._has_ended(handle, known):
                     return
@@ -228,8 +241,8 @@ class SlurmCompute(ComputeBackend):
         jobs, told = await jobs_of({name: known}, self._queue)
         job = jobs.get(name)
         if job is None and name in told:
-            known = self._read(name, ".json") or known
-            gone = await self._queue.forgotten(known["job"]) if "job" in known else _was_never_taken(known)
+            known = self._records.read(name, ".json") or known
+            gone = await self._queue.forgotten(known["job"]) if "job" in known else was_never_taken(known)
             job = Job(known.get("job", 0), "CANCELLED") if gone else None
         if job is None or not job.ended:
             return False
@@ -246,8 +259,8 @@ class SlurmCompute(ComputeBackend):
     async def endpoint(self, handle: str) -> Endpoint | None:
         """Host and port, and the headers that let the proxy in."""
         try:
-            known = self._read(handle, ".json")
-            if known is None or known.get("task") or self._file(handle, ".exit").exists():
+            known = self._records.read(handle, ".json")
+            if known is None or known.get("task") or self._records.file(handle, ".exit").exists():
                 return None
             if handle not in self._ready:
                 job = (await jobs_of({handle: known}, self._queue))[0].get(handle)
@@ -264,7 +277,7 @@ class SlurmCompute(ComputeBackend):
 
     async def logs(self, handle: str) -> str:
         """The last 64 KiB of its output."""
-        if not is_workspace_id(handle) or not self._file(handle, ".json").exists():
+        if not is_workspace_id(handle) or not self._records.file(handle, ".json").exists():
             return ""
         found = await self._helper.ask("slurm_read", id=handle, what="log")
         return str(found.get("text", "")).encode()[-64 * 1024 :].decode(errors="ignore")
@@ -272,21 +285,6 @@ class SlurmCompute(ComputeBackend):
     async def capacity(self) -> Capacity:
         """Of the default partition, as Slurm says it."""
         return await self._queue.capacity(self._settings.default.partition or "")
-
-    def _file(self, name: str, ending: str) -> Path:
-        return self._records.file(name, ending)
-
-    def _read(self, handle: str, ending: str) -> dict[str, Any] | None:
-        return self._records.read(handle, ending)
-
-
-def _was_never_taken(known: Mapping[str, Any]) -> bool:
-    """Of one that Slurm does not know: whether no question for it can be under way any more."""
-    return "job" not in known and time.time() - known["tried"] > 60
-
-
-def _end(ended: Mapping[str, Any]) -> Observation:
-    return Observation(RunState.GONE, ended["reason"], ended["message"], ended["code"])
 
 
 class SlurmPlugin:

@@ -6,6 +6,7 @@ None of the commands needs a privilege.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import signal
@@ -173,16 +174,23 @@ async def _read(stream: asyncio.StreamReader) -> str:
 
 
 def _of_squeue(line: str, wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None:
+    found = _read_squeue(line)
+    known = wanted.get(found[0]) if found else None
+    return (found[0], found[2]) if found and known and found[1] == str(known.uid) else None
+
+
+@functools.lru_cache(maxsize=4096)  # most lines are as they were a look before
+def _read_squeue(line: str) -> tuple[str, str, Job] | None:
+    """(workspace, uid, job) of a line that is one."""
     parts = line.split("|", len(FIELDS) - 1)
     if len(parts) != len(FIELDS):
         return None
     number, uid, name, state, code, host, start, partition, reason = parts
     workspace = id_of(name)
-    known = wanted.get(workspace) if workspace else None
-    if workspace is None or known is None or uid != str(known.uid) or not number.isdigit():
+    if workspace is None or not number.isdigit():
         return None
     job = Job(int(number), state, _exit_code(code), host_of(host), start, partition, reason.strip("| "))
-    return workspace, job
+    return workspace, uid, job
 
 
 def _of_sacct(line: str, wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None:

@@ -12,6 +12,7 @@ EVERY_S = 15.0
 """A partition's queue is read at most this often …"""
 NEW_S = 2.0
 """… or this often while a job is not in it."""
+TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d")
 
 
 class Places:
@@ -27,10 +28,9 @@ class Places:
         now = asyncio.get_running_loop().time()
         for job in waiting:
             partition = job.partition
-            if not re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", partition):
-                continue
             fresh = job.number not in self._order.get(partition, {})
-            if now - self._at.get(partition, -EVERY_S) >= (NEW_S if fresh else EVERY_S):
+            due = now - self._at.get(partition, -EVERY_S) >= (NEW_S if fresh else EVERY_S)
+            if due and re.fullmatch(r"[A-Za-z0-9_.-]{1,100}", partition):
                 jobs = await self._queue.places(partition)
                 self._order[partition] = {number: place for place, number in enumerate(jobs, 1)}
                 self._at[partition] = now
@@ -40,5 +40,5 @@ class Places:
         place = self._order.get(job.partition, {}).get(job.number)
         if place is not None:
             sentence += f" It is number {place} in the queue."
-        found = re.fullmatch(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d):\d\d", job.start)
+        found = TIME.fullmatch(job.start)
         return f"{sentence} It is expected to start at {found[2]} UTC on {found[1]}." if found else sentence

@@ -6,6 +6,7 @@ for what `sbatch` prints.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -127,6 +128,7 @@ REFUSED: tuple[tuple[str, type[ParasolError], str], ...] = (
 """By what `sbatch` prints, the first that fits."""
 
 
+@functools.lru_cache(maxsize=1000)
 def waiting(reason: str) -> Said:
     """Why it waits, by squeue's reason; a word that is not known says just that it waits."""
     word = reason.split(",")[0].strip().strip("()")
