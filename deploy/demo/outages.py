@@ -12,7 +12,7 @@ from deploy.demo.ground import Ground
 from deploy.demo.journey import Journey, Step, must
 from deploy.demo.world import World
 
-WITHIN_S = 90.0
+WITHIN_S, AWAY_S = 150.0, 60.0
 
 
 def outages(step: Step, journey: Journey, world: World, ground: Ground, dataset: dict[str, Any]) -> None:
@@ -27,19 +27,26 @@ def outages(step: Step, journey: Journey, world: World, ground: Ground, dataset:
 
     step("a launch outlasts an agent that is killed", lambda: killed("alpha-agent"))
     step("a launch outlasts a centre that is killed", lambda: killed("centre"))
-    step("a workspace and a launch outlast a scheduler that is away", lambda: _away(journey, ground, dataset))
+    step(
+        "a workspace and a launch outlast a scheduler that is away for a minute",
+        lambda: _away(journey, ground, dataset),
+    )
 
 
 def _away(journey: Journey, ground: Ground, dataset: dict[str, Any]) -> None:
     before = _order(journey, dataset)
     _becomes(journey, before, "RUNNING")
+    back_at = time.monotonic() + AWAY_S
     ground.away()
     try:
         meanwhile = _order(journey, dataset)
         _becomes(journey, before, "UNKNOWN")
+        while time.monotonic() < back_at:
+            shown = [journey.state(each)["state"] for each in (before, meanwhile)]
+            must(shown[0] == "UNKNOWN", f"what runs is shown as {shown[0]}")
+            must(shown[1] in ("REQUESTED", "STARTING", "UNKNOWN"), f"what was asked for meanwhile is {shown[1]}")
+            threading.Event().wait(1)
         must(ground.runs(before) == 1, "it does not run any more")
-        shown = journey.state(meanwhile)["state"]
-        must(shown in ("REQUESTED", "STARTING", "UNKNOWN"), f"what was asked for meanwhile is {shown}")
     finally:
         ground.back()
     for each in (before, meanwhile):
