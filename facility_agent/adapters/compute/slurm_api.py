@@ -109,8 +109,9 @@ def number(value: Any) -> int | None:
 
 def state(value: Any) -> str:
     """A job's state as `squeue` has it; empty when there is none."""
-    words = [value] if isinstance(value, str) else value if isinstance(value, list) else []
-    known = [word for word in words if isinstance(word, str)]
+    if isinstance(value, str):
+        return value
+    known = [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
     return next((word for word in _LIVING if word in known), known[0] if known else "")
 
 
