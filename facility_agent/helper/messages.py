@@ -103,7 +103,7 @@ VERBS: dict[str, dict[str, Callable[[Any], bool]]] = {
         **_ID, **_WHO, "readable": _many(_path, 1000), "writable": _many(_path, 1000), "grace_s": _number(0, 120),
     },
     "slurm_submit": {
-        **_ID, **_WHO, "readable": _many(_path, 1000), "minutes": _number(1, 527_040), "ports": _ports, "partition": _word, "account": _word,
+        **_ID, **_WHO, "readable": _many(_path, 1000), "writable": _many(_path, 1000), "minutes": _number(1, 527_040), "ports": _ports, "partition": _word, "account": _word,
         "qos": _word, "reservation": _word, "constraint": _word, "gres": _word,
         "modules": lambda value: _many(_word, 100)(value) and all(value), "secret": _text,
         "image": lambda value: value == "" or _path(value),

@@ -195,6 +195,7 @@ def _prepare(slurm: Slurm, said: Mapping[str, Any], base: Path) -> Path:
         "variables",
         "mounts",
         "readable",
+        "writable",
         "modules",
         "image",
         "home",

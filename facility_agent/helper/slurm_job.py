@@ -112,7 +112,8 @@ def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict
             sys.exit(CANNOT_MOUNT)
         return {}
     own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
-    writable = [work, tmp, spec["home"], *own, *(folder for _, folder, only in spec["mounts"] if not only)]
+    given = [folder for _, folder, only in spec["mounts"] if not only]
+    writable = [work, tmp, spec["home"], *own, *given, *spec["writable"]]
     may: dict[str, Any] = {"readable": {*spec["readable"]} - {*shown}, "writable": writable, "exact": shown}
     return {name: [*map(Path, folders)] for name, folders in may.items()}
 

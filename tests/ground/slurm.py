@@ -102,5 +102,5 @@ def _compute(folder: Path, cluster: SlurmSite) -> str:
     return (
         f'[compute]\nadapter = "slurm"\n[compute.slurm]\nhelper = "{folder}/run/s"\nconf = "{cluster.conf}"\n'
         f'listen = "127.0.0.1"\naddress = "127.0.0.1"\ndefault = {default}\n'
-        f"readable = [{json.dumps(str(prepare.HERE / 'environment'))}]\n"
+        f"readable = [{json.dumps(str(prepare.HERE / 'environment'))}]\nwritable = []\n"  # the demo may lie in /tmp
     )

@@ -39,7 +39,9 @@ class SlurmWorld(ComputeWorld):
         way = {"rest": self.rest, "programs": "/nowhere"} if self.rest else {"conf": self.slurm.conf}
         said = {
             "helper": self.site.socket, **way, "listen": "127.0.0.1", "address": "127.0.0.1",
-            "default": {"partition": "main", "account": ACCOUNT}, **changes,
+            "default": {"partition": "main", "account": ACCOUNT},
+            "writable": (),  # what is tested lies in /tmp
+            **changes,
         }  # fmt: skip
         return SlurmCompute(SlurmSettings.model_validate(said), state, Helper(self.site.socket))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.ports.compute import Mount, RunState
 from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
 from tests.privileged.test_helper_mounts import TRY
@@ -70,6 +71,15 @@ async def test_software_elsewhere_is_read_where_the_site_says_so() -> None:
         tries = [(f"{software}/file", "r"), (f"{software}/file", "a")]
         assert await _tried(world, tries) == ["PermissionError", "PermissionError"]
         assert await _tried(world, tries, readable=(software,)) == ["yes", "PermissionError"]
+
+
+async def test_a_node_has_a_place_for_what_knows_no_other() -> None:
+    assert SlurmSettings().writable == (Path("/tmp"), Path("/var/tmp"))
+    with slurm_world() as world:
+        (scratch,) = _own(world, "scratch")
+        tries = [(f"{scratch}/new", "w"), (f"{scratch}/file", "r")]
+        assert await _tried(world, tries) == ["PermissionError", "PermissionError"]
+        assert await _tried(world, tries, writable=(scratch,)) == ["yes", "yes"]
 
 
 async def test_a_link_that_took_a_proposals_place_leads_nowhere() -> None:

@@ -226,7 +226,7 @@ def test_a_scheduler_that_is_slow_is_asked_less_often(
 
 SPEC: dict[str, Any] = {
     "image": "", "home": "/home/ada", "username": "ada", "modules": [], "variables": {"TOKEN": "{secret}", "AT": "{socket}"}, "gpus": False,
-    "apptainer": "/usr/bin/apptainer", "mounts": [["p1", "/data/p1", True], ["p2", "/data/p2", False]], "modules_from": "", "own": {}, "readable": ["/sw", "/data/p1"],
+    "apptainer": "/usr/bin/apptainer", "mounts": [["p1", "/data/p1", True], ["p2", "/data/p2", False]], "modules_from": "", "own": {}, "readable": ["/sw", "/data/p1"], "writable": ["/tmp"],
 }  # fmt: skip
 FILL = {"socket": "/tmp/x/s", "work": "/w", "secret": "of-nobody"}
 
@@ -255,7 +255,7 @@ def test_a_program_without_an_image_may_what_its_workspace_shows() -> None:
     assert may["readable"] == [Path("/sw")], (
         "what is shown is opened without following a link, and not a second time"
     )
-    assert {*map(str, may["writable"])} == {"/w", "/tmp/x", "/home/ada", "/own", "/data/p2"}
+    assert {*map(str, may["writable"])} == {"/w", "/tmp", "/tmp/x", "/home/ada", "/own", "/data/p2"}
     assert slurm_job.confinement({**SPEC, "image": "/images/a.sif"}, "/w", "/tmp/x", version=1) == {}
 
 

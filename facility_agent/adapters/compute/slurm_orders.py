@@ -45,7 +45,8 @@ def order_of(spec: StartSpec, account: Account, settings: SlurmSettings) -> dict
         "task": dataclasses.asdict(spec.task) if spec.task else None, "home": str(account.home), "command": list(spec.command), "variables": dict(spec.variables),
         "mounts": [[mount.place, str(mount.folder), mount.read_only] for mount in spec.mounts],
         "cpus": spec.flavour.cpus, "memory": spec.flavour.memory, "minutes": math.ceil(spec.lifetime_s / 60),
-        "readable": [str(each) for each in settings.readable], "ports": list(settings.ports), "listen": settings.listen, "door": door_key(spec.secret),
+        "readable": [*map(str, settings.readable)], "writable": [*map(str, settings.writable)],
+        "ports": list(settings.ports), "listen": settings.listen, "door": door_key(spec.secret),
         "secret": spec.secret, "modules": list(software.modules), "image": str(software.image or ""),
         **settings.asked(spec.flavour.id, spec.flavour.gpus),
     }  # fmt: skip

@@ -98,6 +98,10 @@ class SlurmSettings(BaseModel):
     readable: tuple[Absolute, ...] = Field(
         default=(), description="More folders of the nodes that programs without an image may read, e.g. software."
     )
+    writable: tuple[Absolute, ...] = Field(
+        default=(Path("/tmp"), Path("/var/tmp")),  # noqa: S108 (of the nodes, where each file is its account's)
+        description="… and write, beside the workspace, the home and what `[[mounts]]` show; many programs know no other place than /tmp.",
+    )
     poll_s: float = Field(
         default=5.0,
         ge=0,
