@@ -85,7 +85,7 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path], exact: Iterable
 
 def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:
     try:
-        handle = _handle(path)
+        handle = _found(path)
     except OSError:
         return
     try:
@@ -99,7 +99,7 @@ def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:
         os.close(handle)
 
 
-def _handle(path: Path) -> int:
+def _found(path: Path) -> int:
     try:  # O_PATH alone leaves a folder that is mounted on demand unmounted, and a rule for what lies under a mount is none (open(2))
         return os.open(path, os.O_PATH | os.O_CLOEXEC | os.O_DIRECTORY)
     except NotADirectoryError:
