@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin
@@ -33,7 +34,9 @@ def _row(key: str, field: Any) -> str:
 
 def _shown(field: Any) -> str:
     value = field.default if field.default_factory is None else field.default_factory()
-    return "" if value in ("", None, (), {}) else f"`{value}`"
+    if isinstance(value, tuple):  # as it is written in TOML
+        value = json.dumps([each if isinstance(each, int) else str(each) for each in value]) if value else ""
+    return "" if value in ("", None, {}) else f"`{value}`"
 
 
 def _type(annotation: Any) -> str:

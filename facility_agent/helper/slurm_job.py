@@ -106,14 +106,15 @@ def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict
     if spec["image"]:
         return {}
     shown = [folder for _, folder, only in spec["mounts"] if only]
-    if version == 0:
-        if any(os.access(folder, os.W_OK) for folder in shown):
-            os.write(2, b"this node cannot mount a proposal read-only: its kernel has no Landlock\n")
-            sys.exit(CANNOT_MOUNT)
-        return {}
     own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
     given = [folder for _, folder, only in spec["mounts"] if not only]
     writable = [work, tmp, spec["home"], *own, *given, *spec["writable"]]
+    tops = [Path(each).resolve() for each in (writable if version else "/")]
+    if any(os.access(each, os.W_OK) and {*tops} & {Path(each), *Path(each).parents} for each in shown):
+        os.write(2, b"a proposal lies where the program may write, or the node's kernel has no Landlock\n")
+        sys.exit(CANNOT_MOUNT)
+    if version == 0:
+        return {}
     may: dict[str, Any] = {"readable": {*spec["readable"]} - {*shown}, "writable": writable, "exact": shown}
     return {name: [*map(Path, folders)] for name, folders in may.items()}
 

@@ -267,6 +267,18 @@ def test_a_node_without_landlock_runs_nothing_that_could_write_a_proposal(tmp_pa
     assert slurm_reasons.ended("FAILED", slurm_queue.CANNOT_MOUNT).code == "MOUNT_FAILED"
 
 
+@pytest.mark.parametrize("where", ["home", "home/data", "linked"])
+def test_a_proposal_below_what_may_be_written_is_not_called_read_only(tmp_path: Path, where: str) -> None:
+    proposal = tmp_path / "home" / "data" / "p"
+    proposal.mkdir(parents=True)
+    (tmp_path / "linked").symlink_to(tmp_path / "home")
+    spec = {**SPEC, "writable": [], "mounts": [["p", str(proposal), True]]}
+    assert slurm_job.confinement(spec, "/w", "/t", version=1)["exact"] == [proposal]
+    with pytest.raises(SystemExit) as ended:
+        slurm_job.confinement({**spec, "home": str(tmp_path / where)}, "/w", "/t", version=1)
+    assert ended.value.code == slurm_queue.CANNOT_MOUNT
+
+
 def test_modules_are_loaded_by_the_sites_own_shell_function(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
