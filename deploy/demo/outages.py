@@ -41,10 +41,12 @@ def _away(journey: Journey, ground: Ground, dataset: dict[str, Any]) -> None:
     try:
         meanwhile = _order(journey, dataset)
         _becomes(journey, before, "UNKNOWN")
-        while time.monotonic() < back_at:
+        while True:
             shown = [journey.state(each)["state"] for each in (before, meanwhile)]
             must(shown[0] == "UNKNOWN", f"what runs is shown as {shown[0]}")
             must(shown[1] in ("REQUESTED", "STARTING", "UNKNOWN"), f"what was asked for meanwhile is {shown[1]}")
+            if time.monotonic() > back_at:
+                break
             threading.Event().wait(1)
         must(ground.runs(before) == 1, "it does not run any more")
     finally:

@@ -81,7 +81,7 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
         (work / folder).mkdir(exist_ok=True)
     sandbox = landlock.abi_version() > 0
     for place_in, folder, read_only in said["mounts"]:
-        if read_only and not sandbox and os.access(folder, os.W_OK):
+        if read_only and landlock.abi_version() < landlock.PROTECTS and os.access(folder, os.W_OK):
             raise Unusable("The facility cannot mount a proposal read-only on this machine.")
         show(work / place_in, folder)
     try:

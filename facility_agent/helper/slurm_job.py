@@ -98,10 +98,10 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
     return out
 
 
-def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict[str, list[Path]]:
+def confinement(spec: dict[str, Any], work: str, tmp: str, version: int, protects: int) -> dict[str, list[Path]]:
     """What the program may do below which folders, by the words of `landlock.restrict`; empty for whatever the account may.
 
-    `version` is the kernel's Landlock. Raises SystemExit where a proposal would not be read-only.
+    `version` is the kernel's Landlock, `protects` its `PROTECTS`. Raises SystemExit where a proposal would not be read-only.
     """
     if spec["image"]:
         return {}
@@ -109,9 +109,9 @@ def confinement(spec: dict[str, Any], work: str, tmp: str, version: int) -> dict
     own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
     given = [folder for _, folder, only in spec["mounts"] if not only]
     writable = [work, tmp, spec["home"], *own, *given, *spec["writable"]]
-    tops = [Path(each).resolve() for each in (writable if version else "/")]
+    tops = [Path(each).resolve() for each in (writable if version >= protects else "/")]
     if any(os.access(each, os.W_OK) and {*tops} & {Path(each), *Path(each).parents} for each in shown):
-        os.write(2, b"a proposal lies where the program may write, or the node's kernel has no Landlock\n")
+        os.write(2, b"a proposal lies where the program may write, or the node's Landlock is too old\n")
         sys.exit(CANNOT_MOUNT)
     if version == 0:
         return {}
@@ -124,7 +124,7 @@ def confined(spec: dict[str, Any], work: str, tmp: str, program: str) -> Any:
     found = importlib.util.spec_from_file_location("landlock", "landlock.py")
     landlock = importlib.util.module_from_spec(found)  # type: ignore[arg-type]
     found.loader.exec_module(landlock)  # type: ignore[union-attr]
-    may = confinement(spec, work, tmp, landlock.abi_version())
+    may = confinement(spec, work, tmp, landlock.abi_version(), landlock.PROTECTS)
     if not may:
         return None
     may["readable"] += [*landlock.SYSTEM, *landlock.program_folders(Path(program))]
@@ -282,7 +282,7 @@ def end(program: asyncio.subprocess.Process) -> None:
 
 
 def main() -> None:
-    """Exit codes: the program's, or one of those above."""
+    """Exit codes: the program's, for which 1 stands in the place of those above; or one of those."""
     os.umask(0o077)
     if not claim():
         sys.exit(HAS_RUN)
@@ -292,7 +292,7 @@ def main() -> None:
         code = asyncio.run(run(spec, work, tmp))
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
-    sys.exit(code)
+    sys.exit(1 if code in (HAS_RUN, CANNOT_MOUNT) else code)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ TRY = """
 import os, sys
 for path, mode in {tries!r}:
     try:
-        open(path, mode).close(); print(mode, path, "yes")
+        open(path.replace("PARENT", str(os.getppid())), mode).close(); print(mode, path, "yes")
     except OSError as error:
         print(mode, path, error.__class__.__name__)
 """

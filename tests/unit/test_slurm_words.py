@@ -250,19 +250,23 @@ def test_an_image_gets_its_folders_and_never_the_secret_as_an_argument() -> None
 
 
 def test_a_program_without_an_image_may_what_its_workspace_shows() -> None:
-    may = slurm_job.confinement({**SPEC, "own": {"PYTHONUSERBASE": "/own"}}, "/w", "/tmp/x", version=1)
+    may = slurm_job.confinement({**SPEC, "own": {"PYTHONUSERBASE": "/own"}}, "/w", "/tmp/x", 3, 3)
     assert may["exact"] == [Path("/data/p1")]
     assert may["readable"] == [Path("/sw")], (
         "what is shown is opened without following a link, and not a second time"
     )
     assert {*map(str, may["writable"])} == {"/w", "/tmp", "/tmp/x", "/home/ada", "/own", "/data/p2"}
-    assert slurm_job.confinement({**SPEC, "image": "/images/a.sif"}, "/w", "/tmp/x", version=1) == {}
+    assert slurm_job.confinement({**SPEC, "image": "/images/a.sif"}, "/w", "/tmp/x", 3, 3) == {}
 
 
-def test_a_node_without_landlock_runs_nothing_that_could_write_a_proposal(tmp_path: Path) -> None:
-    assert slurm_job.confinement({**SPEC, "mounts": [["p", "/nowhere", True]]}, "/w", "/tmp/x", version=0) == {}
+@pytest.mark.parametrize("version", [0, 1, 2])
+def test_a_node_without_enough_landlock_runs_nothing_that_could_write_a_proposal(
+    tmp_path: Path, version: int
+) -> None:
+    may = slurm_job.confinement({**SPEC, "mounts": [["p", "/nowhere", True]]}, "/w", "/tmp/x", version, 3)
+    assert bool(may) == (version > 0), "what it could not write anyhow is read, confined as far as the kernel can"
     with pytest.raises(SystemExit) as ended:
-        slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version=0)
+        slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version, 3)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT == slurm_job.CANNOT_MOUNT
     assert slurm_reasons.ended("FAILED", slurm_queue.CANNOT_MOUNT).code == "MOUNT_FAILED"
 
@@ -273,9 +277,9 @@ def test_a_proposal_below_what_may_be_written_is_not_called_read_only(tmp_path: 
     proposal.mkdir(parents=True)
     (tmp_path / "linked").symlink_to(tmp_path / "home")
     spec = {**SPEC, "writable": [], "mounts": [["p", str(proposal), True]]}
-    assert slurm_job.confinement(spec, "/w", "/t", version=1)["exact"] == [proposal]
+    assert slurm_job.confinement(spec, "/w", "/t", 3, 3)["exact"] == [proposal]
     with pytest.raises(SystemExit) as ended:
-        slurm_job.confinement({**spec, "home": str(tmp_path / where)}, "/w", "/t", version=1)
+        slurm_job.confinement({**spec, "home": str(tmp_path / where)}, "/w", "/t", 3, 3)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT
 
 

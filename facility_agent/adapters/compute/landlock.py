@@ -20,6 +20,8 @@ SYSTEM = tuple(
 """What every program may read; the last often is a link that leads out of `/etc`."""
 DEVICES = Path("/dev")
 """What every program may write."""
+PROTECTS = 3
+"""The first version that keeps what may be read only from being changed: before it a file can be cut to nothing (Linux 6.2)."""
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _PR_SET_NO_NEW_PRIVS = 38
@@ -36,10 +38,8 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def program_folders(program: Path) -> Iterable[Path]:
     """The environment that a program lies in (its virtual environment, its interpreter), not its whole disk."""
-    yield program.parent.parent
-    resolved = program.resolve()
-    if resolved.parent != program.parent:
-        yield resolved.parent.parent
+    for each in {program.parent, program.resolve().parent}:
+        yield each.parent if each.name in ("bin", "sbin") else each
 
 
 def abi_version() -> int:

@@ -111,7 +111,8 @@ class ProcessCompute(ComputeBackend):
 
     def _mount(self, spec: StartSpec, work: Path) -> None:
         for mount in spec.mounts:
-            if not self._sandbox and mount.read_only and os.access(mount.folder, os.W_OK):
+            protects = landlock.abi_version() >= landlock.PROTECTS
+            if not protects and mount.read_only and os.access(mount.folder, os.W_OK):
                 raise BackendError("The facility cannot mount a proposal read-only on this machine.")
             show(work / mount.place, mount.folder)
 

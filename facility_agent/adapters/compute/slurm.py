@@ -259,8 +259,8 @@ class SlurmCompute(ComputeBackend):
     async def endpoint(self, handle: str) -> Endpoint | None:
         """Host and port, and the headers that let the proxy in."""
         try:
-            known = self._records.read(handle, ".json")
-            if known is None or known.get("task") or self._records.file(handle, ".exit").exists():
+            known, ended = self._records.known(handle)
+            if known is None or ended is not None or known.get("task"):
                 return None
             if handle not in self._ready:
                 job = (await jobs_of({handle: known}, self._queue))[0].get(handle)
