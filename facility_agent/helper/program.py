@@ -79,9 +79,9 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
     work = place / "work"
     for folder in ("proposals", "scratch"):
         (work / folder).mkdir(exist_ok=True)
-    sandbox = landlock.abi_version() > 0
+    version, given = landlock.abi_version(), [*map(Path, said["writable"])]
     for place_in, folder, read_only in said["mounts"]:
-        if read_only and landlock.abi_version() < landlock.PROTECTS and os.access(folder, os.W_OK):
+        if read_only and not landlock.protects(Path(folder), given, version):
             raise Unusable("The facility cannot mount a proposal read-only on this machine.")
         show(work / place_in, folder)
     try:
@@ -93,12 +93,12 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
     if said["task"]:
         _begin_task(work / said["task"]["results"], said["task"]["facts"])
     os.chdir(work)
-    if sandbox:
+    if version > 0:
         exact = {folder for _, folder, read_only in said["mounts"] if read_only}
-        writable = [*said["writable"], place / "work", place / "tmp", place / "run", *packages.folders(variables)]
+        writable = [*given, place / "work", place / "tmp", place / "run", *map(Path, packages.folders(variables))]
         landlock.restrict(
             (Path(each) for each in said["readable"] if each not in exact),
-            map(Path, writable),
+            writable,
             map(Path, exact),
         )
     return variables

@@ -98,19 +98,18 @@ def environment(spec: dict[str, Any], tmp: str, fill: dict[str, str]) -> dict[st
     return out
 
 
-def confinement(spec: dict[str, Any], work: str, tmp: str, version: int, protects: int) -> dict[str, list[Path]]:
+def confinement(spec: dict[str, Any], work: str, tmp: str, version: int, landlock: Any) -> dict[str, list[Path]]:
     """What the program may do below which folders, by the words of `landlock.restrict`; empty for whatever the account may.
 
-    `version` is the kernel's Landlock, `protects` its `PROTECTS`. Raises SystemExit where a proposal would not be read-only.
+    `version` is the kernel's. Raises SystemExit where a proposal would not be read-only.
     """
     if spec["image"]:
         return {}
     shown = [folder for _, folder, only in spec["mounts"] if only]
     own = [spec["own"]["PYTHONUSERBASE"]] if spec["own"] else []
     given = [folder for _, folder, only in spec["mounts"] if not only]
-    writable = [work, tmp, spec["home"], *own, *given, *spec["writable"]]
-    tops = [Path(each).resolve() for each in (writable if version >= protects else "/")]
-    if any(os.access(each, os.W_OK) and {*tops} & {Path(each), *Path(each).parents} for each in shown):
+    writable = [Path(each) for each in (work, tmp, spec["home"], *own, *given, *spec["writable"])]
+    if not all(landlock.protects(Path(each), writable, version) for each in shown):
         os.write(2, b"a proposal lies where the program may write, or the node's Landlock is too old\n")
         sys.exit(CANNOT_MOUNT)
     if version == 0:
@@ -124,7 +123,7 @@ def confined(spec: dict[str, Any], work: str, tmp: str, program: str) -> Any:
     found = importlib.util.spec_from_file_location("landlock", "landlock.py")
     landlock = importlib.util.module_from_spec(found)  # type: ignore[arg-type]
     found.loader.exec_module(landlock)  # type: ignore[union-attr]
-    may = confinement(spec, work, tmp, landlock.abi_version(), landlock.PROTECTS)
+    may = confinement(spec, work, tmp, landlock.abi_version(), landlock)
     if not may:
         return None
     may["readable"] += [*landlock.SYSTEM, *landlock.program_folders(Path(program))]

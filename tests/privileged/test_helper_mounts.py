@@ -72,6 +72,16 @@ async def test_processed_can_be_written_the_proposal_and_the_software_not(site: 
         assert not (proposal / "new").exists()
 
 
+async def test_a_proposal_below_what_may_be_written_is_refused_not_called_read_only(site: HelperSite) -> None:
+    folder = site.ada.home / "data"
+    with as_root():
+        folder.mkdir()
+        os.chown(folder, site.ada.uid, site.ada.gid)
+    with pytest.raises(BackendError, match="read-only"):
+        await run(site, "open('ran', 'w')", Mount("P-1", folder))
+    assert not [name for name in site.traces() if name.endswith(".run")]
+
+
 async def test_a_sites_scratch_takes_the_place_of_the_workspaces_own(site: HelperSite) -> None:
     scratch = site.folder / "scratch"
     with as_root():

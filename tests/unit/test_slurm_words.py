@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from facility_agent.adapters.compute import slurm_commands, slurm_queue, slurm_reasons
+from facility_agent.adapters.compute import landlock, slurm_commands, slurm_queue, slurm_reasons
 from facility_agent.adapters.compute.slurm_commands import CommandQueue
 from facility_agent.adapters.compute.slurm_looks import pause_of
 from facility_agent.adapters.compute.slurm_orders import address_of, begun
@@ -250,23 +250,23 @@ def test_an_image_gets_its_folders_and_never_the_secret_as_an_argument() -> None
 
 
 def test_a_program_without_an_image_may_what_its_workspace_shows() -> None:
-    may = slurm_job.confinement({**SPEC, "own": {"PYTHONUSERBASE": "/own"}}, "/w", "/tmp/x", 3, 3)
+    may = slurm_job.confinement({**SPEC, "own": {"PYTHONUSERBASE": "/own"}}, "/w", "/tmp/x", 3, landlock)
     assert may["exact"] == [Path("/data/p1")]
     assert may["readable"] == [Path("/sw")], (
         "what is shown is opened without following a link, and not a second time"
     )
     assert {*map(str, may["writable"])} == {"/w", "/tmp", "/tmp/x", "/home/ada", "/own", "/data/p2"}
-    assert slurm_job.confinement({**SPEC, "image": "/images/a.sif"}, "/w", "/tmp/x", 3, 3) == {}
+    assert slurm_job.confinement({**SPEC, "image": "/images/a.sif"}, "/w", "/tmp/x", 3, landlock) == {}
 
 
 @pytest.mark.parametrize("version", [0, 1, 2])
 def test_a_node_without_enough_landlock_runs_nothing_that_could_write_a_proposal(
     tmp_path: Path, version: int
 ) -> None:
-    may = slurm_job.confinement({**SPEC, "mounts": [["p", "/nowhere", True]]}, "/w", "/tmp/x", version, 3)
+    may = slurm_job.confinement({**SPEC, "mounts": [["p", "/nowhere", True]]}, "/w", "/tmp/x", version, landlock)
     assert bool(may) == (version > 0), "what it could not write anyhow is read, confined as far as the kernel can"
     with pytest.raises(SystemExit) as ended:
-        slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version, 3)
+        slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version, landlock)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT == slurm_job.CANNOT_MOUNT
     assert slurm_reasons.ended("FAILED", slurm_queue.CANNOT_MOUNT).code == "MOUNT_FAILED"
 
@@ -277,9 +277,9 @@ def test_a_proposal_below_what_may_be_written_is_not_called_read_only(tmp_path: 
     proposal.mkdir(parents=True)
     (tmp_path / "linked").symlink_to(tmp_path / "home")
     spec = {**SPEC, "writable": [], "mounts": [["p", str(proposal), True]]}
-    assert slurm_job.confinement(spec, "/w", "/t", 3, 3)["exact"] == [proposal]
+    assert slurm_job.confinement(spec, "/w", "/t", 3, landlock)["exact"] == [proposal]
     with pytest.raises(SystemExit) as ended:
-        slurm_job.confinement({**spec, "home": str(tmp_path / where)}, "/w", "/t", 3, 3)
+        slurm_job.confinement({**spec, "home": str(tmp_path / where)}, "/w", "/t", 3, landlock)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT
 
 

@@ -20,8 +20,6 @@ SYSTEM = tuple(
 """What every program may read; the last often is a link that leads out of `/etc`."""
 DEVICES = Path("/dev")
 """What every program may write."""
-PROTECTS = 3
-"""The first version that keeps what may be read only from being changed: before it a file can be cut to nothing (Linux 6.2)."""
 
 _CREATE, _ADD, _RESTRICT = 444, 445, 446
 _PR_SET_NO_NEW_PRIVS = 38
@@ -46,6 +44,16 @@ def abi_version() -> int:
     """The kernel's Landlock version, 0 when it has none."""
     version = int(_libc.syscall(_CREATE, None, 0, 1))
     return max(version, 0)
+
+
+def protects(folder: Path, writable: Iterable[Path], version: int) -> bool:
+    """Whether what lies in `folder`, which may be read, stays as it is, of what this account could write.
+
+    Not when it lies below what may be written; nor before version 3 (Linux 6.2), where a file can be cut to nothing.
+    """
+    if not os.access(folder, os.W_OK):
+        return True
+    return version >= 3 and {each.resolve() for each in writable}.isdisjoint((folder, *folder.parents))
 
 
 def _handled(version: int) -> int:

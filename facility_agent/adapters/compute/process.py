@@ -110,9 +110,9 @@ class ProcessCompute(ComputeBackend):
         return spec.workspace_id
 
     def _mount(self, spec: StartSpec, work: Path) -> None:
+        given = [mount.folder for mount in spec.mounts if not mount.read_only]
         for mount in spec.mounts:
-            protects = landlock.abi_version() >= landlock.PROTECTS
-            if not protects and mount.read_only and os.access(mount.folder, os.W_OK):
+            if mount.read_only and not landlock.protects(mount.folder, given, landlock.abi_version()):
                 raise BackendError("The facility cannot mount a proposal read-only on this machine.")
             show(work / mount.place, mount.folder)
 
