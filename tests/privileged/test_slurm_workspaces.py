@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from facility_agent.adapters.compute.slurm_queue import CANNOT_MOUNT, HAS_RUN
 from facility_agent.ports.compute import ComputeBackend, Mount, Observation, RunState, StartSpec
 from facility_agent.testing.patience import eventually
 from shared.errors import (
@@ -363,13 +364,17 @@ open("processed/p1/curve", "w").write("1 2 3")
         assert (gone.exit_code, (await world.backend.logs(handle)).strip()) == (0, output)
 
 
-async def test_its_output_is_for_the_operator(world: SlurmWorld) -> None:
-    spec = replace(
-        world.spec(), command=(PYTHON, "-S", "-c", "print('x' * 200000 + 'the end'); raise SystemExit(4)")
-    )
+@pytest.mark.parametrize(
+    ("code", "told"),
+    [(4, 4), (HAS_RUN, 1), (CANNOT_MOUNT, 1)],
+    ids=["its own", "as of a second job", "as of a mount"],
+)
+async def test_its_output_is_for_the_operator(world: SlurmWorld, code: int, told: int) -> None:
+    text = f"print('x' * 200000 + 'the end'); raise SystemExit({code})"
+    spec = replace(world.spec(), command=(PYTHON, "-S", "-c", text))
     handle = await world.backend.start(spec, world.account)
     gone = await seen(world.backend, handle, RunState.GONE)
-    assert (gone.reason, gone.exit_code) == ("EXITED", 4)
+    assert (gone.reason, gone.exit_code) == ("EXITED", told)
     said = await world.backend.logs(handle)
     assert said.rstrip().endswith("the end")
     assert len(said) <= 64 * 1024

@@ -265,8 +265,9 @@ def test_a_node_without_enough_landlock_runs_nothing_that_could_write_a_proposal
 ) -> None:
     may = slurm_job.confinement({**SPEC, "mounts": [["p", "/nowhere", True]]}, "/w", "/tmp/x", version, landlock)
     assert bool(may) == (version > 0), "what it could not write anyhow is read, confined as far as the kernel can"
+    spec = {**SPEC, "writable": [], "mounts": [["p", str(tmp_path), True]]}
     with pytest.raises(SystemExit) as ended:
-        slurm_job.confinement({**SPEC, "mounts": [["p", str(tmp_path), True]]}, "/w", "/tmp/x", version, landlock)
+        slurm_job.confinement(spec, "/w", "/t", version, landlock)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT == slurm_job.CANNOT_MOUNT
     assert slurm_reasons.ended("FAILED", slurm_queue.CANNOT_MOUNT).code == "MOUNT_FAILED"
 
@@ -281,6 +282,21 @@ def test_a_proposal_below_what_may_be_written_is_not_called_read_only(tmp_path: 
     with pytest.raises(SystemExit) as ended:
         slurm_job.confinement({**spec, "home": str(tmp_path / where)}, "/w", "/t", 3, landlock)
     assert ended.value.code == slurm_queue.CANNOT_MOUNT
+
+
+@pytest.mark.parametrize(
+    ("program", "folder"),
+    [
+        ("env/bin/python", "env"),
+        ("env/sbin/serve", "env"),
+        ("software/start", "software"),
+        ("data/env/start", "data/env"),
+    ],
+)
+def test_a_program_brings_its_environment_and_never_what_lies_beside_it(
+    tmp_path: Path, program: str, folder: str
+) -> None:
+    assert [*landlock.program_folders(tmp_path / program)] == [tmp_path / folder]
 
 
 def test_modules_are_loaded_by_the_sites_own_shell_function(
