@@ -356,6 +356,8 @@ ENDS = [
     (seen("Failed"), "EXITED"),
     (seen("Succeeded", containerStatuses=container("terminated", exitCode=0)), ""),
     (seen("Running", deleted=True, containerStatuses=container("terminated", exitCode=0)), "REMOVED"),
+    (seen("Failed", deleted=True, containerStatuses=container("waiting", reason="PodInitializing")), "REMOVED"),
+    (seen("Failed", deleted=True, containerStatuses=container("terminated", exitCode=137, reason="OOMKilled")), "OUT_OF_MEMORY"),
 ]  # fmt: skip
 
 

@@ -188,8 +188,11 @@ def scheduler_says(message: str) -> str:
 
 
 def _unless_removed(pod: Mapping[str, Any], seen: Observation) -> Observation:
-    """A program's end is not its own when somebody has deleted its pod."""
-    ended_itself = seen.exit_code is not None and seen.reason in ("", "KILLED", "EXITED")
+    """A program's end is not its own when somebody has deleted its pod.
+
+    Its node may not tell an exit code then: it lets a pod fail that was deleted before it told that its program runs.
+    """
+    ended_itself = seen.reason in ("", "KILLED", "EXITED")
     if seen.state is RunState.GONE and ended_itself and pod["metadata"].get("deletionTimestamp"):
         return said(_disruption(pod["status"]) or "REMOVED")
     return seen
