@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import orjson
@@ -15,6 +15,7 @@ from yarl import URL
 
 from shared.errors import BackendError, BackendUnavailable
 
+T = TypeVar("T")
 _LONG = 256 * 1024
 
 
@@ -121,22 +122,28 @@ class Answer:
     body: bytes
 
     async def json(self) -> Any:
-        """The body as JSON; a long one is read off the event loop.
+        """The body as JSON. Raises as `read` does, also when it is nested too deep."""
+        return await self.read(self._parsed)
 
-        Raises BackendUnavailable when a server's error (5xx) is no JSON, as of a proxy in front of it; BackendError
-        when another answer is none or is nested too deep.
+    async def read(self, parse: Callable[[bytes], T]) -> T:
+        """The body as `parse` takes it, or refuses it by ValueError or RecursionError; a long one off the event loop.
+
+        Raises BackendUnavailable when a server's error (5xx) is refused, as of a proxy in front of it; BackendError
+        when another answer is.
         """
         try:
-            value = await asyncio.to_thread(self._parsed) if len(self.body) > _LONG else self._parsed()
-        except ValueError as error:
+            value = await asyncio.to_thread(parse, self.body) if len(self.body) > _LONG else parse(self.body)
+        except (ValueError, RecursionError) as error:
             if self.status >= 500:
                 raise unavailable(self.name) from error
-            wrong = unusable(self.name, f"is no JSON or nested too deep (status {self.status})")
+            wrong = unusable(
+                self.name, f"is not the JSON that was asked for, or nested too deep (status {self.status})"
+            )
             raise wrong from wrong.__cause__  # the parser's word on the first byte tells an operator less
         return value
 
-    def _parsed(self) -> Any:
-        value = orjson.loads(self.body)
+    def _parsed(self, body: bytes) -> Any:
+        value = orjson.loads(body)
         if self.depth == 0:
             return value
         level = [value] if isinstance(value, dict | list) else []

@@ -122,7 +122,7 @@ def speak(slurm: Slurm, username: str, token: str, do: Callable[[Rest], dict[str
 def submit(rest: Rest, order: Mapping[str, Any], script: str) -> dict[str, Any]:
     """{"job": number}, {"refused": Slurm's words}, or nothing when that is not known. Raises one of Errors."""
     answer = rest.ask("POST", "job/submit", order, script)
-    job, faults = answer.get("job_id"), slurm_api.faults(answer)
+    job, faults = answer.get("job_id"), slurm_api.faults(answer.get("errors"))
     if type(job) is int and job > 0:  # an error beside it is a remark
         return {"job": job}
     words = "\n".join(text for _, text in faults)
@@ -139,11 +139,11 @@ def cancel(rest: Rest, name: str, uid: int, job: int | None) -> dict[str, Any]:
     mine = _own(rest.ask("GET", f"job/{job}"), name, uid) if job else []
     mine = mine or _own(rest.ask("GET", "jobs"), name, uid)
     answers = [rest.ask("DELETE", f"job/{each}") for each in mine]
-    return {"asked": not any(slurm_api.faults(answer) for answer in answers)}
+    return {"asked": not any(slurm_api.faults(answer.get("errors")) for answer in answers)}
 
 
 def _own(answer: Mapping[str, Any], name: str, uid: int) -> list[int]:
-    faults = slurm_api.faults(answer)
+    faults = slurm_api.faults(answer.get("errors"))
     if faults and all(number == slurm_api.NO_SUCH_JOB for number, _ in faults):
         return []
     if faults:

@@ -149,7 +149,7 @@ async def test_a_web_page_is_told_from_an_interface(folder: Path, name: str) -> 
         found = await probed(located)
     bad = [result for result in found if result.state is State.FAILED]
     assert [result.where for result in bad] == [f"catalogue.{name} search"]
-    assert "is no JSON or nested too deep (status 200)" in bad[0].said
+    assert "is not the JSON that was asked for, or nested too deep (status 200)" in bad[0].said
     assert bad[0].mend == STRANGE
     assert of(found, State.UNTRIED)[f"catalogue.{name} everything else"] == "the first page could not be read."
     assert {"accounts.file nobody", "compute.process itself", "egress writing"} <= of(found, State.OK).keys()

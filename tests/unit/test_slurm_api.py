@@ -14,10 +14,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from facility_agent.adapters.compute import slurm_api, slurm_rest
+from facility_agent.adapters.compute import slurm_api
 from facility_agent.adapters.compute.slurm_queue import Job, Wanted
+from facility_agent.adapters.compute.slurm_rows import (
+    Jobs,
+    Nodes,
+    PastJobs,
+    listed,
+    of_accounting,
+    of_queue,
+    reader,
+    works,
+)
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.helper import slurm_rest as helpers
+from shared.errors import BackendUnavailable
 
 A = "6f1c4e9e-0000-4000-8000-00000000000a"
 WANTED = {A: Wanted(4001, "ada", 0.0)}
@@ -94,17 +105,55 @@ NEW = {
 }  # fmt: skip
 
 
+def queued(job: dict[str, Any]) -> tuple[str, Job] | None:
+    (row,) = listed(
+        reader(Jobs)(json.dumps({"errors": [], "jobs": [{**job, "of": [{"no": "interest"}]}]}).encode()).jobs
+    )
+    return of_queue(row, WANTED)
+
+
+def accounted(job: dict[str, Any]) -> tuple[str, Job] | None:
+    (row,) = listed(reader(PastJobs)(json.dumps({"errors": [], "jobs": [job]}).encode()).jobs)
+    return of_accounting(row, WANTED)
+
+
+def working(node: dict[str, Any]) -> bool:
+    (row,) = listed(reader(Nodes)(json.dumps({"errors": [], "nodes": [node]}).encode()).nodes)
+    return works(row, "main")
+
+
 def test_both_forms_of_a_job_are_read_alike() -> None:
     old = {**NEW, "job_state": "PENDING", "exit_code": 0, "start_time": 1795628212}
     expected = (A, Job(7, "PENDING", 0, "", "2026-11-25T17:36:52", "main", "Resources"))
-    assert slurm_rest._of_queue(NEW, WANTED) == slurm_rest._of_queue(old, WANTED) == expected
+    assert queued(NEW) == queued(old) == expected
     past = {"job_id": 7, "name": f"parasol-{A}", "user": "ada", "state": {"current": "FAILED", "reason": "None"}}
     bug = {"status": "SUCCESS", "return_code": 0}
-    assert slurm_rest._of_accounting({**past, "exit_code": bug}, WANTED) == (A, Job(7, "FAILED")), (
-        "not known, and not 0"
-    )
+    assert accounted({**past, "exit_code": bug}) == (A, Job(7, "FAILED")), "not known, and not 0"
     new = {**past, "state": {"current": ["FAILED"]}, "exit_code": _code(3)}
-    assert slurm_rest._of_accounting(new, WANTED) == (A, Job(7, "FAILED", 3))
+    assert accounted(new) == (A, Job(7, "FAILED", 3))
+
+
+@pytest.mark.parametrize(
+    ("node", "does"),
+    [
+        ({"state": "idle", "state_flags": []}, True), ({"state": ["MIXED"]}, True), ({"state": ["IDLE", "DRAIN"]}, False),
+        ({"state": "idle", "state_flags": ["DRAIN"]}, False), ({"state": "down"}, False), ({"state": "idle", "partitions": ["other"]}, False),
+        ({"state": "idle", "partitions": "main"}, False),
+    ],
+)  # fmt: skip
+def test_a_node_works_when_nothing_keeps_it_away(node: dict[str, Any], does: bool) -> None:
+    assert working({"partitions": ["main"], **node}) is does
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"jobs": [1]}', b'{"jobs": {}}', b'{"jobs": []', b"[" * 100_000])
+def test_what_is_no_list_of_jobs_is_refused(body: bytes) -> None:
+    with pytest.raises((ValueError, RecursionError)):
+        reader(Jobs)(body)
+
+
+def test_an_answer_without_a_list_tells_nothing() -> None:
+    with pytest.raises(BackendUnavailable):
+        listed(reader(Jobs)(b'{"errors": [], "nodes": []}').jobs)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +164,7 @@ def test_both_forms_of_a_job_are_read_alike() -> None:
     ],
 )  # fmt: skip
 def test_a_job_that_is_not_exactly_one_of_ours_counts_for_nothing(changes: dict[str, Any]) -> None:
-    assert slurm_rest._of_queue({**NEW, **changes}, WANTED) is None
+    assert queued({**NEW, **changes}) is None
     assert slurm_api.own({"jobs": [{**NEW, **changes}]}, f"parasol-{A}", 4001) == [] or "job_state" in changes
 
 
@@ -128,16 +177,16 @@ JSON = st.recursive(
 
 @given(st.sampled_from(sorted(NEW)), JSON)
 def test_whatever_stands_in_a_field_is_a_job_of_ours_or_nothing(key: str, value: Any) -> None:
-    found = slurm_rest._of_queue({**NEW, key: value}, WANTED)
+    found = queued({**NEW, key: value})
     assert found is None or (found[0] == A and isinstance(found[1].state, str))
-    slurm_rest._of_accounting({**NEW, "user": "ada", "state": value, key: value}, WANTED)
-    slurm_rest._works({"state": value, "state_flags": value, "partitions": value}, "main")
+    accounted({**NEW, "user": "ada", "state": value, key: value})
+    working({"state": value, "state_flags": value, "partitions": value})
 
 
 @given(JSON)
 def test_whatever_is_answered_is_errors_or_a_refusal_to_read(value: Any) -> None:
     try:
-        faults = slurm_api.faults(value if isinstance(value, dict) else {"errors": value})
+        faults = slurm_api.faults(value)
     except ValueError:
         return
     assert all(type(number) is int and isinstance(text, str) for number, text in faults)
@@ -152,7 +201,7 @@ def test_whatever_is_answered_is_errors_or_a_refusal_to_read(value: Any) -> None
     ],
 )  # fmt: skip
 def test_only_slurms_own_no_is_a_refusal(errors: list[Any], sure: bool) -> None:
-    assert slurm_api.refuses(slurm_api.faults({"errors": errors})) is sure
+    assert slurm_api.refuses(slurm_api.faults(errors)) is sure
 
 
 @pytest.mark.parametrize(

@@ -72,9 +72,8 @@ def submission(version: str, order: Mapping[str, Any], script: str) -> dict[str,
     return {"job": job}
 
 
-def faults(answer: Mapping[str, Any]) -> list[tuple[int, str]]:
-    """(number, text) of each error; an answer's status says less. Raises ValueError when it is no answer of slurmrestd's."""
-    found = answer.get("errors")
+def faults(found: object) -> list[tuple[int, str]]:
+    """(number, text) of each of an answer's `errors`; its status says less. Raises ValueError when they are no list of errors."""
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise ValueError("it has no list of errors")
     return [

@@ -18,7 +18,19 @@ from typing import Any
 from facility_agent.adapters.compute import slurm_api
 from facility_agent.adapters.compute.process_helper import Helper
 from facility_agent.adapters.compute.slurm_api import number
-from facility_agent.adapters.compute.slurm_queue import AWAY, Job, Queue, Wanted, chosen, host_of, id_of, name_of
+from facility_agent.adapters.compute.slurm_queue import AWAY, Job, Queue, Wanted, chosen, name_of
+from facility_agent.adapters.compute.slurm_rows import (
+    Jobs,
+    Nodes,
+    PastJob,
+    PastJobs,
+    S,
+    listed,
+    of_accounting,
+    of_queue,
+    reader,
+    works,
+)
 from facility_agent.adapters.http import Answer, Bounds, Upstream
 from facility_agent.plugins import Fault
 from facility_agent.ports.compute import Capacity
@@ -62,13 +74,13 @@ class RestQueue(Queue):
 
     async def jobs(self, wanted: Mapping[str, Wanted]) -> dict[str, Job]:
         """Workspace id → its job, of those that the scheduler knows."""
-        found = _rows(await self._ask("slurm", "jobs"), "jobs")
+        found = listed((await self._ask(Jobs, "slurm", "jobs")).jobs)
         self._waiting = sorted(
-            (str(row.get("partition")), -(number(row.get("priority")) or 0), row["job_id"])
+            (str(row.partition), -(number(row.priority) or 0), row.job_id)
             for row in found
-            if slurm_api.state(row.get("job_state")) == "PENDING" and type(row.get("job_id")) is int
+            if type(row.job_id) is int and slurm_api.state(row.job_state) == "PENDING"
         )
-        return chosen(_of_queue(row, wanted) for row in found)
+        return chosen(of_queue(row, wanted) for row in found)
 
     async def past(self, wanted: Mapping[str, Wanted]) -> dict[str, Job]:
         """The same of the accounting, for jobs that the scheduler has forgotten."""
@@ -79,17 +91,17 @@ class RestQueue(Queue):
             # A day of any time zone: a time would be read in slurmrestd's.
             since = datetime.fromtimestamp(min(each.asked for each in some.values()), UTC) - timedelta(days=1)
             said = await self._accounting(",".join(map(name_of, some)), since)
-            found |= chosen(_of_accounting(row, some) for row in said)
+            found |= chosen(of_accounting(row, some) for row in said)
         return found
 
-    async def _accounting(self, names: str, since: datetime) -> list[Mapping[str, Any]]:
+    async def _accounting(self, names: str, since: datetime) -> list[PastJob]:
         query = {"job_name": names, "start_time": f"{since:%Y-%m-%d}", "skip_steps": "true"}
-        return _rows(await self._ask("slurmdb", "jobs", query, {slurm_api.NOTHING_FOUND}), "jobs")
+        return listed((await self._ask(PastJobs, "slurmdb", "jobs", query, {slurm_api.NOTHING_FOUND})).jobs)
 
     async def forgotten(self, number: int) -> bool:
         """Whether the scheduler says in so many words that it has no such job."""
         try:
-            await self._ask("slurm", f"job/{number}")
+            await self._ask(Jobs, "slurm", f"job/{number}")
         except BackendUnavailable as error:
             said = error.__cause__.faults if isinstance(error.__cause__, Failed) else ()
             if said and all(fault == slurm_api.NO_SUCH_JOB for fault, _ in said):
@@ -104,9 +116,9 @@ class RestQueue(Queue):
     async def capacity(self, partition: str) -> Capacity:
         """Of the nodes that work."""
         cpus_free = cpus = free = memory = 0
-        for row in _rows(await self._ask("slurm", "nodes"), "nodes"):
-            numbers = [number(row.get(key)) for key in ("cpus", "alloc_cpus", "real_memory", "alloc_memory")]
-            if not _works(row, partition) or any(each is None for each in numbers):
+        for row in listed((await self._ask(Nodes, "slurm", "nodes")).nodes):
+            numbers = [number(each) for each in (row.cpus, row.alloc_cpus, row.real_memory, row.alloc_memory)]
+            if not works(row, partition) or any(each is None for each in numbers):
                 continue
             all_cpus, busy, all_memory, taken = (each or 0 for each in numbers)
             cpus, cpus_free = cpus + all_cpus, cpus_free + max(0, all_cpus - busy)
@@ -116,8 +128,8 @@ class RestQueue(Queue):
     def faults(self) -> Iterator[Fault]:
         """What does not answer."""
         questions: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
-            "the queue": lambda: self._ask("slurm", "jobs"),
-            "the nodes": lambda: self._ask("slurm", "nodes"),
+            "the queue": lambda: self._ask(Jobs, "slurm", "jobs"),
+            "the nodes": lambda: self._ask(Nodes, "slurm", "nodes"),
             "the accounting": lambda: self._accounting(name_of("none"), datetime.now(UTC)),
         }
         for what, ask in questions.items():
@@ -130,35 +142,36 @@ class RestQueue(Queue):
     # --- asking
 
     async def _ask(
-        self, system: str, path: str, query: Mapping[str, str] | None = None, harmless: Set[int] = frozenset()
-    ) -> Mapping[str, Any]:
+        self, kind: type[S], system: str, path: str, query: Mapping[str, str] | None = None,
+        harmless: Set[int] = frozenset(),
+    ) -> S:  # fmt: skip
         """An answer without errors, or only with harmless ones. A token that may be no longer good is renewed, once."""
         token = await self._signed(None)
         try:
-            return await self._told(system, path, query, token, harmless)
+            return await self._told(kind, system, path, query, token, harmless)
         except BackendUnavailable as error:
             known = isinstance(error.__cause__, Failed) and slurm_api.refuses(list(error.__cause__.faults))
             if known or not isinstance(error.__cause__, Failed) or time.monotonic() - self._renewed < AGAIN_S:
                 raise
         self._renewed = time.monotonic()
-        return await self._told(system, path, query, await self._signed(token), harmless)
+        return await self._told(kind, system, path, query, await self._signed(token), harmless)
 
     async def _told(
-        self, system: str, path: str, query: Mapping[str, str] | None, token: Token, harmless: Set[int]
-    ) -> Mapping[str, Any]:
+        self, kind: type[S], system: str, path: str, query: Mapping[str, str] | None, token: Token,
+        harmless: Set[int],
+    ) -> S:  # fmt: skip
         version, answer = await self._answer(system, path, query, token)
         try:
-            said = await answer.json()
-            faults = [fault for fault in slurm_api.faults(said) if fault[0] not in harmless]
-        except (ParasolError, ValueError, AttributeError) as error:
+            said: S = await answer.read(reader(kind))
+            faults = [fault for fault in slurm_api.faults(said.errors) if fault[0] not in harmless]
+        except (ParasolError, ValueError) as error:
             log.warning("slurmrestd, %s: its answer (%s) cannot be read: %s", path, answer.status, error)
             raise BackendUnavailable(AWAY) from Failed(f"status {answer.status}")
         if faults or answer.status >= 400:
             log.warning("slurmrestd, %s: %s %s", path, answer.status, faults)
             raise BackendUnavailable(AWAY) from Failed(f"status {answer.status}, {faults}", faults)
         self._version = version
-        found: Mapping[str, Any] = said
-        return found
+        return said
 
     async def _answer(
         self, system: str, path: str, query: Mapping[str, str] | None, token: Token
@@ -194,59 +207,3 @@ class RestQueue(Queue):
                 except (ParasolError, KeyError, ValueError) as error:
                     raise BackendUnavailable(AWAY) from error
             return self._token
-
-
-def _rows(answer: Mapping[str, Any], what: str) -> list[Mapping[str, Any]]:
-    try:
-        return list(slurm_api.rows(answer, what))
-    except ValueError as error:
-        raise BackendUnavailable(AWAY) from error
-
-
-def _of_queue(row: Mapping[str, Any], wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None:
-    workspace = id_of(str(row.get("name")))
-    known = wanted.get(workspace) if workspace else None
-    state, job = slurm_api.state(row.get("job_state")), row.get("job_id")
-    if workspace is None or known is None or row.get("user_id") != known.uid or type(job) is not int or not state:
-        return None
-    start, host = number(row.get("start_time")) or 0, row.get("batch_host")
-    return workspace, Job(
-        job, state, slurm_api.exit_code(row.get("exit_code")), host_of(host) if isinstance(host, str) else "",
-        f"{datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%M:%S}" if 0 < start < 2**32 else "",
-        str(row.get("partition")), str(row.get("state_reason") or ""),
-    )  # fmt: skip
-
-
-def _of_accounting(row: Mapping[str, Any], wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None:
-    workspace = id_of(str(row.get("name")))
-    known, found = wanted.get(workspace) if workspace else None, row.get("state")
-    state = slurm_api.state(found.get("current")) if isinstance(found, dict) else ""
-    job = row.get("job_id")
-    if (
-        workspace is None
-        or known is None
-        or row.get("user") != known.username
-        or type(job) is not int
-        or not state
-    ):
-        return None
-    code = slurm_api.exit_code(row.get("exit_code"))
-    # 22.05 calls every code that is no signal's 0 here.
-    return workspace, Job(job, state, None if state == "FAILED" and code == 0 else code)
-
-
-def _works(row: Mapping[str, Any], partition: str) -> bool:
-    said = [row.get("state"), row.get("state_flags")]
-    words = {str(word).upper() for each in said for word in (each if isinstance(each, list) else [each])}
-    away = words & {
-        "DOWN",
-        "DRAIN",
-        "FAIL",
-        "NOT_RESPONDING",
-        "NO_RESPOND",
-        "UNKNOWN",
-        "POWERED_DOWN",
-        "MAINTENANCE",
-    }
-    partitions = row.get("partitions")
-    return not away and (not partition or (isinstance(partitions, list) and partition in partitions))
