@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from facility_agent.offers import Table
+from facility_agent.tables import Table
 
 
 class ClientTable(Table):

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from facility_agent.clients import ClientTable, SignOnTable
-from facility_agent.offers import EnvironmentTable, FlavourTable, Table
+from facility_agent.offers import EnvironmentTable, FlavourTable
 from facility_agent.places.settings import ArchiveTable, MountTable, PlaceTable
+from facility_agent.tables import Table
 from shared.facilities import is_facility_id
 from shared.wire.addresses import is_loopback, parse_address, parse_hub, parse_zone
 

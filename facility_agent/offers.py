@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from facility_agent.tables import Table
 from shared.errors import InvalidRequest
 from shared.facilities import CarriedBy, UsedAs
 from shared.techniques import LONGEST, canonical, title
@@ -51,12 +52,6 @@ Technique = Annotated[str, Field(max_length=LONGEST), AfterValidator(_technique)
 Definition = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^\S+( \S+)*$")]
 Size = Annotated[int, _amount(_SIZES, "2GiB")]
 Duration = Annotated[int, _amount(_TIMES, "8h")]
-
-
-class Table(BaseModel):
-    """Every table refuses keys that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class FlavourTable(Table):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from facility_agent.offers import Table
 from facility_agent.places.template import Rule, Template, is_name, parse, parse_mount
+from facility_agent.tables import Table
 
 
 class RuleTable(Table):

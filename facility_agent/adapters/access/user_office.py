@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from facility_agent.adapters.http import Answer, Bounds, Upstream, unavailable, unusable
 from facility_agent.adapters.site_settings import Address, secret, system_faults
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account
+from facility_agent.tables import Table
 
 NAME = "user office"
 PAGE, PAGES = 100, 50
@@ -41,10 +42,8 @@ def _authorized(value: str) -> str:
     return value
 
 
-class UserOfficeSettings(BaseModel):
+class UserOfficeSettings(Table):
     """Settings of the adapter `user_office`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: Address = Field(description="The user office, before the paths below.")
     username: str = Field(

@@ -11,21 +11,20 @@ from pathlib import Path
 
 from argon2 import PasswordHasher, extract_parameters
 from argon2.exceptions import InvalidHashError, VerificationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account, Directory
 from facility_agent.ports.sign_on import Attempts, PasswordSignOn
+from facility_agent.tables import Table
 from shared.errors import AccessDenied, BackendUnavailable, IdentityRefused, NotFound
 
 AT_ONCE = 2
 
 
-class AccountTable(BaseModel):
+class AccountTable(Table):
     """One account of the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     username: str = Field(min_length=1, max_length=64)
     immutable_id: str = Field(min_length=1, max_length=64)
@@ -39,16 +38,12 @@ class AccountTable(BaseModel):
     enabled: bool = True
 
 
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
-
+class _File(Table):
     accounts: tuple[AccountTable, ...]
 
 
-class FileAccountsSettings(BaseModel):
+class FileAccountsSettings(Table):
     """Settings of the adapter `file`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     path: Path = Field(description="The accounts' file; not writable by group or others.")
 

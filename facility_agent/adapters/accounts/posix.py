@@ -7,10 +7,11 @@ from abc import abstractmethod
 from collections.abc import Iterable, Set
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from facility_agent.ports.access_rules import AccessRules
 from facility_agent.ports.directory import Account, Directory
+from facility_agent.tables import Table
 from shared.errors import IdentityRefused, NotFound
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.@-]{0,63}")
@@ -21,10 +22,8 @@ def is_plausible(username: str) -> bool:
     return _NAME.fullmatch(username) is not None
 
 
-class GroupSettings(BaseModel):
+class GroupSettings(Table):
     """Which groups mean what."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     proposal_group: str = Field(
         default="", description='The group of a proposal\'s members, e.g. "p{proposal}"; empty: groups give none.'

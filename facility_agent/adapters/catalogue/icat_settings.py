@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from facility_agent.adapters import site_settings
 from facility_agent.adapters.catalogue.icat_map import Fields
 from facility_agent.adapters.site_settings import Address, Template, secret
 from facility_agent.plugins import Fault
 from facility_agent.ports.tokens import PersonSession
+from facility_agent.tables import Table
 
 
 def _word(value: str) -> str:
@@ -32,10 +33,8 @@ def _zone(value: str) -> str:
     return value
 
 
-class IcatSettings(BaseModel):
+class IcatSettings(Table):
     """Settings of the adapter `icat`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: Address = Field(description="ICAT's address with its path, such as `https://icat.example.eu/icat`.")
     authenticator: Annotated[str, AfterValidator(_word)] = Field(

@@ -14,13 +14,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from facility_agent.adapters.catalogue.nexus_index import Index
 from facility_agent.adapters.catalogue.nexus_reader import Reader
 from facility_agent.plugins import Fault, Site
 from facility_agent.ports.catalogue import CatalogueBackend, Location
 from facility_agent.ports.catalogue import Reader as Asker
+from facility_agent.tables import Table
 from shared.catalogue import Dataset, FilePage, ProposalPage, ProposalQuery, SearchPage, SearchQuery
 from shared.commands import GetFiles
 from shared.errors import BackendUnavailable, InvalidRequest, NotFound, ParasolError
@@ -35,10 +36,8 @@ UNREADABLE = "The facility cannot read its folder of files at the moment."
 PARTLY = "The facility cannot read some of its folders at the moment."
 
 
-class NexusFolderSettings(BaseModel):
+class NexusFolderSettings(Table):
     """Settings of the adapter `nexus_folder`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     folder: Path = Field(description="Holds the files: <folder>/<proposal>/…, or files that name their proposal.")
     open_proposals: tuple[str, ...] = Field(default=(), description="Proposals whose data anyone may read.")

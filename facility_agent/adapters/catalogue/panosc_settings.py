@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from facility_agent.adapters.catalogue.panosc_records import Reading
 from facility_agent.adapters.site_settings import Address, Template
 from facility_agent.plugins import Fault
+from facility_agent.tables import Table
 
 
-class PanoscSettings(BaseModel):
+class PanoscSettings(Table):
     """Settings of the adapter `panosc`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: Address = Field(description="The search API, before `/Datasets`; usually it ends with `/api`.")
     facility: str = Field(

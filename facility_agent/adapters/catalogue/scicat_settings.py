@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from facility_agent.adapters import site_settings
 from facility_agent.adapters.catalogue.scicat_records import Fields
 from facility_agent.adapters.site_settings import Address, Template
 from facility_agent.plugins import Fault
+from facility_agent.tables import Table
 
 
 def _key(value: str) -> str:
@@ -23,10 +24,8 @@ def _key(value: str) -> str:
 Key = Annotated[str, AfterValidator(_key)]
 
 
-class ScicatSettings(BaseModel):
+class ScicatSettings(Table):
     """Settings of the adapter `scicat`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     url: Address = Field(description="SciCat's backend, before `/api`.")
     username: str = Field(min_length=1, description="The functional account's name.")

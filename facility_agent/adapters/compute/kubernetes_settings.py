@@ -7,13 +7,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from facility_agent.ports.directory import Account
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+from facility_agent.tables import Table
 
 
 def _network(text: str) -> str:
@@ -38,7 +35,7 @@ def _namespaces(text: str) -> str:
     return text
 
 
-class VolumeTable(_Table):
+class VolumeTable(Table):
     """How folders at and below `folder`, as the agent names them, get into workspaces. The longest `folder` decides."""
 
     folder: Folder = Field(description="A folder as the agent and the catalogue name it.")
@@ -59,14 +56,14 @@ class VolumeTable(_Table):
         return self
 
 
-class ImageTable(_Table):
+class ImageTable(Table):
     """What an environment is made of."""
 
     image: str = Field(min_length=1, max_length=512, description="The image, best with its digest.")
     pull: Literal["IfNotPresent", "Always", "Never"] = "IfNotPresent"
 
 
-class KubernetesSettings(_Table):
+class KubernetesSettings(Table):
     """Settings of the adapter `kubernetes`."""
 
     identity: Literal["account", "root_in_user_namespace"] = Field(

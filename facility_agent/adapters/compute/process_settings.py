@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from facility_agent.tables import Table
 
 
-class ProcessSettings(BaseModel):
+class ProcessSettings(Table):
     """Settings of the adapter `process`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     isolation: Literal["account", "none"] = Field(
         description='"account": each workspace runs as the person\'s account, started by the helper. "none": everything runs as the agent\'s own user.'

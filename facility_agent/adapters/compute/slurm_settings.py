@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from facility_agent.adapters.compute import slurm_api
+from facility_agent.tables import Table
 
 WORD = r"^[A-Za-z0-9_][A-Za-z0-9_.,:/@&|*()\[\]+-]{0,199}$"
 Word = Annotated[str, Field(pattern=WORD)]
@@ -23,10 +24,8 @@ def _absolute(path: Path) -> Path:
 Absolute = Annotated[Path, AfterValidator(_absolute)]
 
 
-class Choice(BaseModel):
+class Choice(Table):
     """What is asked of Slurm for some workspaces; what is not set here is the site's default above it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     partition: Word | None = Field(default=None, description="`--partition`.")
     account: Word | None = Field(default=None, description="`--account`.")
@@ -41,10 +40,8 @@ class Choice(BaseModel):
     )
 
 
-class Software(BaseModel):
+class Software(Table):
     """How an environment's program is run in the job: as it is, after modules are loaded, or in an image."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     modules: tuple[Word, ...] = Field(default=(), description="Modules to load first, in this order.")
     image: Absolute | None = Field(
@@ -58,10 +55,8 @@ class Software(BaseModel):
         return self
 
 
-class SlurmSettings(BaseModel):
+class SlurmSettings(Table):
     """Settings of the adapter `slurm`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     helper: Path = Field(
         default=Path("/run/parasol-helper/helper.sock"),
