@@ -94,13 +94,11 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
         _begin_task(work / said["task"]["results"], said["task"]["facts"])
     os.chdir(work)
     if version > 0:
-        exact = {folder for _, folder, read_only in said["mounts"] if read_only}
+        exact = {Path(folder) for _, folder, read_only in said["mounts"] if read_only}
+        readable = {*map(Path, said["readable"])} - exact
         writable = [*given, place / "work", place / "tmp", place / "run", *map(Path, packages.folders(variables))]
-        landlock.restrict(
-            (Path(each) for each in said["readable"] if each not in exact),
-            writable,
-            map(Path, exact),
-        )
+        landlock.hold([*readable, *writable, *exact], inherited=True)
+        landlock.restrict(readable, writable, exact)
     return variables
 
 

@@ -128,6 +128,7 @@ def confined(spec: dict[str, Any], work: str, tmp: str, program: str) -> Any:
         return None
     may["readable"] += [*landlock.SYSTEM, *landlock.program_folders(Path(program))]
     may["writable"].append(landlock.DEVICES)
+    landlock.hold([*may["readable"], *may["writable"], *may["exact"]])  # this process outlives the program
     return lambda: landlock.restrict(**may)
 
 

@@ -143,6 +143,22 @@ print(tried(lambda: os.kill(os.getppid(), 9)))
 
 @ordinary
 @pytest.mark.needs("landlock")
+async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it(world: ProcessWorld) -> None:
+    data = world.folder / "data"
+    data.mkdir()
+    handle = await world.backend.start(server_spec(mounts=(Mount("P1", data),)), ACCOUNT)
+
+    async def runs() -> bool:
+        return (await look(world, handle)).state is RunState.RUNNING
+
+    await eventually(runs, "it runs")
+    keeper = supervisor.read_record(world.folder / "w-state" / f"{handle}.run")
+    assert keeper
+    assert holds(keeper["pid"], data)
+
+
+@ordinary
+@pytest.mark.needs("landlock")
 @pytest.mark.parametrize("swapped", ["itself", "above"])
 async def test_a_link_in_the_place_of_a_folder_that_was_looked_at_opens_nothing(
     world: ProcessWorld, swapped: str

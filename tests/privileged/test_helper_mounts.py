@@ -72,6 +72,15 @@ async def test_processed_can_be_written_the_proposal_and_the_software_not(site: 
         assert not (proposal / "new").exists()
 
 
+async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it(site: HelperSite) -> None:
+    proposal, processed, software = folders(site)
+    mounts = (Mount("P-1", proposal), Mount("P-1", processed, read_only=False, within="processed"))
+    script = "import os; print(*(os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')), sep='\\n')"
+    held = await run(site, script, *mounts)
+    assert {str(proposal), str(processed)} <= {*held}
+    assert str(software) not in held
+
+
 async def test_a_proposal_below_what_may_be_written_is_refused_not_called_read_only(site: HelperSite) -> None:
     folder = site.ada.home / "data"
     with as_root():

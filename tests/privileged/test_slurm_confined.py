@@ -12,7 +12,7 @@ from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.ports.compute import Mount, RunState
 from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
 from tests.privileged.test_helper_mounts import TRY
-from tests.privileged.test_slurm_workspaces import seen
+from tests.privileged.test_slurm_workspaces import running, seen
 from tests.slurm_site import rootly
 
 pytestmark = pytest.mark.needs("root", "slurm", "landlock")
@@ -61,6 +61,18 @@ async def test_the_chosen_proposal_and_nothing_else_of_its_persons() -> None:
         with rootly():
             assert (chosen / "file").read_text() == (other / "file").read_text() == "measured"
             assert not [each for each in (chosen, other, Path("/tmp")) if (each / "new").exists()]
+
+
+async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it() -> None:
+    with slurm_world() as world:
+        chosen, other = _own(world, "chosen", "other")
+        spec, _ = await running(world, replace(world.spec(), mounts=(Mount("p1", chosen),)))
+        (pid,) = world.processes(spec.workspace_id)
+        with rootly():
+            job = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+            held = {each.readlink() for each in Path(f"/proc/{job}/fd").iterdir()}
+        assert chosen in held
+        assert other not in held
 
 
 async def test_software_elsewhere_is_read_where_the_site_says_so() -> None:

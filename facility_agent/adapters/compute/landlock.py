@@ -11,6 +11,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 SYSTEM = tuple(
@@ -89,6 +90,17 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path], exact: Iterable
         _checked(_libc.syscall(_RESTRICT, ruleset, 0))
     finally:
         os.close(ruleset)
+
+
+def hold(folders: Iterable[Path], *, inherited: bool = False) -> None:
+    """Keep mounted what is mounted there while this process lives, with `inherited` also what it becomes.
+
+    A rule is for what was mounted when it was made: a folder that is mounted on demand would be another one when it comes back.
+    Folders that cannot be opened are left out.
+    """
+    for folder in folders:
+        with suppress(OSError):
+            os.set_inheritable(_found(folder), inherited)
 
 
 def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import fcntl
+import importlib.util
 import json
 import os
 import resource
@@ -89,7 +90,21 @@ def children() -> list[int]:
     return [int(pid) for pid in listed]
 
 
-def prepare(order: dict[str, Any]) -> None:
+def _landlock() -> Any:
+    """The module beside this one, for which a script has no package."""
+    spec = importlib.util.spec_from_file_location("landlock", Path(__file__).with_name("landlock.py"))
+    assert spec is not None and spec.loader is not None  # noqa: PT018
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def _folders(order: dict[str, Any]) -> list[list[Path]]:
+    """As `landlock.restrict` takes them."""
+    return [[Path(each) for each in order[key]] for key in ("readable", "writable", "mounted")]
+
+
+def prepare(order: dict[str, Any], landlock: Any) -> None:
     """In the child, before it becomes the workspace: limits, then the sandbox."""
     os.setpgid(0, 0)
     # Without its supervisor it would be seen as gone, and run.
@@ -103,25 +118,22 @@ def prepare(order: dict[str, Any]) -> None:
         hard = resource.getrlimit(what)[1]
         most = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
         resource.setrlimit(what, (most, most))
-    if order["sandbox"]:
-        import importlib.util
-
-        spec = importlib.util.spec_from_file_location("landlock", Path(__file__).with_name("landlock.py"))
-        assert spec is not None and spec.loader is not None  # noqa: PT018
-        landlock = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(landlock)
-        landlock.restrict(*([Path(p) for p in order[key]] for key in ("readable", "writable", "mounted")))
+    if landlock is not None:
+        landlock.restrict(*_folders(order))
 
 
 def run(order: dict[str, Any], meta: Path) -> dict[str, Any]:
     """Start the workspace, wait for its end or for SIGTERM, and leave nothing of it behind."""
     stopping: list[float] = []
     signal.signal(signal.SIGTERM, lambda *_: stopping.append(time.monotonic()))
+    landlock = _landlock() if order["sandbox"] else None
+    if landlock is not None:
+        landlock.hold(folder for each in _folders(order) for folder in each)
     with Path(order["log"]).open("ab", 0) as log:
         try:
             child = subprocess.Popen(
                 order["command"], cwd=order["work"], env=order["variables"], stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, preexec_fn=lambda: prepare(order), close_fds=True,
+                stderr=log, preexec_fn=lambda: prepare(order, landlock), close_fds=True,
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError) as error:
             log.write(f"could not be started: {error}\n".encode())
