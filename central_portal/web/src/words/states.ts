@@ -54,7 +54,12 @@ export function stateWord(workspace: Seen): Word {
 }
 
 /** A step while it is not yet, or just now, being done; and once it is. */
-export const STEPS: Record<StepName, { doing: MessageDescriptor; done: MessageDescriptor }> = {
+interface StepWords {
+  doing: MessageDescriptor;
+  done: MessageDescriptor;
+}
+
+export const STEPS: Record<StepName, StepWords> = {
   ASK: { doing: msg`Asking the facility`, done: msg`Facility asked` },
   ACCOUNT: { doing: msg`Checking your account`, done: msg`Account checked` },
   DATA: { doing: msg`Preparing the data`, done: msg`Data prepared` },
@@ -62,6 +67,12 @@ export const STEPS: Record<StepName, { doing: MessageDescriptor; done: MessageDe
   START: { doing: msg`Starting the environment`, done: msg`Environment started` },
   READY: { doing: msg`Waiting until it answers`, done: msg`Ready` },
 };
+
+const TASK_BEGINS: StepWords = { doing: msg`Waiting until it runs`, done: msg`Running` };
+
+/** What a step of this workspace is called: nobody waits for a task to answer. */
+export const stepWords = (workspace: SeenTask, step: StepName): StepWords =>
+  step === 'READY' && isTask(workspace) ? TASK_BEGINS : STEPS[step];
 
 export const STEP_STATES: Record<StepState, Word> = {
   WAITING: { tone: 'todo', text: msg`to do` },

@@ -50,7 +50,7 @@ function Failure({ workspace }: { workspace: Workspace }) {
 
 function Waiting({ workspace }: { workspace: Workspace }) {
   const name = workspace.facility.name;
-  if (!workspace.waitsUntil || workspace.facility.state === 'ONLINE') return <Steps steps={workspace.steps} />;
+  if (!workspace.waitsUntil || workspace.facility.state === 'ONLINE') return <Steps workspace={workspace} />;
   const until = clock(workspace.waitsUntil, formatLocale);
   return (
     <Notice tone="unknown" title={<Trans>{name} is not connected at the moment.</Trans>}>
@@ -106,7 +106,7 @@ export function WorkspaceBody({ workspace }: { workspace: Workspace }) {
       return (
         <>
           <Failure workspace={workspace} />
-          {workspace.problem ? null : <Steps steps={workspace.steps} />}
+          {workspace.problem ? null : <Steps workspace={workspace} />}
         </>
       );
     case 'ENDED':

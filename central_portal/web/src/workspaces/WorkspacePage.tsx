@@ -92,7 +92,7 @@ function Details({ workspace }: { workspace: Workspace }) {
           <h2 id="start">
             <Trans>How it started</Trans>
           </h2>
-          <Steps steps={workspace.steps} />
+          <Steps workspace={workspace} />
         </section>
       )}
       <Times workspace={workspace} />

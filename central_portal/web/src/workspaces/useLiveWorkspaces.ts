@@ -5,7 +5,7 @@ import { doc } from '../api/doc';
 import { tasks } from '../tasks/started';
 import { endOf, isTask } from '../tasks/task';
 import { announce } from '../ui/announce';
-import { stateWord, STEPS } from '../words/states';
+import { stateWord, stepWords } from '../words/states';
 import { WorkspaceChanged, type Workspace } from './queries';
 
 const ChangedDocument = doc(WorkspaceChanged);
@@ -29,7 +29,7 @@ export function useLiveWorkspaces(workspaces: readonly Workspace[], pause: boole
       told.current.set(workspace.id, after);
       if (before === undefined || before === after) continue;
       const step = workspace.steps.find((each) => each.state === 'ACTIVE');
-      const word = after.includes(' ') && step ? STEPS[step.name].doing : stateWord(workspace).text;
+      const word = after.includes(' ') && step ? stepWords(workspace, step.name).doing : stateWord(workspace).text;
       announce(`${workspace.title}: ${i18n._(word)}.`);
     }
   }, [workspaces, i18n]);
