@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+from facility_agent.adapters.compute import landlock
 from facility_agent.adapters.compute.supervisor import boot_id, children, start_time, take, write_json
 from facility_agent.helper.config import Config
 from facility_agent.helper.identity import Account
@@ -39,6 +40,9 @@ def keep(said: Mapping[str, Any], account: Account, config: Config, starter: IO[
         with contextlib.suppress(OSError), starter:  # who asked may have given up; then it is found by a look
             print(why, file=starter)
         if not ran and not why:
+            landlock.hold(
+                map(Path, (*said["readable"], *said["writable"], *(folder for _, folder, _ in said["mounts"])))
+            )
             code = _watch(child, said["grace_s"])
             write_json(record.with_suffix(".exit"), {"started": True, "stopped": bool(stopping), "code": code})
 

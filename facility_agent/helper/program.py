@@ -97,7 +97,6 @@ def _prepare(said: Mapping[str, Any], place: Path, own: Path | None) -> Mapping[
         exact = {Path(folder) for _, folder, read_only in said["mounts"] if read_only}
         readable = {*map(Path, said["readable"])} - exact
         writable = [*given, place / "work", place / "tmp", place / "run", *map(Path, packages.folders(variables))]
-        landlock.hold([*readable, *writable, *exact], inherited=True)
         landlock.restrict(readable, writable, exact)
     return variables
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from facility_agent.testing.patience import eventually
 from shared.errors import BackendError
 from tests.contracts.compute_worlds import server_spec
 from tests.privileged.site import PROGRAM, HelperSite, as_root
+from tests.waiting import until
 
 pytestmark = [pytest.mark.needs("root"), pytest.mark.needs("landlock")]
 TRY = """
@@ -75,10 +77,18 @@ async def test_processed_can_be_written_the_proposal_and_the_software_not(site: 
 async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it(site: HelperSite) -> None:
     proposal, processed, software = folders(site)
     mounts = (Mount("P-1", proposal), Mount("P-1", processed, read_only=False, within="processed"))
-    script = "import os; print(*(os.path.realpath(f'/proc/self/fd/{n}') for n in os.listdir('/proc/self/fd')), sep='\\n')"
-    held = await run(site, script, *mounts)
-    assert {str(proposal), str(processed)} <= {*held}
-    assert str(software) not in held
+    backend = site.backend("mine")
+    command = (PROGRAM, "-c", "import signal; signal.pause()", "{socket}")
+    handle = await backend.start(server_spec(command=command, mounts=mounts), site.ada)
+    with as_root():
+        keeper = json.loads((site.state / f"{handle}.run").read_text())["pid"]
+        until(lambda: {proposal, processed} <= _held(keeper), "its keeper holds them")
+        assert software not in _held(keeper)
+    await backend.stop(handle)
+
+
+def _held(pid: int) -> set[Path]:
+    return {each.readlink() for each in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 async def test_a_proposal_below_what_may_be_written_is_refused_not_called_read_only(site: HelperSite) -> None:

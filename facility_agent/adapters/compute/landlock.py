@@ -92,15 +92,15 @@ def restrict(readable: Iterable[Path], writable: Iterable[Path], exact: Iterable
         os.close(ruleset)
 
 
-def hold(folders: Iterable[Path], *, inherited: bool = False) -> None:
-    """Keep mounted what is mounted there while this process lives, with `inherited` also what it becomes.
+def hold(folders: Iterable[Path]) -> None:
+    """Keep mounted what is mounted there while this process lives.
 
     A rule is for what was mounted when it was made: a folder that is mounted on demand would be another one when it comes back.
     Folders that cannot be opened are left out.
     """
     for folder in folders:
         with suppress(OSError):
-            os.set_inheritable(_found(folder), inherited)
+            _found(folder)  # stays open, and is closed in what this process starts
 
 
 def _allow(ruleset: int, path: Path, access: int, exact: bool = False) -> None:
