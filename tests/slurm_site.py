@@ -132,6 +132,7 @@ class SlurmSite:
         self.folder.chmod(0o755)
         self.conf, self.host = self.folder / "slurm.conf", socket.gethostname().split(".")[0]
         self._daemons: dict[str, subprocess.Popen[bytes]] = {}
+        self.around: tuple[str, ...] = ()
         words = {
             "s": self.folder, "host": self.host, "cluster": CLUSTER, "ctld": free_port(), "d": free_port(),
             "dbd": free_port(), "cpus": CPUS, "memory": MEMORY_MB, "age": finished_jobs_s,
@@ -147,6 +148,15 @@ class SlurmSite:
         (self.folder / "slurmdbd.conf").chmod(0o600)
         for name in ("state", "spool", "log", "homes"):
             (self.folder / name).mkdir(mode=0o755)
+        try:
+            self._begin()
+        except BaseException:  # else its daemons would outlive the tests
+            self.close()
+            raise
+
+    # --- parts
+
+    def _begin(self) -> None:
         self._accounts()
         self._munge()
         self._mariadb()
@@ -158,8 +168,6 @@ class SlurmSite:
         until(lambda: self.run("sinfo", "-h", "-o", "%T").stdout.split()[:1] == ["idle"], "a node is idle", 30)
         if not missing("slurmrestd"):
             self._slurmrestd()
-
-    # --- parts
 
     def home(self, name: str) -> Path:
         """The home of an account."""

@@ -210,9 +210,9 @@ class Journey:
         asked = """mutation($i: StopWorkspaceInput!){stopWorkspace(input:$i){workspace{state} problem{code message}}}"""
         done = self.ask(asked, i={"id": f"Workspace:{workspace or self.workspace}"})["stopWorkspace"]
         must(done["problem"] is None, f"{done['problem']}")
-        end = time.monotonic() + 30
+        end = time.monotonic() + 150  # a Kubernetes node may take a minute and a half
         while self.state(workspace)["state"] != "ENDED":
-            must(time.monotonic() < end, "it did not end within 30 s")
+            must(time.monotonic() < end, "it did not end within 150 s")
             threading.Event().wait(0.1)
 
     def sign_out(self) -> None:

@@ -16,7 +16,7 @@ from deploy.demo.journey import LAUNCH
 from deploy.demo.people import PEOPLE
 from deploy.demo.world import World
 from tests.e2e.people import connect, graphql, outcomes, settle, sign_in
-from tests.waiting import until
+from tests.waiting import http_status, until
 
 pytestmark = [pytest.mark.needs("chromium", "node", "web-client"), pytest.mark.timeout(240)]
 
@@ -221,6 +221,9 @@ def test_a_dead_gateway_leaves_the_person_on_a_portal_page(
         expect(ada.locator("main")).to_contain_text("Beta")
     finally:
         gateway.held = False
+        at = urlsplit(world.addresses.gateway("beta"))
+        assert at.port
+        until(lambda: http_status(at.port, "/healthz", at.netloc) == 200, "the next test finds it", 30)
 
 
 def test_a_copy_of_the_centres_database_opens_no_grant(world: World, ada: Page) -> None:

@@ -92,7 +92,7 @@ async def test_a_change_of_a_workspace_reaches_its_watcher_elsewhere_once(
         with there.broadcaster.watch(person) as queue:
             await change(here, foreign, state=WorkspaceState.RUNNING, changed_at=clock)
             running = await change(here, mine, state=WorkspaceState.RUNNING, sequence=2, changed_at=clock)
-            async with asyncio.timeout(1.5):
+            async with asyncio.timeout(3.0):
                 assert await queue.get() == running
             await change(here, running, seen_at=clock + 5)
             ended = await change(here, running, state=WorkspaceState.ENDED, sequence=3, changed_at=clock + 1)
@@ -103,7 +103,7 @@ async def test_a_change_of_a_workspace_reaches_its_watcher_elsewhere_once(
                     seen.append(queue.get_nowait())
                 return any(view is not None and view.state is WorkspaceState.ENDED for view in seen)
 
-            await eventually(has_ended, 1.5)
+            await eventually(has_ended, 3.0)
             assert {view.id for view in seen if view} == {mine.id}
             assert [view for view in seen if view and view.state is WorkspaceState.ENDED] == [
                 replace(ended, seen_at=seen[-1].seen_at if seen[-1] else None)

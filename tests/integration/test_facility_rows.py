@@ -55,7 +55,7 @@ async def world() -> AsyncIterator[World]:
 async def test_what_another_process_wrote_is_seen_at_a_hint(world: World) -> None:
     await world.registry.admit(world.slug, world.hello, HUB)
     world.wakes.tell(Topic.FACILITY, world.slug)
-    await eventually(lambda: world.reader.get(world.slug).online, 0.5)
+    await eventually(lambda: world.reader.get(world.slug).online, 0.9)
     view = world.reader.get(world.slug)
     assert view.description == description(world.slug)
     assert (view.epoch, view.hub_address, view.quarantined) == (1, HUB.address, False)
@@ -65,9 +65,9 @@ async def test_what_another_process_wrote_is_seen_at_a_hint(world: World) -> Non
 
 async def test_without_a_hint_it_is_seen_within_a_second(world: World) -> None:
     await world.registry.admit(world.slug, world.hello, HUB)
-    await eventually(lambda: world.reader.get(world.slug).online, 1.5)
+    await eventually(lambda: world.reader.get(world.slug).online, 3.0)
     await world.registry.close(world.slug, 1, "DRAINED")
-    await eventually(lambda: not world.reader.get(world.slug).online, 1.5)
+    await eventually(lambda: not world.reader.get(world.slug).online, 3.0)
     assert world.reader.place(world.slug).moving
     assert (await world.reader.look(world.slug)).hub is None
 
@@ -95,7 +95,7 @@ async def test_what_an_overtaken_session_says_of_its_facility_changes_nothing(wo
     assert world.writer.get(world.slug).name != "Renamed"
     await world.writer.described(world.slug, 2, renamed)
     assert world.writer.get(world.slug).name == "Renamed"
-    await eventually(lambda: world.reader.get(world.slug).name == "Renamed", 0.5)
+    await eventually(lambda: world.reader.get(world.slug).name == "Renamed", 0.9)
 
 
 async def test_a_facility_that_takes_no_part_is_not_shown(world: World, database: Path) -> None:

@@ -110,7 +110,7 @@ def test_two_webs_ask_through_the_hub_and_see_the_facility_come_and_go(
         assert not any(map(online, tabs))
         replicas.facility.connect()
         for tab in tabs:
-            until(lambda tab=tab: online(tab), "the facility is seen", 2.0)
+            until(lambda tab=tab: online(tab), "the facility is seen", 10.0)
             assert tab.asked()
             until(tab.mirrored, "the portal has read what is open", 5.0)
             assert tab.found() == {"o-1"}
@@ -121,7 +121,7 @@ def test_two_webs_ask_through_the_hub_and_see_the_facility_come_and_go(
         assert "alpha" in replicas.run("agents").stdout
         replicas.facility.disconnect()
         for tab in tabs:
-            until(lambda tab=tab: not online(tab), "the facility is seen to go", 2.0)
+            until(lambda tab=tab: not online(tab), "the facility is seen to go", 3.0)
         hub.stop()
         for web in webs:
             web.stop()
@@ -158,14 +158,14 @@ def test_all_goes_on_without_redis_and_with_it_again(
         web = replicas.start("web")
         tab = replicas.tab(web)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         granted(provider, tab, replicas.facility)
         with Asking(tab) as asking:
             redis.kill()
             replicas.facility.disconnect()
-            until(lambda: not online(tab), "the facility is seen to go", 2.5)
+            until(lambda: not online(tab), "the facility is seen to go", 3.0)
             replicas.facility.connect()
-            until(lambda: online(tab), "the facility is seen to come", 2.5)
+            until(lambda: online(tab), "the facility is seen to come", 3.0)
             asking.until_good(5)
             asking.failed.clear()  # while it was away
             redis.start()
@@ -179,7 +179,7 @@ def test_every_process_survives_a_restart_of_postgresql(tmp_path: Path, provider
         web = replicas.start("web")
         tab = replicas.tab(web)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         granted(provider, tab, replicas.facility)
         for mode in ("fast", "immediate"):
             own.stop(mode)
@@ -205,7 +205,7 @@ def test_every_process_is_replaced_in_turn_and_no_query_fails(
         browsers.targets = [web.port for web in webs]
         tab = Tab(FRONT, at=browsers.port)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         granted(provider, tab, replicas.facility)
         with Asking(tab) as asking:
             asking.until_good(5)
@@ -238,7 +238,7 @@ def test_a_hub_that_is_killed_is_left(tmp_path: Path, provider: Op, postgres: Po
         web = replicas.start("web")
         tab = replicas.tab(web)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         granted(provider, tab, replicas.facility)
         new = replicas.start("hub")
         old.kill()
@@ -256,7 +256,7 @@ def test_a_frozen_hub_loses_its_lease_and_is_fenced_when_it_wakes(
         web = replicas.start("web")
         tab = replicas.tab(web)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         granted(provider, tab, replicas.facility)
         zombie.send(SIGSTOP)
         until(lambda: not online(tab), "the lease has run out", 5.0)
@@ -302,7 +302,7 @@ def test_metrics_and_health_are_for_this_machine(tmp_path: Path, provider: Op, p
         hub, web = replicas.start("hub"), replicas.start("web")
         tab = replicas.tab(web)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         assert tab.asked()
         at_hub, at_web = metrics(hub), metrics(web)
         assert at_hub["parasol_sessions"] == 1
@@ -330,7 +330,7 @@ def test_a_quarantine_is_shown_cut_and_released(tmp_path: Path, provider: Op, po
         other = replicas.start("hub")
         tab = replicas.tab(web)
         replicas.facility.connect()
-        until(lambda: online(tab), "the facility is seen", 2.0)
+        until(lambda: online(tab), "the facility is seen", 10.0)
         clone = replicas.facility.clone(f"127.0.0.1:{other.port}")
         clone.dial()
         until(lambda: not online(tab), "nobody is let in any more", 5.0)

@@ -26,6 +26,14 @@ def _agent() -> Iterator[None]:
     os.setgroups(groups)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whichever test comes first starts the cluster; and a kubelet may take a minute and a half to end a pod."""
+    for item in items:
+        needs = {name for mark in item.iter_markers("needs") for name in mark.args}
+        if needs & {"kubernetes", "slurm"} and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(300))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

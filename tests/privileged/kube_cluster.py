@@ -72,7 +72,7 @@ class Cluster:
         """Objects as the server has stored them."""
         return json.loads(self.kubectl("-n", namespace, "get", kind, *([name] if name else []), "-o", "json"))
 
-    def token(self, who: str = AGENTS, seconds: int = 3600) -> str:
+    def token(self, who: str = AGENTS, seconds: int = 86_400) -> str:
         """A token of the agent's service account."""
         path = f"/api/v1/namespaces/parasol/serviceaccounts/{who}/token"
         asked = {

@@ -22,11 +22,12 @@ from tests.contracts.compute_worlds import SMALL, server_spec
 from tests.privileged.kube_cluster import AGENTS, AT_ONCE, Cluster, agents_folder
 from tests.privileged.kube_image import HOSTILE, PLAIN, UID
 from tests.privileged.site import as_root
+from tests.waiting import until
 
 SMALLER = replace(SMALL, memory=128 * 2**20)
 KINDS = ("pod", "secret", "networkpolicy")
 ENDS_S = 150
-"""How long a kubelet may take to end a pod that has only begun (70 s seen)."""
+"""How long a kubelet may take to end a pod that has only begun (83 s seen)."""
 SERVER = """
 import os, signal, socket, sys
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
@@ -121,6 +122,12 @@ class KubeSite:
         )
         self.opened.append(made)
         return made
+
+    async def runs(self, handle: str) -> None:
+        """Until its kubelet says that it runs: before that, a node takes a minute or more to end what is deleted."""
+        await asyncio.to_thread(
+            until, lambda: self.pods(handle)[0]["status"]["phase"] == "Running", "the kubelet says so"
+        )
 
     def spec(self, **changes: Any) -> StartSpec:
         """A workspace that answers until it is stopped."""

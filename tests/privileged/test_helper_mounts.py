@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -82,13 +83,18 @@ async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it(site:
     handle = await backend.start(server_spec(command=command, mounts=mounts), site.ada)
     with as_root():
         keeper = json.loads((site.state / f"{handle}.run").read_text())["pid"]
-        until(lambda: {proposal, processed} <= _held(keeper), "its keeper holds them")
-        assert software not in _held(keeper)
+        until(lambda: {proposal, processed} <= held_by(keeper), "its keeper holds them")
+        assert software not in held_by(keeper)
     await backend.stop(handle)
 
 
-def _held(pid: int) -> set[Path]:
-    return {each.readlink() for each in Path(f"/proc/{pid}/fd").iterdir()}
+def held_by(pid: int) -> set[Path]:
+    """What a process has open."""
+    held = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            held.add(each.readlink())
+    return held
 
 
 async def test_a_proposal_below_what_may_be_written_is_refused_not_called_read_only(site: HelperSite) -> None:

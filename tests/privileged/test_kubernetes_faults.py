@@ -116,7 +116,8 @@ async def test_a_server_that_answers_badly_ends_nothing(
     assert (await restarted.inspect([handle]))[handle].state is RunState.UNKNOWN
     with pytest.raises(BackendUnavailable):
         await restarted.list_owned()
-    assert [pod["status"]["phase"] for pod in site.pods(handle)] == ["Running"]
+    await site.runs(handle)
+    assert [pod["metadata"].get("deletionTimestamp") for pod in site.pods(handle)] == [None]
     proxy.fault = None
     await eventually(sees(backend, handle, RunState.RUNNING), "it is seen again", 60)
     assert len(site.pods(handle)) == 1
@@ -168,6 +169,36 @@ async def test_an_order_whose_answers_are_all_lost_leaves_nothing(site: KubeSite
     await eventually(is_removed, "what was made all the same is removed", 60)
     assert await sees(backend, spec.workspace_id, RunState.GONE)()
     assert await backend.list_owned() == {}
+
+
+async def test_what_was_given_up_while_the_server_kept_it_is_given_up_by_the_next_agent(
+    site: KubeSite, proxy: FaultProxy
+) -> None:
+    kept: list[str] = []
+
+    async def keeps_pods(request: web.Request) -> web.StreamResponse | None:
+        if request.method != "DELETE" or "/pods/" not in request.path:
+            return None
+        kept.append(request.path)
+        return html(500)
+
+    missing = {"images": {"missing": {"image": "docker.io/local/no-such-image:1", "pull": "Never"}}}
+    first, spec = site.backend(**missing), site.spec(environment="missing")
+    proxy.fault = keeps_pods
+    handle = await first.start(spec, site.account)
+
+    async def is_refused() -> bool:
+        assert (await first.inspect([handle]))[handle].state is not RunState.GONE
+        return bool(kept)
+
+    await eventually(is_refused, "its end is asked for", 60)
+    await first.__aexit__()
+    assert len(site.pods(handle)) == 1
+    proxy.fault = None
+    second = site.backend(**missing)
+    await eventually(sees(second, handle, RunState.GONE), "it is given up", 60)
+    assert (await second.inspect([handle]))[handle].reason == "IMAGE_NOT_FOUND"
+    assert site.pods(handle) == []
 
 
 async def test_a_watch_goes_on_where_it_was(site: KubeSite, proxy: FaultProxy) -> None:

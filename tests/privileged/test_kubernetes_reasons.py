@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 from collections.abc import AsyncIterator
@@ -18,7 +17,6 @@ from facility_agent.testing.patience import eventually
 from shared.errors import FlavourTooLarge, QuotaExceeded
 from tests.privileged.kube_cluster import Cluster
 from tests.privileged.kube_site import ENDS_S, SMALLER, KubeSite, kube_site
-from tests.waiting import until
 
 pytestmark = pytest.mark.needs("root", "kubernetes")
 
@@ -55,8 +53,9 @@ MIB = 2**20
 ENDS = [
     ("raise SystemExit(3)", {}, "EXITED", 3),
     ("import os; os.kill(os.getpid(), 9); os._exit(137)", {}, "KILLED", 137),
-    ("x = b'x' * (400 * 2**20)", {}, "OUT_OF_MEMORY", 137),
-    ("open('/workspace/x', 'wb').write(b'x' * (60 * 2**20)); import time; time.sleep(60)",
+    # What is killed as soon as it has begun, containerd may not have watched yet: then nobody knows why.
+    ("import time; time.sleep(2); x = b'x' * (400 * 2**20)", {}, "OUT_OF_MEMORY", 137),
+    ("open('/workspace/x', 'wb').write(b'x' * (60 * 2**20)); import time; time.sleep(600)",  # a kubelet measures once in two minutes
      {"flavour": replace(SMALLER, storage=20 * MIB)}, "OUT_OF_STORAGE", None),
     ("", {"environment": "missing"}, "IMAGE_NOT_FOUND", None),
     ("", {"environment": "unnamed"}, "IMAGE_NAME_INVALID", None),
@@ -138,6 +137,7 @@ async def test_what_an_administrator_removes_is_removed(site: KubeSite) -> None:
     backend, spec = site.backend(), site.spec()
     handle = await backend.start(spec, site.account)
     await seen_as(backend, handle, RunState.RUNNING)
+    await site.runs(handle)
     site.cluster.kubectl("-n", "parasol", "delete", "pod", f"ws-{handle}", "--wait=false")
     seen = await seen_as(backend, handle, RunState.GONE)
     assert (seen.reason, seen.exit_code) == ("REMOVED", None)
@@ -148,10 +148,7 @@ async def test_what_was_removed_while_no_agent_ran_is_gone_and_not_started_again
     first, spec = site.backend(), site.spec()
     handle = await first.start(spec, site.account)
     await seen_as(first, handle, RunState.RUNNING)
-    # A node may take a minute to end what its kubelet does not say to run yet.
-    await asyncio.to_thread(
-        until, lambda: site.pods(handle)[0]["status"]["phase"] == "Running", "the kubelet says so"
-    )
+    await site.runs(handle)
     await first.__aexit__()
     site.cluster.kubectl("-n", "parasol", "delete", "pod", f"ws-{handle}", "--grace-period=1")
     second = site.backend()

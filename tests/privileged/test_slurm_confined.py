@@ -11,7 +11,7 @@ import pytest
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.ports.compute import Mount, RunState
 from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
-from tests.privileged.test_helper_mounts import TRY
+from tests.privileged.test_helper_mounts import TRY, held_by
 from tests.privileged.test_slurm_workspaces import running, seen
 from tests.slurm_site import rootly
 
@@ -70,7 +70,7 @@ async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it() -> 
         (pid,) = world.processes(spec.workspace_id)
         with rootly():
             job = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-            held = {each.readlink() for each in Path(f"/proc/{job}/fd").iterdir()}
+            held = held_by(job)
         assert chosen in held
         assert other not in held
 

@@ -199,6 +199,8 @@ class KubernetesCompute(ComputeBackend):
         judged, record = judge(pod, warned), self._records.get(handle)
         seen = judged.seen
         if record is not None and record.ending is not None:
+            if record.ending.reason:  # given up, which the server may have refused, or the agent not outlived
+                self._ends.give_up(handle, record.ending)
             return (
                 Observation(RunState.STARTING) if seen.state is RunState.GONE else seen
             )  # until the cluster lacks it

@@ -19,10 +19,10 @@ from facility_agent.ports.compute import Observation, RunState
 from shared.errors import BackendError, ParasolError
 
 log = logging.getLogger(__name__)
-TIDY_S, WAITS_S, NEW_S = 60.0, 120.0, 5.0
+TIDY_S, WAITS_S, NEW_S = 60.0, 120.0, 15.0
 """How often what is left is looked for; how much longer than its grace a pod may take to end; how long its node may take to say that it runs.
 
-A kubelet leaves a pod that was deleted while it was being set up, or before it told that it runs, until it next looks at all of them (seen: 70 s).
+A kubelet leaves a pod that was deleted while it was being set up, or before it told that it runs, until it next looks at all of them (a minute to a minute and a half).
 """
 ASKED_FOR = Observation(RunState.GONE)
 """The reason of an end that was asked for: none."""
@@ -55,7 +55,7 @@ class Endings:
         record = self._records.get(handle)
         if record is None or (record.ended is None and record.ending is None):
             await self._records.change(handle, ending=ASKED_FOR)
-        if self._doors.knows(handle):
+        if self._doors.knows(handle) and self._pods.believed:
             await self._pods.until(lambda: not _is_new(self._pods.objects.get(name_of(handle))), NEW_S)
         last = await self._remove(handle, wholly=False)
         await self.ended(handle, Observation(RunState.GONE, exit_code=exit_code(last)))
