@@ -13,6 +13,8 @@ from deploy.demo.check import free_base
 from deploy.demo.world import World
 from tests.components import ROOT, missing, path_of
 
+DEADLINE_S = 4.0
+"""Of a query to a facility: what a busy machine needs, and what is waited for one that is frozen."""
 FLAGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
@@ -23,7 +25,7 @@ FLAGS = [
 def world() -> Iterator[World]:
     if os.getuid() == 0:
         pytest.skip("the agent refuses to run as root; make test drops to an ordinary user")
-    with World(free_base(), say=print, query_deadline=2.0) as running:
+    with World(free_base(), say=print, query_deadline=DEADLINE_S) as running:
         yield running
 
 

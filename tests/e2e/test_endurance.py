@@ -12,6 +12,7 @@ import pytest
 from deploy.demo.journey import SEARCH, Journey
 from deploy.demo.people import PEOPLE
 from deploy.demo.world import World
+from tests.e2e.conftest import DEADLINE_S
 from tests.waiting import until
 
 pytestmark = [pytest.mark.needs("node"), pytest.mark.timeout(180)]
@@ -86,6 +87,7 @@ def strangers_read_on(world: World) -> bool:
 
 def test_a_frozen_facility_is_named_and_the_others_rows_come_in_time(world: World) -> None:
     ben = granted(world)
+    until(lambda: strangers_read_on(world), "the portal has read what is open", 30)
     agent = world.processes["beta-agent"]
     os.kill(agent.pid, signal.SIGSTOP)
     try:
@@ -94,7 +96,7 @@ def test_a_frozen_facility_is_named_and_the_others_rows_come_in_time(world: Worl
         os.kill(agent.pid, signal.SIGCONT)
     assert said == {"alpha": "OK", "beta": "TIMED_OUT"}
     assert rows > 0
-    assert taken < 5, f"the deadline is 2 s, it took {taken:.2f} s"
+    assert taken < DEADLINE_S + 3, "nobody waits longer for it than the deadline"
     assert strangers_read_on(world)
     until(lambda: outcomes(ben)[0] == {"alpha": "OK", "beta": "OK"}, "beta answers again", 30)
 
@@ -109,7 +111,7 @@ def test_a_killed_facility_is_offline_at_once(world: World) -> None:
         said, taken, rows = outcomes(ben)
         assert said == {"alpha": "OK", "beta": "OFFLINE"}
         assert rows > 0
-        assert taken < 5
+        assert taken < DEADLINE_S, "nobody waits for it"
         nodes = ben.ask("{facilities{nodes{slug state capabilities{stale ageSeconds}}}}")["facilities"]["nodes"]
         beta = next(node for node in nodes if node["slug"] == "beta")
         assert beta["state"] == "OFFLINE", json.dumps(beta)
