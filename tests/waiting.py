@@ -11,6 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,6 +65,15 @@ def http_status(port: int, path: str, host: str) -> int | None:
         return None
     finally:
         connection.close()
+
+
+def held_by(pid: int) -> set[Path]:
+    """The files that a process has open."""
+    held = set()
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            held.add(each.readlink())
+    return held
 
 
 def alive(process: subprocess.Popen[bytes]) -> bool:

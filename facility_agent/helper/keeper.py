@@ -40,9 +40,9 @@ def keep(said: Mapping[str, Any], account: Account, config: Config, starter: IO[
         with contextlib.suppress(OSError), starter:  # who asked may have given up; then it is found by a look
             print(why, file=starter)
         if not ran and not why:
-            landlock.hold(
-                map(Path, (*said["readable"], *said["writable"], *(folder for _, folder, _ in said["mounts"])))
-            )
+            if landlock.abi_version() > 0:
+                shown = (folder for _, folder, _ in said["mounts"])
+                landlock.hold(map(Path, (*said["readable"], *said["writable"], *shown)))
             code = _watch(child, said["grace_s"])
             write_json(record.with_suffix(".exit"), {"started": True, "stopped": bool(stopping), "code": code})
 

@@ -21,7 +21,7 @@ from facility_agent.ports.compute import Mount, Observation, RunState
 from facility_agent.testing.patience import eventually
 from shared.errors import IdentityRefused
 from tests.contracts.compute_worlds import ACCOUNT, ProcessWorld, server_spec
-from tests.waiting import alive, until
+from tests.waiting import alive, held_by, until
 
 ordinary = pytest.mark.needs("ordinary-user")
 
@@ -54,17 +54,12 @@ def supervised(folder: Path, name: str, script: str) -> Iterator[subprocess.Pope
         process.wait(10)
 
 
-def holds(pid: int, path: Path) -> bool:
-    """Whether a process has a file open."""
-    return any(handle.resolve() == path for handle in Path(f"/proc/{pid}/fd").iterdir())
-
-
 def test_an_agent_that_only_looks_does_not_keep_a_workspace_from_starting(tmp_path: Path) -> None:
     lock = tmp_path / "w.lock"
     with lock.open("w") as looking:
         fcntl.flock(looking, fcntl.LOCK_EX)
         with supervised(tmp_path, "w", "import signal; signal.pause()") as process:
-            until(lambda: holds(process.pid, lock), "the supervisor reaches for its lock")
+            until(lambda: lock in held_by(process.pid), "the supervisor reaches for its lock")
             fcntl.flock(looking, fcntl.LOCK_UN)
             until(lambda: (tmp_path / "w.run").exists() or not alive(process), "it starts")
             assert (tmp_path / "w.run").exists()
@@ -154,7 +149,7 @@ async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it(world
     await eventually(runs, "it runs")
     keeper = supervisor.read_record(world.folder / "w-state" / f"{handle}.run")
     assert keeper
-    assert holds(keeper["pid"], data)
+    assert data in held_by(keeper["pid"])
 
 
 @ordinary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from facility_agent.testing.patience import eventually
 from shared.errors import BackendError
 from tests.contracts.compute_worlds import server_spec
 from tests.privileged.site import PROGRAM, HelperSite, as_root
-from tests.waiting import until
+from tests.waiting import held_by, until
 
 pytestmark = [pytest.mark.needs("root"), pytest.mark.needs("landlock")]
 TRY = """
@@ -86,15 +85,6 @@ async def test_what_is_mounted_on_demand_stays_while_a_program_may_read_it(site:
         until(lambda: {proposal, processed} <= held_by(keeper), "its keeper holds them")
         assert software not in held_by(keeper)
     await backend.stop(handle)
-
-
-def held_by(pid: int) -> set[Path]:
-    """What a process has open."""
-    held = set()
-    for each in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(FileNotFoundError):  # closed meanwhile
-            held.add(each.readlink())
-    return held
 
 
 async def test_a_proposal_below_what_may_be_written_is_refused_not_called_read_only(site: HelperSite) -> None:

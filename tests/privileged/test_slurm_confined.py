@@ -11,9 +11,10 @@ import pytest
 from facility_agent.adapters.compute.slurm_settings import SlurmSettings
 from facility_agent.ports.compute import Mount, RunState
 from tests.privileged.slurm_world import PYTHON, SlurmWorld, slurm_world
-from tests.privileged.test_helper_mounts import TRY, held_by
+from tests.privileged.test_helper_mounts import TRY
 from tests.privileged.test_slurm_workspaces import running, seen
 from tests.slurm_site import rootly
+from tests.waiting import held_by
 
 pytestmark = pytest.mark.needs("root", "slurm", "landlock")
 

@@ -8,7 +8,7 @@ states are lists of flags.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -91,14 +91,6 @@ def refuses(faults: list[tuple[int, str]]) -> bool:
     return bool(faults) and all(2000 <= number < 3000 or 9000 <= number < 10_000 for number, _ in faults)
 
 
-def rows(answer: Mapping[str, Any], what: str) -> Iterator[Mapping[str, Any]]:
-    """The objects of a list. Raises ValueError when there is none."""
-    found = answer.get(what)
-    if not isinstance(found, list):
-        raise ValueError(f"it has no list of {what}")  # noqa: TRY004 (as for all that is wrong in it)
-    return (each for each in found if isinstance(each, dict))
-
-
 def number(value: Any) -> int | None:
     """A number in either form, None for one that is not set."""
     if isinstance(value, dict):
@@ -127,8 +119,11 @@ def exit_code(value: Any) -> int | None:
 
 def own(answer: Mapping[str, Any], name: str, uid: int) -> list[int]:
     """The jobs of exactly this name and account that have not ended. Raises ValueError."""
+    found = answer.get("jobs")
+    if not isinstance(found, list):
+        raise ValueError("it has no list of jobs")  # noqa: TRY004 (as for all that is wrong in it)
     return [
-        each["job_id"] for each in rows(answer, "jobs")
-        if each.get("name") == name and each.get("user_id") == uid and type(each.get("job_id")) is int
+        each["job_id"] for each in found
+        if isinstance(each, dict) and each.get("name") == name and each.get("user_id") == uid and type(each.get("job_id")) is int
         and state(each.get("job_state")) not in ENDS
     ]  # fmt: skip

@@ -1,6 +1,6 @@
 """What is read of slurmrestd's lists, in all forms that its versions have. Pure.
 
-A job has a hundred fields; the parser passes over those that are not named here, which is most of what a look at a large cluster costs.
+A job has 110 fields (22.05.8); the parser passes over those that are not named here, which is most of what a look at a large cluster costs.
 What a field holds is not trusted: each is taken as it comes, and looked at where it is used.
 """
 
@@ -98,16 +98,20 @@ def listed(rows: list[R] | None) -> list[R]:
     return rows
 
 
+def _wanted(name: object, wanted: Mapping[str, Wanted]) -> tuple[str, Wanted] | None:
+    """The workspace that a job's name says, when it is one of them."""
+    workspace = id_of(name) if isinstance(name, str) else None
+    known = wanted.get(workspace) if workspace else None
+    return None if workspace is None or known is None else (workspace, known)
+
+
 def of_queue(row: QueuedJob, wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None:
     """The workspace whose job it is; None when it is none of those that are wanted, of the account that it must be of."""
-    workspace = id_of(row.name) if isinstance(row.name, str) else None
-    known = wanted.get(workspace) if workspace else None
-    if workspace is None or known is None or row.user_id != known.uid or type(row.job_id) is not int:
-        return None
-    if not (state := slurm_api.state(row.job_state)):
+    known, state = _wanted(row.name, wanted), slurm_api.state(row.job_state)
+    if known is None or row.user_id != known[1].uid or type(row.job_id) is not int or not state:
         return None
     start, host = number(row.start_time) or 0, row.batch_host
-    return workspace, Job(
+    return known[0], Job(
         row.job_id, state, slurm_api.exit_code(row.exit_code), host_of(host) if host and isinstance(host, str) else "",
         f"{datetime.fromtimestamp(start, UTC):%Y-%m-%dT%H:%M:%S}" if 0 < start < 2**32 else "",
         str(row.partition), str(row.state_reason or ""),
@@ -116,20 +120,13 @@ def of_queue(row: QueuedJob, wanted: Mapping[str, Wanted]) -> tuple[str, Job] | 
 
 def of_accounting(row: PastJob, wanted: Mapping[str, Wanted]) -> tuple[str, Job] | None:
     """The same of the accounting."""
-    workspace = id_of(row.name) if isinstance(row.name, str) else None
-    known = wanted.get(workspace) if workspace else None
+    known = _wanted(row.name, wanted)
     state = slurm_api.state(row.state.get("current")) if isinstance(row.state, dict) else ""
-    if (
-        workspace is None
-        or known is None
-        or row.user != known.username
-        or type(row.job_id) is not int
-        or not state
-    ):
+    if known is None or row.user != known[1].username or type(row.job_id) is not int or not state:
         return None
     code = slurm_api.exit_code(row.exit_code)
     # 22.05 calls every code that is no signal's 0 here.
-    return workspace, Job(row.job_id, state, None if state == "FAILED" and code == 0 else code)
+    return known[0], Job(row.job_id, state, None if state == "FAILED" and code == 0 else code)
 
 
 _AWAY = {"DOWN", "DRAIN", "FAIL", "NOT_RESPONDING", "NO_RESPOND", "UNKNOWN", "POWERED_DOWN", "MAINTENANCE"}
