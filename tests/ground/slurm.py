@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from tests.components import ROOT
 from tests.ground.lever import lever
 from tests.ground.people import PROPOSALS, members
 from tests.privileged.site import as_root
-from tests.slurm_site import ACCOUNT, SlurmSite
+from tests.slurm_site import ACCOUNT, SlurmSite, rootly
 from tests.waiting import until
 
 
@@ -67,13 +67,24 @@ class _Controller:
         self._cluster.start_controller()
 
     def runs(self, workspace: str) -> int:
-        """Jobs, as the controller tells, or while it is away the accounting, which is some seconds behind."""
+        """Jobs, as the controller tells, or while it is away the node: the accounting may not have heard of the newest."""
         name = f"--name=parasol-{workspace}"
         asked = self._cluster.run("squeue", "--noheader", "--states=all", "--format=%i", name)
-        if asked.returncode:
-            words = ("sacct", "--noheader", "--allocations", "--allusers", "--parsable2", "--format=jobid")
-            asked = self._cluster.run(*words, name)
-        return len(asked.stdout.split())
+        return len(_jobs_here(workspace)) if asked.returncode else len(asked.stdout.split())
+
+
+def _jobs_here(workspace: str) -> set[bytes]:
+    """The jobs whose processes work in a workspace's folder on this machine."""
+    found = set()
+    with rootly():
+        for process in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # ended meanwhile
+                if workspace in (process / "cwd").readlink().parts:
+                    variables = dict(
+                        each.partition(b"=")[::2] for each in (process / "environ").read_bytes().split(b"\0")
+                    )
+                    found.add(variables[b"SLURM_JOB_ID"])
+    return found
 
 
 def _helper(folder: Path, cluster: SlurmSite, python: Path) -> subprocess.Popen[bytes]:
